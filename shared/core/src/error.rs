@@ -1,0 +1,116 @@
+//! One error for the whole core: a kind (the stable code a client acts on), a message fit for strangers,
+//! and a source that only the log sees.
+
+use std::error::Error as StdError;
+
+/// What went wrong, in the client's terms. Stable: clients branch on [`ErrorKind::code`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request breaks the protocol.
+    BadRequest,
+    /// A group would pass 1000 members.
+    TooManyMembers,
+    /// The token is missing, forged or expired.
+    Unauthenticated,
+    /// Not a member, or no such conversation: a stranger cannot tell which.
+    NotAMember,
+    /// A member, but not allowed to do this.
+    Forbidden,
+    /// What the request names is not there.
+    NotFound,
+    /// The log cannot prove that the message is new; sync, then send again.
+    SyncRequired,
+    /// Over a size limit.
+    TooLarge,
+    /// Over a rate limit.
+    RateLimited,
+    /// Overloaded, or a dependency is; send the same again later.
+    Busy,
+    /// The action is not one of the protocol's.
+    UnknownAction,
+}
+
+impl ErrorKind {
+    /// The code on the wire.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::TooManyMembers => "too_many_members",
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotAMember => "not_a_member",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::SyncRequired => "sync_required",
+            Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
+            Self::Busy => "busy",
+            Self::UnknownAction => "unknown_action",
+        }
+    }
+
+    /// The status over HTTP.
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::TooManyMembers | Self::UnknownAction => 400,
+            Self::Unauthenticated => 401,
+            Self::NotAMember | Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::SyncRequired => 409,
+            Self::TooLarge => 413,
+            Self::RateLimited => 429,
+            Self::Busy => 503,
+        }
+    }
+}
+
+/// A refusal or a failure. `message` is chosen for strangers; `source` never leaves the server.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {message}", kind.code())]
+pub struct Error {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// One sentence for the developer of a client.
+    pub message: String,
+    /// Milliseconds to wait before the next try, for `busy` and `rate_limited`.
+    pub retry_after_ms: Option<u64>,
+    /// The cause, for the log.
+    #[source]
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retry_after_ms = match kind {
+            ErrorKind::Busy | ErrorKind::RateLimited => Some(1_000),
+            _ => None,
+        };
+        Self { kind, message: message.into(), retry_after_ms, source: None }
+    }
+
+    /// `bad_request`.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadRequest, message)
+    }
+
+    /// `not_a_member`, the same words whether or not the conversation exists.
+    pub fn not_a_member() -> Self {
+        Self::new(ErrorKind::NotAMember, "you are not a member of this conversation")
+    }
+
+    /// `sync_required`.
+    pub fn sync_required(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::SyncRequired, message)
+    }
+
+    /// `busy` because a port failed; whether its effect happened is unknown.
+    pub fn port(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..Self::new(ErrorKind::Busy, "the service is busy; send the same again")
+        }
+    }
+}
+
+/// Shorthand for the core's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

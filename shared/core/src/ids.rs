@@ -1,0 +1,228 @@
+//! The identifiers. Each is parsed once, at the edge; a value that exists is valid.
+//! Nothing here knows where an id is stored.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// Declares a string newtype whose only way in is `parse`, also when it comes from JSON.
+macro_rules! string_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            #[doc = concat!("Checks a ", $what, ".\n\n# Errors\n`bad_request` when a rule above is broken.")]
+            pub fn parse(text: &str) -> Result<Self, Error> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(Error::bad_request(concat!("not a valid ", $what)))
+                }
+            }
+
+            #[doc = concat!("The ", $what, " as text.")]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(d)?;
+                Self::parse(&text).map_err(|e| serde::de::Error::custom(e.message))
+            }
+        }
+    };
+}
+
+string_id!(
+    /// A user, as the identity provider's `sub` names them: 1 to 64 of `A-Z a-z 0-9 _ . | @ -`.
+    UserId,
+    "user id",
+    |t| (1..=64).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.|@-".contains(&b))
+);
+
+string_id!(
+    /// One device (one socket) of a user: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    DeviceId,
+    "device id",
+    |t| (1..=64).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+);
+
+string_id!(
+    /// A connection, as the gateway names it: 1 to 128 visible ASCII characters. Never used twice.
+    ConnectionId,
+    "connection id",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
+);
+
+string_id!(
+    /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
+    ConversationId,
+    "conversation id",
+    |t| match t.split_once(':') {
+        Some(("d", pair)) => pair.split_once(':').is_some_and(|(a, b)| {
+            a <= b && UserId::parse(a).is_ok() && UserId::parse(b).is_ok()
+        }),
+        Some(("g", id)) => Uuid::try_parse(id).is_ok_and(|u| u.as_hyphenated().to_string() == id),
+        _ => false,
+    }
+);
+
+impl ConversationId {
+    /// The direct conversation of two users; both sides derive the same id without a read.
+    /// `direct(ana, ana)` is a user's notes to self.
+    pub fn direct(a: &UserId, b: &UserId) -> Self {
+        let (low, high) = if a <= b { (a, b) } else { (b, a) };
+        Self(format!("d:{low}:{high}"))
+    }
+
+    /// The group that the uuid names.
+    pub fn group(id: Uuid) -> Self {
+        Self(format!("g:{}", id.as_hyphenated()))
+    }
+
+    /// The two users of a direct conversation (equal for notes to self); `None` for a group.
+    pub fn pair(&self) -> Option<(UserId, UserId)> {
+        let (a, b) = self.0.strip_prefix("d:")?.split_once(':')?;
+        Some((UserId(a.to_owned()), UserId(b.to_owned())))
+    }
+}
+
+/// A message's idempotency key, a UUIDv7 minted by the device that composed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct MessageId(Uuid);
+
+impl MessageId {
+    /// Checks the version: ids of other versions are refused, so that ids sort by time.
+    ///
+    /// # Errors
+    /// `bad_request` for anything but a hyphenated or simple UUIDv7.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        match Uuid::try_parse(text) {
+            Ok(id) if id.get_version_num() == 7 => Ok(Self(id)),
+            _ => Err(Error::bad_request("message_id is not a UUIDv7")),
+        }
+    }
+
+    /// Wraps an id that the core minted itself (see [`crate::ports::Ids`]).
+    pub fn minted(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        Self::parse(&text).map_err(|e| serde::de::Error::custom(e.message))
+    }
+}
+
+/// A place in one conversation: 1, 2, 3 … without holes. 0 stands for "before the first entry".
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Seq(u64);
+
+impl Seq {
+    /// Before the first entry: what a device holds that holds nothing.
+    pub const ZERO: Self = Self(0);
+    /// The first entry's place.
+    pub const FIRST: Self = Self(1);
+
+    /// The place with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The place after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The place before this one; `ZERO` stays.
+    #[must_use]
+    pub const fn prev(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// How many places lie between `older` (exclusive) and this one (inclusive).
+    pub const fn since(self, older: Self) -> u64 {
+        self.0.saturating_sub(older.0)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_break_a_rule_do_not_come_into_being() {
+        let long = "x".repeat(65);
+        for bad in ["", "a b", "a:b", "é", "a/b", "a\n", long.as_str()] {
+            assert!(UserId::parse(bad).is_err(), "user {bad:?}");
+            assert!(DeviceId::parse(bad).is_err(), "device {bad:?}");
+        }
+        for bad in [
+            "",
+            "d:",
+            "d:a",
+            "d:b:a",
+            "d:a:b:c",
+            "g:",
+            "g:1",
+            "x:a:b",
+            "d::a",
+            "g:0192F3C4-0000-7000-8000-000000000000",
+        ] {
+            assert!(ConversationId::parse(bad).is_err(), "conversation {bad:?}");
+        }
+        for bad in ["", "7", "67e55044-10b1-426f-9247-bb680e5fe0c8"] {
+            assert!(MessageId::parse(bad).is_err(), "message {bad:?}");
+        }
+    }
+
+    #[test]
+    fn both_sides_derive_the_same_direct_conversation() {
+        let (ana, bo) = (UserId::parse("ana").unwrap(), UserId::parse("bo").unwrap());
+        let id = ConversationId::direct(&bo, &ana);
+        assert_eq!(id, ConversationId::direct(&ana, &bo));
+        assert_eq!(id.as_str(), "d:ana:bo");
+        assert_eq!(ConversationId::parse("d:ana:bo").unwrap().pair(), Some((ana, bo)));
+    }
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod ids;
+pub mod message;
+pub mod ports;
+pub mod services;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod wire;
+
+pub use error::{Error, ErrorKind, Result};
+pub use services::{App, Caller};

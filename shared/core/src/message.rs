@@ -1,0 +1,166 @@
+//! An entry of a conversation's log and what it may hold. Knows nothing of frames or tables.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, MessageId, Seq, UserId};
+
+/// Longest text, in bytes of UTF-8.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// Longest sealed payload, in characters of base64: leaves room for the rest of a 32 KB frame.
+pub const MAX_SEALED_BYTES: usize = 24 * 1024;
+/// Longest reaction, in bytes of UTF-8.
+pub const MAX_REACTION_BYTES: usize = 64;
+
+/// What an entry holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Content {
+    /// Plain text.
+    Text {
+        /// At most [`MAX_TEXT_BYTES`].
+        text: String,
+    },
+    /// A file that lies in the media store.
+    Media {
+        /// The upload's id, 1 to 128 bytes.
+        media_id: String,
+        /// Words shown with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+    },
+    /// Text that answers an earlier entry.
+    Reply {
+        /// The entry it answers.
+        target: Seq,
+        /// At most [`MAX_TEXT_BYTES`].
+        text: String,
+    },
+    /// New text for an own earlier entry.
+    Edit {
+        /// The entry to change.
+        target: Seq,
+        /// At most [`MAX_TEXT_BYTES`].
+        text: String,
+    },
+    /// Takes an entry back for everyone; its seq stays.
+    Delete {
+        /// The entry to take back.
+        target: Seq,
+    },
+    /// A reaction to an entry.
+    Reaction {
+        /// The entry it belongs to.
+        target: Seq,
+        /// At most [`MAX_REACTION_BYTES`].
+        emoji: String,
+        /// Takes the reaction away again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        remove: bool,
+    },
+    /// A change of membership. Written by the server only.
+    System {
+        /// What changed.
+        change: MembershipChange,
+    },
+    /// Ciphertext of end-to-end encrypting clients; the server never looks inside.
+    Sealed {
+        /// Base64, at most [`MAX_SEALED_BYTES`].
+        ciphertext: String,
+    },
+}
+
+/// A change of who belongs to a group. Its place in the log is the place from which it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum MembershipChange {
+    /// The group came into being with these members (the creator among them). Always seq 1.
+    Created {
+        /// The group's name.
+        name: String,
+        /// Everyone who belongs to it from the start.
+        members: Vec<UserId>,
+    },
+    /// These joined.
+    Added {
+        /// Who.
+        members: Vec<UserId>,
+    },
+    /// These are no longer members: removed, or left by themselves.
+    Removed {
+        /// Who.
+        members: Vec<UserId>,
+    },
+}
+
+impl Content {
+    /// Checks what a client may write.
+    ///
+    /// # Errors
+    /// `too_large` past a limit; `bad_request` for empty text and for `system`, which only the server writes.
+    pub fn check_from_client(&self) -> Result<()> {
+        let text_of = |text: &str, limit: usize| {
+            if text.is_empty() {
+                Err(Error::bad_request("content is empty"))
+            } else if text.len() > limit {
+                Err(Error::new(
+                    ErrorKind::TooLarge,
+                    format!("content is longer than {limit} bytes"),
+                ))
+            } else {
+                Ok(())
+            }
+        };
+        match self {
+            Self::Text { text } | Self::Reply { text, .. } | Self::Edit { text, .. } => {
+                text_of(text, MAX_TEXT_BYTES)
+            }
+            Self::Media { media_id, caption } => {
+                text_of(media_id, 128)?;
+                caption.as_deref().map_or(Ok(()), |c| text_of(c, MAX_TEXT_BYTES))
+            }
+            Self::Reaction { emoji, .. } => text_of(emoji, MAX_REACTION_BYTES),
+            Self::Sealed { ciphertext } => text_of(ciphertext, MAX_SEALED_BYTES),
+            Self::Delete { .. } => Ok(()),
+            Self::System { .. } => Err(Error::bad_request("only the server writes system entries")),
+        }
+    }
+
+    /// Whether it counts as unread: what a person wrote, not what was done to it.
+    pub const fn counts(&self) -> bool {
+        matches!(
+            self,
+            Self::Text { .. } | Self::Media { .. } | Self::Reply { .. } | Self::Sealed { .. }
+        )
+    }
+
+    /// The entry that this one refers to.
+    pub const fn target(&self) -> Option<Seq> {
+        match self {
+            Self::Reply { target, .. }
+            | Self::Edit { target, .. }
+            | Self::Delete { target }
+            | Self::Reaction { target, .. } => Some(*target),
+            _ => None,
+        }
+    }
+}
+
+/// One stored entry. Never changes once it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The conversation whose log it stands in.
+    pub conversation_id: ConversationId,
+    /// Its place.
+    pub seq: Seq,
+    /// How many entries up to here (inclusive) count as unread for someone.
+    pub ordinal: u64,
+    /// The sender's idempotency key.
+    pub message_id: MessageId,
+    /// Who wrote it.
+    pub sender_id: UserId,
+    /// When it was stored, ms since 1970; strictly increasing in a conversation.
+    pub sent_at: u64,
+    /// What it holds.
+    pub content: Content,
+}

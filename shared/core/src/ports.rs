@@ -1,0 +1,231 @@
+//! What the core needs from the world. Each doc comment is a contract; the suite in [`crate::testing`] holds every
+//! implementation to it. A port that fails returns [`Error::port`](crate::Error::port), and then the caller does not
+//! know whether the effect happened, unless the contract says so.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
+use crate::message::Entry;
+
+/// The outcome of a put at a place that must be free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The entry stands at its place.
+    Stored,
+    /// Another call was first; nothing changed.
+    Taken,
+}
+
+/// The log of every conversation.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// The entries with `from <= seq < before` (no upper bound if `None`), newest first, at most `limit`.
+    /// Must be strongly consistent: an entry whose put returned before this call began must be in it.
+    async fn newest(
+        &self,
+        conversation: &ConversationId,
+        from: Seq,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
+
+    /// The entries with `seq > after`, oldest first, at most `limit`. Must be strongly consistent.
+    async fn after(
+        &self,
+        conversation: &ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
+
+    /// Stores the entry if, and only if, its place is free. Must return `Taken` and change nothing otherwise.
+    /// When it fails the entry may be stored, or may be stored yet.
+    async fn put(&self, entry: &Entry) -> Result<Put>;
+}
+
+/// What a member may do beyond reading and writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// May add and remove members.
+    Admin,
+    /// May read, write and leave.
+    Member,
+}
+
+/// Someone who belongs to a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// The entry that announced them; they read from it on.
+    pub joined: Seq,
+}
+
+/// How far a user got in one conversation. Each part only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermarks {
+    /// Highest seq that reached a device.
+    pub delivered: Seq,
+    /// Highest seq that was read; never above `delivered`.
+    pub read: Seq,
+    /// The ordinal of the entry at `read`, so that unread is a subtraction.
+    pub read_ordinal: u64,
+}
+
+/// One row of a user's conversation list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserConversation {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Where this user begins to read.
+    pub joined: Seq,
+    /// How far the user got.
+    pub marks: Watermarks,
+}
+
+/// A change of a group's membership, to be applied as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The `system` entry that announces it.
+    pub entry: Entry,
+    /// Who joins, at `entry.seq`. Their rows are written anew.
+    pub added: Vec<(UserId, Role)>,
+    /// Who goes. Their rows are removed.
+    pub removed: Vec<UserId>,
+}
+
+/// Who belongs to which conversation, and how far they got.
+#[async_trait]
+pub trait Conversations: Send + Sync {
+    /// The members of a group, in the order of their user ids. Must be strongly consistent. Empty for a group that
+    /// does not exist. Never called for a direct conversation: its id names its members.
+    async fn members(&self, group: &ConversationId) -> Result<Vec<Member>>;
+
+    /// Writes each user's row in the conversation list if it is absent; rows that exist stay as they are.
+    /// For a group, the member rows too. May be repeated, and may fail half-way.
+    async fn open(&self, conversation: &ConversationId, members: &[(UserId, Role)]) -> Result<()>;
+
+    /// Stores the entry and applies the change in one transaction. Must return `Taken` and change nothing if the
+    /// entry's place is not free.
+    async fn change(&self, membership: &Membership) -> Result<Put>;
+
+    /// One row of a user's list. Must be strongly consistent.
+    async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>>;
+
+    /// A user's rows after `page` in the order of the conversation ids, at most `limit`.
+    async fn rows(
+        &self,
+        user: &UserId,
+        page: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<UserConversation>>;
+
+    /// Replaces a user's watermarks if `old` still stands and returns whether it did so. `false` also if the row is
+    /// gone.
+    async fn advance(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: Watermarks,
+        new: Watermarks,
+    ) -> Result<bool>;
+
+    /// Whether `owner` blocks `other`.
+    async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
+}
+
+/// A socket that a device of a user holds open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Whose.
+    pub user: UserId,
+    /// Which device.
+    pub device: DeviceId,
+    /// The gateway's name for it.
+    pub id: ConnectionId,
+    /// When it was opened, ms since 1970.
+    pub connected_at: u64,
+}
+
+/// Who is connected.
+#[async_trait]
+pub trait Connections: Send + Sync {
+    /// Registers a device's socket, unless a later `connected_at` stands there.
+    async fn register(&self, connection: &Connection) -> Result<()>;
+
+    /// Removes the device's socket if its connection id is this one.
+    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()>;
+
+    /// Every connection of these users (at most 100 of them). Must be strongly consistent, and must fail rather
+    /// than leave a user out.
+    async fn of(&self, users: &[UserId]) -> Result<Vec<Connection>>;
+}
+
+/// What became of a frame that was posted to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// The gateway took it. That is no proof that the device has it.
+    Accepted,
+    /// There is no such connection (410).
+    Gone,
+    /// The gateway is overloaded or failed (429, 5xx): try again later.
+    Later,
+}
+
+/// The gateway's way back to the devices.
+#[async_trait]
+pub trait Gateway: Send + Sync {
+    /// Posts one frame to one connection. Must not block on a slow reader.
+    async fn post(&self, to: &ConnectionId, frame: &str) -> Posted;
+}
+
+/// Work that one function hands to another through a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum Job {
+    /// Deliver an entry to these members (at most 100).
+    FanOut {
+        /// What to deliver.
+        entry: Entry,
+        /// To whom.
+        to: Vec<UserId>,
+        /// The connection that sent it and needs no copy.
+        except: Option<ConnectionId>,
+    },
+    /// Wake a user's phone, unless the user has `seq` by then. Collapses per conversation.
+    Push {
+        /// Whom.
+        user: UserId,
+        /// About which conversation.
+        conversation: ConversationId,
+        /// The entry that the user may not have.
+        seq: Seq,
+    },
+}
+
+/// The queues.
+#[async_trait]
+pub trait Jobs: Send + Sync {
+    /// Queues every job or fails; on failure some may be queued.
+    async fn enqueue(&self, jobs: Vec<Job>) -> Result<()>;
+}
+
+/// Time and ids, so that a simulation can own them.
+pub trait World: Send + Sync {
+    /// Now, ms since 1970. May differ between functions.
+    fn now_ms(&self) -> u64;
+    /// A new UUIDv7.
+    fn new_id(&self) -> Uuid;
+    /// A random number from 0 to `below` − 1 (0 if `below` is 0), for jitter.
+    fn jitter(&self, below: u64) -> u64;
+}
+
+/// Mints a message id.
+pub fn mint(world: &dyn World) -> MessageId {
+    MessageId::minted(world.new_id())
+}

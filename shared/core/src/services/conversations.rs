@@ -1,0 +1,203 @@
+//! Groups: how they come into being and how their membership changes. A change is an entry of the log, so it has a
+//! place among the messages, and the rows change in the same transaction.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, Seq, UserId};
+use crate::message::{Content, Entry, MembershipChange};
+use crate::ports::{Membership, Put, Role, mint};
+
+/// Most members of a group.
+pub const MAX_MEMBERS: usize = 1000;
+/// Most members that one request may add or remove: one transaction holds 100 writes, two a member and the entry.
+const MAX_CHANGED: usize = 49;
+/// Longest name of a group, bytes.
+const MAX_NAME_BYTES: usize = 256;
+/// Tries for a change before `busy`.
+const MAX_TRIES: usize = 12;
+/// The namespace of group ids that derive from a request.
+const NAMESPACE: Uuid = Uuid::from_u128(0x7065_7472_656c_4000_8000_6772_6f75_7073);
+
+/// A request for a group.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    /// Shown to its members, 1 to 256 bytes.
+    pub name: String,
+    /// Who belongs to it, besides the creator.
+    pub members: Vec<UserId>,
+    /// Makes the request repeatable: the same creator, key, name and members give the same group.
+    pub request_id: Option<String>,
+}
+
+impl App {
+    /// Creates a group and returns its first entry. The rows come first and the entry last: until it stands, the
+    /// group does not exist.
+    ///
+    /// # Errors
+    /// `bad_request` for a bad name or fewer than two members, `too_many_members`, `busy`.
+    pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<Entry> {
+        if group.name.is_empty() || group.name.len() > MAX_NAME_BYTES {
+            return Err(Error::bad_request(format!("name is 1 to {MAX_NAME_BYTES} bytes")));
+        }
+        let mut members: BTreeSet<UserId> = group.members.into_iter().collect();
+        members.insert(caller.user.clone());
+        if members.len() < 2 {
+            return Err(Error::bad_request("a group has at least two members"));
+        }
+        if members.len() > MAX_MEMBERS {
+            return Err(too_many());
+        }
+        let members: Vec<UserId> = members.into_iter().collect();
+        let id = match &group.request_id {
+            Some(key) => {
+                let names: Vec<&str> = members.iter().map(UserId::as_str).collect();
+                let request = (caller.user.as_str(), key, &group.name, names);
+                let request = serde_json::to_vec(&request).map_err(Error::port)?;
+                Uuid::new_v5(&NAMESPACE, &request)
+            }
+            None => self.world.new_id(),
+        };
+        let conversation_id = ConversationId::group(id);
+
+        let rows: Vec<(UserId, Role)> = members
+            .iter()
+            .map(|user| {
+                let role = if *user == caller.user { Role::Admin } else { Role::Member };
+                (user.clone(), role)
+            })
+            .collect();
+        let mut first =
+            self.log.newest(&conversation_id, Seq::FIRST, Some(Seq::FIRST.next()), 1).await?;
+        if first.is_empty() {
+            self.conversations.open(&conversation_id, &rows).await?;
+            let entry = Entry {
+                conversation_id: conversation_id.clone(),
+                seq: Seq::FIRST,
+                ordinal: 0,
+                message_id: mint(&*self.world),
+                sender_id: caller.user.clone(),
+                sent_at: self.world.now_ms(),
+                content: Content::System {
+                    change: MembershipChange::Created { name: group.name, members },
+                },
+            };
+            match self.log.put(&entry).await? {
+                Put::Stored => first.push(entry),
+                // The same request, twice at once.
+                Put::Taken => {
+                    first = self
+                        .log
+                        .newest(&conversation_id, Seq::FIRST, Some(Seq::FIRST.next()), 1)
+                        .await?;
+                }
+            }
+        }
+        let entry = first.pop().ok_or_else(|| Error::port("the group's first entry vanished"))?;
+        // Again for a repeated request: the first call may have ended before it delivered.
+        let members = self.read_members(&conversation_id).await?;
+        self.deliver(&entry, members.who_read(entry.seq), caller.connection.clone()).await?;
+        Ok(entry)
+    }
+
+    /// Adds members; those who belong already stay as they are. Returns the entry, or `None` if nothing changed.
+    ///
+    /// # Errors
+    /// `not_a_member`, `forbidden` unless the caller is an admin, `too_many_members`, `busy`.
+    pub async fn add_members(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Option<Entry>> {
+        self.change(caller, group, users, true).await
+    }
+
+    /// Removes members; a member who removes himself leaves. Returns the entry, or `None` if nothing changed.
+    ///
+    /// # Errors
+    /// `not_a_member`, `forbidden` unless the caller is an admin or leaves, `busy`.
+    pub async fn remove_members(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Option<Entry>> {
+        self.change(caller, group, users, false).await
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        users: &[UserId],
+        add: bool,
+    ) -> Result<Option<Entry>> {
+        if group.pair().is_some() {
+            return Err(Error::bad_request("a direct conversation has no membership to change"));
+        }
+        if users.is_empty() || users.len() > MAX_CHANGED {
+            return Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")));
+        }
+        let users: BTreeSet<UserId> = users.iter().cloned().collect();
+        for _ in 0..MAX_TRIES {
+            // The head before the members: a change in between takes head + 1, and the transaction fails.
+            let head = self.log.newest(group, Seq::FIRST, None, 1).await?.into_iter().next();
+            let members = self.read_members(group).await?;
+            let (Some(head), Some(me)) = (head, members.get(&caller.user)) else {
+                return Err(Error::not_a_member());
+            };
+            let leaves = !add && users.len() == 1 && users.contains(&caller.user);
+            if me.role != Role::Admin && !leaves {
+                return Err(Error::new(ErrorKind::Forbidden, "only an admin may do this"));
+            }
+            let changed: Vec<UserId> =
+                users.iter().filter(|u| members.get(u).is_some() != add).cloned().collect();
+            if changed.is_empty() {
+                return Ok(None);
+            }
+            if add && members.len() + changed.len() > MAX_MEMBERS {
+                return Err(too_many());
+            }
+            let change = if add {
+                MembershipChange::Added { members: changed.clone() }
+            } else {
+                MembershipChange::Removed { members: changed.clone() }
+            };
+            let entry = Entry {
+                conversation_id: group.clone(),
+                seq: head.seq.next(),
+                ordinal: head.ordinal,
+                message_id: mint(&*self.world),
+                sender_id: caller.user.clone(),
+                sent_at: self.world.now_ms().max(head.sent_at + 1),
+                content: Content::System { change },
+            };
+            let membership = Membership {
+                entry: entry.clone(),
+                added: if add {
+                    changed.iter().map(|u| (u.clone(), Role::Member)).collect()
+                } else {
+                    vec![]
+                },
+                removed: if add { vec![] } else { changed.clone() },
+            };
+            if self.conversations.change(&membership).await? == Put::Stored {
+                let mut to = members.who_read(entry.seq);
+                if add {
+                    to.extend(changed);
+                }
+                self.deliver(&entry, to, caller.connection.clone()).await?;
+                return Ok(Some(entry));
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "too many changes at once; send the same again"))
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorKind::TooManyMembers, format!("a group has at most {MAX_MEMBERS} members"))
+}

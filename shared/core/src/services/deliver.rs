@@ -1,0 +1,115 @@
+//! Handing a stored entry to everyone who may read it: at once to few, through the queue to many. Runs after the put,
+//! so that a device which connects meanwhile is in the read of the connections or finds the entry in its sync.
+
+use futures::stream::{self, StreamExt};
+
+use super::App;
+use crate::error::Result;
+use crate::ids::{ConnectionId, UserId};
+use crate::message::Entry;
+use crate::ports::{Connection, Job, Posted};
+use crate::wire::ServerFrame;
+
+/// Up to this many recipients are posted to from the sending function.
+pub(super) const MAX_INLINE: usize = 32;
+/// Members in one fan-out job, and users in one read of the connections.
+pub(super) const CHUNK: usize = 100;
+/// Posts under way at once.
+const CONCURRENT_POSTS: usize = 64;
+/// A socket younger than this may answer 410 because its `$connect` has not returned, ms.
+const YOUNG_MS: u64 = 60_000;
+
+impl App {
+    /// Delivers the entry or queues its delivery, for every one of `to`. The sender's other devices are among them;
+    /// `except` is the connection that sent it.
+    ///
+    /// # Errors
+    /// `busy` when a recipient could neither be posted to nor queued for.
+    pub(super) async fn deliver(
+        &self,
+        entry: &Entry,
+        to: Vec<UserId>,
+        except: Option<ConnectionId>,
+    ) -> Result<()> {
+        if to.len() <= MAX_INLINE {
+            return self.deliver_chunk(entry, to, except).await;
+        }
+        let jobs = to
+            .chunks(CHUNK)
+            .map(|chunk| Job::FanOut {
+                entry: entry.clone(),
+                to: chunk.to_vec(),
+                except: except.clone(),
+            })
+            .collect();
+        if self.jobs.enqueue(jobs).await.is_ok() {
+            return Ok(());
+        }
+        // An outage of the queue slows and stops no one: deliver from here.
+        for chunk in to.chunks(CHUNK) {
+            self.deliver_chunk(entry, chunk.to_vec(), except.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Posts to every connection of at most 100 users; queues what could not be posted, and a push for who is
+    /// offline. This is what the fan-out function runs for each job.
+    ///
+    /// # Errors
+    /// `busy` when the connections cannot be read, or what is left cannot be queued.
+    pub async fn deliver_chunk(
+        &self,
+        entry: &Entry,
+        to: Vec<UserId>,
+        except: Option<ConnectionId>,
+    ) -> Result<()> {
+        let connections = self.connections.of(&to).await?;
+        let frame = ServerFrame::message(entry).to_json();
+        let posted: Vec<(Connection, Posted)> = stream::iter(connections)
+            .map(|connection| async {
+                let outcome = if except.as_ref() == Some(&connection.id) {
+                    Posted::Accepted
+                } else {
+                    self.gateway.post(&connection.id, &frame).await
+                };
+                (connection, outcome)
+            })
+            .buffer_unordered(CONCURRENT_POSTS)
+            .collect()
+            .await;
+
+        let now = self.world.now_ms();
+        for (connection, _) in posted.iter().filter(|(_, p)| *p == Posted::Gone) {
+            if now.saturating_sub(connection.connected_at) >= YOUNG_MS {
+                // Left for the next delivery if it fails: the row only costs a post.
+                let _ = self
+                    .connections
+                    .remove(&connection.user, &connection.device, &connection.id)
+                    .await;
+            }
+        }
+        let has = |user: &UserId, outcome: Posted| {
+            posted.iter().any(|(c, p)| c.user == *user && *p == outcome)
+        };
+        let later: Vec<UserId> = to.iter().filter(|u| has(u, Posted::Later)).cloned().collect();
+        if !later.is_empty() {
+            let job = Job::FanOut { entry: entry.clone(), to: later, except: except.clone() };
+            self.jobs.enqueue(vec![job]).await?;
+        }
+        let offline: Vec<Job> = to
+            .iter()
+            .filter(|u| **u != entry.sender_id)
+            .filter(|u| !has(u, Posted::Accepted) && !has(u, Posted::Later))
+            .map(|user| Job::Push {
+                user: user.clone(),
+                conversation: entry.conversation_id.clone(),
+                seq: entry.seq,
+            })
+            .collect();
+        if entry.content.counts() && !offline.is_empty() {
+            // The log is the queue: a push that cannot be queued does not withhold `sent`.
+            let _ = self.jobs.enqueue(offline).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Who belongs to a conversation at a place in its log: the rows that were read, with every membership entry that
+//! was read applied on top, in order.
+
+use std::collections::BTreeMap;
+
+use super::App;
+use crate::error::Result;
+use crate::ids::{ConversationId, Seq, UserId};
+use crate::message::{Content, Entry, MembershipChange};
+use crate::ports::{Member, Role};
+
+/// The members of one conversation, by user.
+#[derive(Clone, Debug)]
+pub(super) struct Members(BTreeMap<UserId, Member>);
+
+impl Members {
+    /// Applies an entry; entries must come in the order of their seq. A row that was read later than the entry was
+    /// stored already holds it: then this changes nothing.
+    pub(super) fn apply(&mut self, entry: &Entry) {
+        let Content::System { change } = &entry.content else { return };
+        match change {
+            MembershipChange::Created { .. } => {}
+            MembershipChange::Added { members } => {
+                for user in members {
+                    self.0.entry(user.clone()).or_insert_with(|| Member {
+                        user: user.clone(),
+                        role: Role::Member,
+                        joined: entry.seq,
+                    });
+                }
+            }
+            MembershipChange::Removed { members } => {
+                for user in members {
+                    if self.0.get(user).is_some_and(|m| m.joined < entry.seq) {
+                        self.0.remove(user);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, user: &UserId) -> Option<&Member> {
+        self.0.get(user)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those who may read the entry at `seq`.
+    pub(super) fn who_read(&self, seq: Seq) -> Vec<UserId> {
+        self.0.values().filter(|m| m.joined <= seq).map(|m| m.user.clone()).collect()
+    }
+}
+
+impl App {
+    /// Reads the members; a direct conversation's stand in its id.
+    pub(super) async fn read_members(&self, of: &ConversationId) -> Result<Members> {
+        let members = match of.pair() {
+            Some((a, b)) => [a, b]
+                .into_iter()
+                .map(|user| Member { user, role: Role::Member, joined: Seq::FIRST })
+                .collect(),
+            None => self.conversations.members(of).await?,
+        };
+        Ok(Members(members.into_iter().map(|m| (m.user.clone(), m)).collect()))
+    }
+}

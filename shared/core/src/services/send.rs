@@ -1,0 +1,308 @@
+//! Storing a message exactly once, at the next place of its conversation, with one conditional put.
+//!
+//! The whole proof: the put at n succeeds only after every seq in (seen, n) was read and holds another message, and
+//! the message cannot stand at or below `seen`, because its device held `seen` before it minted the id.
+
+use super::members::Members;
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::message::{Content, Entry};
+use crate::ports::{Put, Role};
+
+/// Most messages in one `send`.
+pub const MAX_BATCH: usize = 10;
+/// How far behind the head `seen` may lie, and so the most that one `send` reads to prove it.
+const MAX_BEHIND: u64 = 500;
+/// How far back a caller without state is searched for.
+const STATELESS_WINDOW: usize = 100;
+/// Entries read at once while `seen` is proved.
+const READ_PAGE: usize = 200;
+/// Puts tried for one message before `busy`.
+const MAX_TRIES: usize = 12;
+
+/// One message to store.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The sender's idempotency key.
+    pub message_id: MessageId,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// A `send` frame.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// Where to.
+    pub conversation: ConversationId,
+    /// The highest seq of it that the device held when it composed the first message; `None` for stateless callers.
+    pub seen: Option<Seq>,
+    /// 1 to [`MAX_BATCH`], stored in this order up to the first failure.
+    pub messages: Vec<Outgoing>,
+}
+
+/// Where a message stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Its place.
+    pub seq: Seq,
+    /// When it was stored, ms since 1970.
+    pub sent_at: u64,
+    /// Whether an earlier call had stored it.
+    pub duplicate: bool,
+}
+
+/// What became of one message.
+pub type SendResult = std::result::Result<Sent, (MessageId, Error)>;
+
+/// What became of a `send`: one result a message that was tried; after a failure the rest was not.
+pub type Outcome = Vec<SendResult>;
+
+/// What was read of the log, with no hole up to its head.
+struct Tail {
+    /// Every seq above this was read, up to the head.
+    floor: Seq,
+    /// Oldest first.
+    entries: Vec<Entry>,
+}
+
+impl Tail {
+    fn head(&self) -> Seq {
+        self.entries.last().map_or(self.floor, |e| e.seq)
+    }
+
+    fn find(&self, sender: &UserId, id: MessageId) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.message_id == id && e.sender_id == *sender)
+    }
+}
+
+impl App {
+    /// Stores and delivers the messages, in order, up to the first failure.
+    ///
+    /// # Errors
+    /// An error here means that no message was tried. `sync_required` when `seen` cannot be proved, `not_a_member`,
+    /// `bad_request`, `too_large`, `busy`.
+    pub async fn send(&self, caller: &Caller, send: SendRequest) -> Result<Outcome> {
+        if send.messages.is_empty() || send.messages.len() > MAX_BATCH {
+            return Err(Error::bad_request(format!("a send holds 1 to {MAX_BATCH} messages")));
+        }
+        for message in &send.messages {
+            message.content.check_from_client()?;
+        }
+        self.check_blocks(caller, &send.conversation).await?;
+        let (tail, members) = futures::join!(
+            self.read_tail(&send.conversation, send.seen),
+            self.read_members(&send.conversation)
+        );
+        // Membership first: a stranger learns nothing of the log, not even that `seen` is wrong.
+        let mut members = members?;
+        if members.get(&caller.user).is_none() && send.conversation.pair().is_some() {
+            return Err(Error::not_a_member());
+        }
+        let mut tail = match tail {
+            Ok(tail) => tail,
+            Err(_) if members.get(&caller.user).is_none() => return Err(Error::not_a_member()),
+            Err(error) => return Err(error),
+        };
+        for entry in &tail.entries {
+            members.apply(entry);
+        }
+
+        let mut results = Vec::with_capacity(send.messages.len());
+        for message in send.messages {
+            let id = message.message_id;
+            let sent = self
+                .send_one(caller, &send.conversation, message, &mut tail, &mut members)
+                .await
+                .map_err(|error| (id, error));
+            let failed = sent.is_err();
+            results.push(sent);
+            if failed {
+                break;
+            }
+        }
+        Ok(results)
+    }
+
+    async fn send_one(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        message: Outgoing,
+        tail: &mut Tail,
+        members: &mut Members,
+    ) -> Result<Sent> {
+        let (entry, duplicate) = self.store(caller, conversation, message, tail, members).await?;
+        self.deliver(&entry, members.who_read(entry.seq), caller.connection.clone()).await?;
+        Ok(Sent { message_id: entry.message_id, seq: entry.seq, sent_at: entry.sent_at, duplicate })
+    }
+
+    /// Finds the message among what was read, or puts it at the next place; a lost race is resolved by reading on.
+    async fn store(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        message: Outgoing,
+        tail: &mut Tail,
+        members: &mut Members,
+    ) -> Result<(Entry, bool)> {
+        let mut unsure = false;
+        for _ in 0..MAX_TRIES {
+            let Some(member) = members.get(&caller.user).cloned() else {
+                return Err(Error::not_a_member());
+            };
+            if let Some(stored) = tail.find(&caller.user, message.message_id) {
+                return Ok((stored.clone(), true));
+            }
+            let head = tail.head();
+            if head == Seq::ZERO {
+                let Some((a, b)) = conversation.pair() else {
+                    // The rows of a group stand before its first entry; without that it does not exist.
+                    return Err(Error::not_a_member());
+                };
+                let rows = [(a, Role::Member), (b, Role::Member)];
+                self.conversations.open(conversation, &rows).await?;
+            }
+            self.check_target(caller, conversation, &message.content, &member, head).await?;
+            let previous = tail.entries.last();
+            let entry = Entry {
+                conversation_id: conversation.clone(),
+                seq: head.next(),
+                ordinal: previous.map_or(0, |e| e.ordinal) + u64::from(message.content.counts()),
+                message_id: message.message_id,
+                sender_id: caller.user.clone(),
+                sent_at: self.world.now_ms().max(previous.map_or(0, |e| e.sent_at + 1)),
+                content: message.content.clone(),
+            };
+            match self.log.put(&entry).await {
+                Ok(Put::Stored) => {
+                    tail.entries.push(entry.clone());
+                    return Ok((entry, false));
+                }
+                // After a put that may have happened, the place is read before it is tried again: if the put comes
+                // true later, this very message stands there and the next try finds it.
+                Ok(Put::Taken) => {}
+                Err(_) => unsure = true,
+            }
+            self.read_on(conversation, tail, members).await?;
+        }
+        let message = if unsure {
+            "too many senders at once; the message may be stored; send the same again"
+        } else {
+            "too many senders at once; the message is not stored; send the same again"
+        };
+        Err(Error {
+            retry_after_ms: Some(500 + self.world.jitter(1_000)),
+            ..Error::new(ErrorKind::Busy, message)
+        })
+    }
+
+    /// Reads everything above the head that was known. Never leaves one out: `after` is strongly consistent and
+    /// starts at the lost seq.
+    async fn read_on(
+        &self,
+        conversation: &ConversationId,
+        tail: &mut Tail,
+        members: &mut Members,
+    ) -> Result<()> {
+        loop {
+            let more = self.log.after(conversation, tail.head(), READ_PAGE).await?;
+            let full = more.len() == READ_PAGE;
+            for entry in more {
+                if entry.seq != tail.head().next() {
+                    return Err(Error::sync_required("the log moved while it was read"));
+                }
+                members.apply(&entry);
+                tail.entries.push(entry);
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Proves `seen`: every seq from `max(seen, 1)` to the head comes back without a hole.
+    async fn read_tail(&self, conversation: &ConversationId, seen: Option<Seq>) -> Result<Tail> {
+        let Some(seen) = seen else {
+            let mut entries =
+                self.log.newest(conversation, Seq::FIRST, None, STATELESS_WINDOW).await?;
+            entries.reverse();
+            let floor = entries.first().map_or(Seq::ZERO, |e| e.seq.prev());
+            return gapless(Tail { floor, entries });
+        };
+        let from = seen.max(Seq::FIRST);
+        let mut newest_first: Vec<Entry> = Vec::new();
+        loop {
+            let before = newest_first.last().map(|e| e.seq);
+            let page = self.log.newest(conversation, from, before, READ_PAGE).await?;
+            let full = page.len() == READ_PAGE;
+            newest_first.extend(page);
+            let head = newest_first.first().map_or(Seq::ZERO, |e| e.seq);
+            if seen > head {
+                return Err(Error::sync_required("seen lies beyond the head"));
+            }
+            if head.since(seen) > MAX_BEHIND {
+                return Err(Error::sync_required("seen lies more than 500 behind the head"));
+            }
+            if !full {
+                break;
+            }
+        }
+        newest_first.reverse();
+        gapless(Tail { floor: from.prev(), entries: newest_first })
+    }
+
+    /// Nobody writes to someone who blocks them, and the refusal looks as if the conversation were not there.
+    async fn check_blocks(&self, caller: &Caller, conversation: &ConversationId) -> Result<()> {
+        let Some((a, b)) = conversation.pair() else { return Ok(()) };
+        let peer = if a == caller.user { b } else { a };
+        if peer != caller.user && self.conversations.blocks(&peer, &caller.user).await? {
+            return Err(Error::not_a_member());
+        }
+        Ok(())
+    }
+
+    /// An entry that names another must name one that the sender can read; edits are the author's, deletes the
+    /// author's or an admin's.
+    async fn check_target(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        content: &Content,
+        member: &crate::ports::Member,
+        head: Seq,
+    ) -> Result<()> {
+        let Some(target) = content.target() else { return Ok(()) };
+        let not_found =
+            || Error::new(ErrorKind::NotFound, "the target is not in this conversation");
+        if target < member.joined || target > head {
+            return Err(not_found());
+        }
+        let found = self.log.newest(conversation, target, Some(target.next()), 1).await?;
+        let author = &found.first().ok_or_else(not_found)?.sender_id;
+        let allowed = match content {
+            Content::Edit { .. } => *author == caller.user,
+            Content::Delete { .. } => *author == caller.user || member.role == Role::Admin,
+            _ => true,
+        };
+        if allowed {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Forbidden, "only the author may do this"))
+        }
+    }
+}
+
+/// Refuses a tail with a hole, or one that does not reach down to its floor.
+fn gapless(tail: Tail) -> Result<Tail> {
+    let mut expected = tail.floor.next();
+    for entry in &tail.entries {
+        if entry.seq != expected {
+            return Err(Error::sync_required("the log has moved on; sync first"));
+        }
+        expected = expected.next();
+    }
+    Ok(tail)
+}

@@ -1,0 +1,132 @@
+//! Turning cursors into the messages that a device misses. Lists the user's own rows, so that a conversation whose
+//! first push was lost is found too.
+
+use std::collections::BTreeMap;
+
+use super::history::{cut_to_bytes, size};
+use super::{App, Caller, Page};
+use crate::error::{Error, Result};
+use crate::ids::{ConversationId, Seq};
+use crate::ports::{UserConversation, Watermarks};
+
+/// Entries of one conversation in one sync, unless the caller says otherwise.
+pub const DEFAULT_LIMIT: usize = 200;
+/// Most conversations that one sync looks at.
+const ROWS: usize = 200;
+/// Bytes of messages in one sync, about.
+const MAX_SYNC_BYTES: usize = 1024 * 1024;
+/// Most entries read at once.
+const READ_PAGE: usize = 100;
+
+/// A `sync` frame.
+#[derive(Clone, Debug)]
+pub struct SyncRequest {
+    /// The highest seq that the device holds, by conversation. Without one, the user's `delivered` counts.
+    pub cursors: BTreeMap<ConversationId, Seq>,
+    /// Most entries a conversation, 1 to [`DEFAULT_LIMIT`].
+    pub limit: usize,
+    /// The newest entries instead of the next ones.
+    pub tail: bool,
+    /// Where the last sync stopped listing conversations.
+    pub page: Option<ConversationId>,
+}
+
+/// One conversation in `synced`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Which.
+    pub id: ConversationId,
+    /// Its highest seq.
+    pub head: Seq,
+    /// The highest seq that the batches of this sync reached; the cursor if there were none.
+    pub sent_through: Seq,
+    /// How far the user got.
+    pub marks: Watermarks,
+    /// Entries above `read` that count.
+    pub unread: u64,
+}
+
+/// What a sync answers: first the batches, in order, then the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Each without a hole, upward from the cursor.
+    pub batches: Vec<Page>,
+    /// The conversations of this page.
+    pub conversations: Vec<Conversation>,
+    /// Where to go on, if there are more conversations.
+    pub page: Option<ConversationId>,
+}
+
+impl App {
+    /// The messages above the caller's cursors, and the state of each conversation.
+    ///
+    /// # Errors
+    /// `bad_request` for a limit outside 1 to [`DEFAULT_LIMIT`]; `busy`.
+    pub async fn sync(&self, caller: &Caller, sync: &SyncRequest) -> Result<Synced> {
+        if sync.limit == 0 || sync.limit > DEFAULT_LIMIT {
+            return Err(Error::bad_request(format!("limit is 1 to {DEFAULT_LIMIT}")));
+        }
+        let mut rows = self.conversations.rows(&caller.user, sync.page.as_ref(), ROWS + 1).await?;
+        let page = (rows.len() > ROWS).then(|| {
+            rows.truncate(ROWS);
+            rows.last().map(|r| r.conversation.clone())
+        });
+        let mut synced = Synced { page: page.flatten(), ..Synced::default() };
+        let mut room = MAX_SYNC_BYTES;
+        for row in rows {
+            let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
+            // Rows are written before the first entry: until that one stands there is no conversation.
+            let Some(head) = newest.into_iter().next() else { continue };
+            let sent_through = self.batches(sync, &row, head.seq, &mut room, &mut synced).await?;
+            let before_joining = self.ordinal_before(&row).await?;
+            synced.conversations.push(Conversation {
+                id: row.conversation,
+                head: head.seq,
+                sent_through,
+                marks: row.marks,
+                unread: head.ordinal - row.marks.read_ordinal.max(before_joining).min(head.ordinal),
+            });
+        }
+        Ok(synced)
+    }
+
+    /// Entries that were there before the user joined are not unread.
+    async fn ordinal_before(&self, row: &UserConversation) -> Result<u64> {
+        if row.marks.read >= row.joined || row.joined <= Seq::FIRST {
+            return Ok(0);
+        }
+        let before = self.log.newest(&row.conversation, row.joined.prev(), Some(row.joined), 1);
+        Ok(before.await?.first().map_or(0, |e| e.ordinal))
+    }
+
+    /// Reads what lies above the cursor into batches and returns how far they reach.
+    async fn batches(
+        &self,
+        sync: &SyncRequest,
+        row: &UserConversation,
+        head: Seq,
+        room: &mut usize,
+        synced: &mut Synced,
+    ) -> Result<Seq> {
+        let given = sync.cursors.get(&row.conversation).copied();
+        // A cursor beyond the head is a device's mistake; it must not hide what comes next.
+        let mut cursor = given.unwrap_or(row.marks.delivered).max(row.joined.prev()).min(head);
+        if sync.tail {
+            let limit = u64::try_from(sync.limit).unwrap_or(u64::MAX);
+            cursor = cursor.max(Seq::new(head.get().saturating_sub(limit)));
+        }
+        let mut left = sync.limit;
+        while left > 0 && *room > 0 && cursor < head {
+            let mut messages =
+                self.log.after(&row.conversation, cursor, left.min(READ_PAGE)).await?;
+            cut_to_bytes(&mut messages);
+            let Some(last) = messages.last().map(|e| e.seq) else { break };
+            left -= messages.len();
+            *room = room.saturating_sub(messages.iter().map(size).sum());
+            cursor = last;
+            let conversation = row.conversation.clone();
+            synced.batches.push(Page { conversation, messages, more: last < head });
+        }
+        Ok(cursor)
+    }
+}

@@ -1,0 +1,146 @@
+//! The contracts of [`crate::ports`] as a suite. Each function takes fresh, empty ports and panics where an
+//! implementation breaks its word.
+
+use uuid::Uuid;
+
+use crate::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
+use crate::message::{Content, Entry, MembershipChange};
+use crate::ports::{
+    Connection, Connections, Conversations, Log, Membership, Put, Role, Watermarks,
+};
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn group() -> ConversationId {
+    ConversationId::group(Uuid::from_u128(7))
+}
+
+fn entry(conversation: &ConversationId, seq: u64, text: &str) -> Entry {
+    Entry {
+        conversation_id: conversation.clone(),
+        seq: Seq::new(seq),
+        ordinal: seq,
+        message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
+        sender_id: user("ana"),
+        sent_at: 1_000 + seq,
+        content: Content::Text { text: text.into() },
+    }
+}
+
+fn seqs(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|e| e.seq.get()).collect()
+}
+
+/// [`Log`].
+pub async fn log(log: &dyn Log) {
+    let c = group();
+    let other = ConversationId::direct(&user("ana"), &user("bo"));
+    assert!(log.newest(&c, Seq::FIRST, None, 10).await.unwrap().is_empty());
+    assert!(log.after(&c, Seq::ZERO, 10).await.unwrap().is_empty());
+    for seq in 1..=12 {
+        assert_eq!(log.put(&entry(&c, seq, "first")).await.unwrap(), Put::Stored);
+    }
+    assert_eq!(log.put(&entry(&other, 1, "elsewhere")).await.unwrap(), Put::Stored);
+
+    // A taken place stays as it is.
+    assert_eq!(log.put(&entry(&c, 5, "second")).await.unwrap(), Put::Taken);
+    let at_5 = log.newest(&c, Seq::new(5), Some(Seq::new(6)), 1).await.unwrap();
+    assert_eq!(at_5, vec![entry(&c, 5, "first")]);
+
+    // 10 and 9 in the order of numbers, not of text.
+    let newest = log.newest(&c, Seq::new(9), None, 10).await.unwrap();
+    assert_eq!(seqs(&newest), [12, 11, 10, 9]);
+    assert_eq!(seqs(&log.newest(&c, Seq::FIRST, None, 2).await.unwrap()), [12, 11]);
+    let below = log.newest(&c, Seq::new(2), Some(Seq::new(4)), 10).await.unwrap();
+    assert_eq!(seqs(&below), [3, 2]);
+    assert!(log.newest(&c, Seq::new(4), Some(Seq::new(4)), 10).await.unwrap().is_empty());
+    assert!(log.newest(&c, Seq::FIRST, Some(Seq::ZERO), 10).await.unwrap().is_empty());
+    assert_eq!(seqs(&log.after(&c, Seq::new(8), 3).await.unwrap()), [9, 10, 11]);
+    assert!(log.after(&c, Seq::new(12), 3).await.unwrap().is_empty());
+}
+
+/// [`Conversations`], over the same store as the log.
+pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
+    let (ana, bo, cy) = (user("ana"), user("bo"), user("cy"));
+    let g = group();
+    let founders = [(ana.clone(), Role::Admin), (bo.clone(), Role::Member)];
+    assert!(conversations.members(&g).await.unwrap().is_empty());
+    assert_eq!(conversations.row(&ana, &g).await.unwrap(), None);
+    conversations.open(&g, &founders).await.unwrap();
+    log.put(&entry(&g, 1, "created")).await.unwrap();
+
+    // A watermark moves only from what stands.
+    let zero = Watermarks::default();
+    let one = Watermarks { delivered: Seq::FIRST, read: Seq::FIRST, read_ordinal: 1 };
+    assert!(conversations.advance(&bo, &g, zero, one).await.unwrap());
+    assert!(!conversations.advance(&bo, &g, zero, one).await.unwrap());
+    assert!(!conversations.advance(&cy, &g, zero, one).await.unwrap());
+
+    // Opening again leaves what is there.
+    conversations.open(&g, &[(bo.clone(), Role::Admin)]).await.unwrap();
+    let members = conversations.members(&g).await.unwrap();
+    let found: Vec<_> = members.iter().map(|m| (&m.user, m.role, m.joined.get())).collect();
+    assert_eq!(found, [(&ana, Role::Admin, 1), (&bo, Role::Member, 1)]);
+    assert_eq!(conversations.row(&bo, &g).await.unwrap().unwrap().marks, one);
+
+    // A change whose place is taken changes nothing.
+    let change = |seq: u64, added: &[&UserId], removed: &[&UserId]| Membership {
+        entry: Entry {
+            content: Content::System {
+                change: MembershipChange::Added { members: vec![cy.clone()] },
+            },
+            ..entry(&g, seq, "")
+        },
+        added: added.iter().map(|u| ((*u).clone(), Role::Member)).collect(),
+        removed: removed.iter().map(|u| (*u).clone()).collect(),
+    };
+    let taken = conversations.change(&change(1, &[&cy], &[&bo])).await.unwrap();
+    assert_eq!(taken, Put::Taken);
+    assert_eq!(conversations.members(&g).await.unwrap(), members);
+
+    // A change is the entry and the rows, or nothing.
+    let stored = conversations.change(&change(2, &[&cy], &[&bo])).await.unwrap();
+    assert_eq!(stored, Put::Stored);
+    let members = conversations.members(&g).await.unwrap();
+    let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
+    assert_eq!(found, [(&ana, 1), (&cy, 2)]);
+    assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
+    assert_eq!(conversations.row(&cy, &g).await.unwrap().unwrap().joined, Seq::new(2));
+    assert_eq!(seqs(&log.newest(&g, Seq::FIRST, None, 9).await.unwrap()), [2, 1]);
+
+    // A direct conversation has rows and no member rows; the list pages in order.
+    let direct = ConversationId::direct(&ana, &bo);
+    let pair = [(ana.clone(), Role::Member), (bo.clone(), Role::Member)];
+    conversations.open(&direct, &pair).await.unwrap();
+    let first = conversations.rows(&ana, None, 1).await.unwrap();
+    assert_eq!(first[0].conversation, direct);
+    let second = conversations.rows(&ana, Some(&direct), 9).await.unwrap();
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].conversation, g);
+    assert!(!conversations.blocks(&ana, &bo).await.unwrap());
+}
+
+/// [`Connections`].
+pub async fn connections(connections: &dyn Connections) {
+    let (ana, bo) = (user("ana"), user("bo"));
+    let phone = DeviceId::parse("phone").unwrap();
+    let socket = |id: &str, connected_at: u64| Connection {
+        user: ana.clone(),
+        device: phone.clone(),
+        id: ConnectionId::parse(id).unwrap(),
+        connected_at,
+    };
+    assert!(connections.of(&[ana.clone(), bo.clone()]).await.unwrap().is_empty());
+    connections.register(&socket("c2", 2)).await.unwrap();
+    // An older $connect that comes late does not take the place of the newer one.
+    connections.register(&socket("c1", 1)).await.unwrap();
+    assert_eq!(connections.of(std::slice::from_ref(&ana)).await.unwrap(), [socket("c2", 2)]);
+    // Nor does its $disconnect remove it.
+    connections.remove(&ana, &phone, &socket("c1", 1).id).await.unwrap();
+    assert_eq!(connections.of(std::slice::from_ref(&ana)).await.unwrap().len(), 1);
+    assert!(connections.of(&[bo]).await.unwrap().is_empty());
+    connections.remove(&ana, &phone, &socket("c2", 2).id).await.unwrap();
+    assert!(connections.of(std::slice::from_ref(&ana)).await.unwrap().is_empty());
+}

@@ -1,0 +1,296 @@
+//! Every port over one lock. True to the contracts, and to nothing else of AWS.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
+use crate::message::Entry;
+use crate::ports::{
+    Connection, Connections, Conversations, Gateway, Job, Jobs, Log, Member, Membership, Posted,
+    Put, Role, UserConversation, Watermarks, World,
+};
+use crate::services::App;
+
+#[derive(Default)]
+struct State {
+    log: BTreeMap<ConversationId, BTreeMap<Seq, Entry>>,
+    members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
+    rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
+    blocks: BTreeSet<(UserId, UserId)>,
+    connections: BTreeMap<(UserId, DeviceId), Connection>,
+    gone: BTreeSet<ConnectionId>,
+    posts: Vec<(ConnectionId, String)>,
+    jobs: Vec<Job>,
+    ticks: u64,
+    ids: u64,
+}
+
+/// Every port, in memory.
+#[derive(Default)]
+pub struct Memory(Mutex<State>);
+
+impl Memory {
+    /// An `App` whose every port is this one.
+    pub fn app(self: &Arc<Self>) -> App {
+        App {
+            log: self.clone(),
+            conversations: self.clone(),
+            connections: self.clone(),
+            gateway: self.clone(),
+            jobs: self.clone(),
+            world: self.clone(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Every frame that was posted, in order.
+    pub fn posts(&self) -> Vec<(ConnectionId, String)> {
+        self.state().posts.clone()
+    }
+
+    /// Every job that was queued, in order.
+    pub fn jobs(&self) -> Vec<Job> {
+        self.state().jobs.clone()
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, ms: u64) {
+        self.state().ticks += ms;
+    }
+
+    /// From now on the connection answers 410.
+    pub fn cut(&self, connection: &ConnectionId) {
+        self.state().gone.insert(connection.clone());
+    }
+
+    /// `owner` blocks `other`.
+    pub fn block(&self, owner: &UserId, other: &UserId) {
+        self.state().blocks.insert((owner.clone(), other.clone()));
+    }
+
+    /// Puts an entry whatever stands at its place: the broken put of a mutant.
+    pub fn overwrite(&self, entry: &Entry) {
+        self.state()
+            .log
+            .entry(entry.conversation_id.clone())
+            .or_default()
+            .insert(entry.seq, entry.clone());
+    }
+}
+
+impl State {
+    fn put(&mut self, entry: &Entry) -> Put {
+        let log = self.log.entry(entry.conversation_id.clone()).or_default();
+        if log.contains_key(&entry.seq) {
+            return Put::Taken;
+        }
+        log.insert(entry.seq, entry.clone());
+        Put::Stored
+    }
+
+    fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
+        self.rows.entry(user.clone()).or_default().insert(
+            conversation.clone(),
+            UserConversation {
+                conversation: conversation.clone(),
+                joined,
+                marks: Watermarks::default(),
+            },
+        );
+    }
+
+    fn write_member(&mut self, group: &ConversationId, user: &UserId, role: Role, joined: Seq) {
+        let member = Member { user: user.clone(), role, joined };
+        self.members.entry(group.clone()).or_default().insert(user.clone(), member);
+    }
+}
+
+#[async_trait]
+impl Log for Memory {
+    async fn newest(
+        &self,
+        conversation: &ConversationId,
+        from: Seq,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let end = before.unwrap_or(Seq::new(u64::MAX));
+        if end <= from {
+            return Ok(vec![]);
+        }
+        let state = self.state();
+        let Some(log) = state.log.get(conversation) else { return Ok(vec![]) };
+        Ok(log.range(from..end).rev().take(limit).map(|(_, e)| e.clone()).collect())
+    }
+
+    async fn after(
+        &self,
+        conversation: &ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let state = self.state();
+        let Some(log) = state.log.get(conversation) else { return Ok(vec![]) };
+        Ok(log.range(after.next()..).take(limit).map(|(_, e)| e.clone()).collect())
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<Put> {
+        Ok(self.state().put(entry))
+    }
+}
+
+#[async_trait]
+impl Conversations for Memory {
+    async fn members(&self, group: &ConversationId) -> Result<Vec<Member>> {
+        Ok(self.state().members.get(group).map_or(vec![], |m| m.values().cloned().collect()))
+    }
+
+    async fn open(&self, conversation: &ConversationId, members: &[(UserId, Role)]) -> Result<()> {
+        let mut state = self.state();
+        for (user, role) in members {
+            if !state.rows.get(user).is_some_and(|r| r.contains_key(conversation)) {
+                state.write_row(user, conversation, Seq::FIRST);
+            }
+            let known = state.members.get(conversation).is_some_and(|m| m.contains_key(user));
+            if conversation.pair().is_none() && !known {
+                state.write_member(conversation, user, *role, Seq::FIRST);
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(&self, membership: &Membership) -> Result<Put> {
+        let mut state = self.state();
+        let entry = &membership.entry;
+        if state.put(entry) == Put::Taken {
+            return Ok(Put::Taken);
+        }
+        let group = &entry.conversation_id;
+        for (user, role) in &membership.added {
+            state.write_row(user, group, entry.seq);
+            state.write_member(group, user, *role, entry.seq);
+        }
+        for user in &membership.removed {
+            if let Some(rows) = state.rows.get_mut(user) {
+                rows.remove(group);
+            }
+            if let Some(members) = state.members.get_mut(group) {
+                members.remove(user);
+            }
+        }
+        Ok(Put::Stored)
+    }
+
+    async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {
+        Ok(self.state().rows.get(user).and_then(|r| r.get(of)).cloned())
+    }
+
+    async fn rows(
+        &self,
+        user: &UserId,
+        page: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<UserConversation>> {
+        let state = self.state();
+        let Some(rows) = state.rows.get(user) else { return Ok(vec![]) };
+        Ok(rows
+            .values()
+            .filter(|r| page.is_none_or(|p| r.conversation > *p))
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn advance(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: Watermarks,
+        new: Watermarks,
+    ) -> Result<bool> {
+        let mut state = self.state();
+        match state.rows.get_mut(user).and_then(|r| r.get_mut(of)) {
+            Some(row) if row.marks == old => {
+                row.marks = new;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
+        Ok(self.state().blocks.contains(&(owner.clone(), other.clone())))
+    }
+}
+
+#[async_trait]
+impl Connections for Memory {
+    async fn register(&self, connection: &Connection) -> Result<()> {
+        let mut state = self.state();
+        let key = (connection.user.clone(), connection.device.clone());
+        let newer =
+            state.connections.get(&key).is_some_and(|c| c.connected_at > connection.connected_at);
+        if !newer {
+            state.connections.insert(key, connection.clone());
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+        let mut state = self.state();
+        let key = (user.clone(), device.clone());
+        if state.connections.get(&key).is_some_and(|c| c.id == *id) {
+            state.connections.remove(&key);
+        }
+        Ok(())
+    }
+
+    async fn of(&self, users: &[UserId]) -> Result<Vec<Connection>> {
+        let state = self.state();
+        Ok(state.connections.values().filter(|c| users.contains(&c.user)).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Gateway for Memory {
+    async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
+        let mut state = self.state();
+        if state.gone.contains(to) {
+            return Posted::Gone;
+        }
+        state.posts.push((to.clone(), frame.to_owned()));
+        Posted::Accepted
+    }
+}
+
+#[async_trait]
+impl Jobs for Memory {
+    async fn enqueue(&self, jobs: Vec<Job>) -> Result<()> {
+        self.state().jobs.extend(jobs);
+        Ok(())
+    }
+}
+
+impl World for Memory {
+    /// Stands still unless [`Memory::pass`] is called: the hardest clock for `sent_at`.
+    fn now_ms(&self) -> u64 {
+        1_790_000_000_000 + self.state().ticks
+    }
+
+    fn new_id(&self) -> Uuid {
+        let mut state = self.state();
+        state.ids += 1;
+        Uuid::from_u128(0x0192_f3c4_0000_7000_8000_0000_0000_0000 | u128::from(state.ids))
+    }
+
+    fn jitter(&self, _below: u64) -> u64 {
+        0
+    }
+}

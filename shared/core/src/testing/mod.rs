@@ -1,0 +1,7 @@
+//! For tests only: every port in memory, and the contract suite. Not compiled into anything that ships.
+#![expect(clippy::unwrap_used, reason = "a suite reports by panicking")]
+
+pub mod contract;
+mod memory;
+
+pub use memory::Memory;
