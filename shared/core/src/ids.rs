@@ -121,7 +121,7 @@ impl MessageId {
         }
     }
 
-    /// Wraps an id that the core minted itself (see [`crate::ports::Ids`]).
+    /// Wraps an id that the core minted itself (see [`crate::ports::mint`]).
     pub fn minted(id: Uuid) -> Self {
         Self(id)
     }
