@@ -106,9 +106,15 @@ pub trait Conversations: Send + Sync {
     /// does not exist. Never called for a direct conversation: its id names its members.
     async fn members(&self, group: &ConversationId) -> Result<Vec<Member>>;
 
-    /// Writes each user's row in the conversation list if it is absent; rows that exist stay as they are.
-    /// For a group, the member rows too. May be repeated, and may fail half-way.
-    async fn open(&self, conversation: &ConversationId, members: &[(UserId, Role)]) -> Result<()>;
+    /// Writes each user's row of a direct conversation, joined at 1, if it is absent; rows that exist stay as they
+    /// are. May be repeated, and may fail half-way.
+    async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()>;
+
+    /// Writes the member rows and the user rows of a group that is coming into being, all joined at 1. Must return
+    /// `Taken` and write no row that was not there once the group's first entry stands: a call that was frozen since
+    /// before must not bring back who was removed meanwhile. May be repeated with the same members, and may fail
+    /// half-way.
+    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put>;
 
     /// Stores the entry and applies the change in one transaction. Must return `Taken` and change nothing if the
     /// entry's place is not free.

@@ -70,10 +70,10 @@ impl App {
                 (user.clone(), role)
             })
             .collect();
-        let mut first =
-            self.log.newest(&conversation_id, Seq::FIRST, Some(Seq::FIRST.next()), 1).await?;
-        if first.is_empty() {
-            self.conversations.open(&conversation_id, &rows).await?;
+        let mut first = self.first_entry(&conversation_id).await?;
+        if first.is_none()
+            && self.conversations.found(&conversation_id, &rows).await? == Put::Stored
+        {
             let entry = Entry {
                 conversation_id: conversation_id.clone(),
                 seq: Seq::FIRST,
@@ -85,22 +85,24 @@ impl App {
                     change: MembershipChange::Created { name: group.name, members },
                 },
             };
-            match self.log.put(&entry).await? {
-                Put::Stored => first.push(entry),
-                // The same request, twice at once.
-                Put::Taken => {
-                    first = self
-                        .log
-                        .newest(&conversation_id, Seq::FIRST, Some(Seq::FIRST.next()), 1)
-                        .await?;
-                }
+            if self.log.put(&entry).await? == Put::Stored {
+                first = Some(entry);
             }
         }
-        let entry = first.pop().ok_or_else(|| Error::port("the group's first entry vanished"))?;
+        if first.is_none() {
+            // The same request, twice at once, and the other was first.
+            first = self.first_entry(&conversation_id).await?;
+        }
+        let entry = first.ok_or_else(|| Error::port("the group's first entry vanished"))?;
         // Again for a repeated request: the first call may have ended before it delivered.
         let members = self.read_members(&conversation_id).await?;
         self.deliver(&entry, members.who_read(entry.seq), caller.connection.clone()).await?;
         Ok(entry)
+    }
+
+    async fn first_entry(&self, of: &ConversationId) -> Result<Option<Entry>> {
+        let first = self.log.newest(of, Seq::FIRST, Some(Seq::FIRST.next()), 1).await?;
+        Ok(first.into_iter().next())
     }
 
     /// Adds members; those who belong already stay as they are. Returns the entry, or `None` if nothing changed.

@@ -162,8 +162,7 @@ impl App {
                     // The rows of a group stand before its first entry; without that it does not exist.
                     return Err(Error::not_a_member());
                 };
-                let rows = [(a, Role::Member), (b, Role::Member)];
-                self.conversations.open(conversation, &rows).await?;
+                self.conversations.open(conversation, &[a, b]).await?;
             }
             self.check_target(caller, conversation, &message.content, &member, head).await?;
             let previous = tail.entries.last();

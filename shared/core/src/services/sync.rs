@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
+
 use super::history::{cut_to_bytes, size};
 use super::{App, Caller, Page};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, Seq};
+use crate::message::Entry;
 use crate::ports::{UserConversation, Watermarks};
 
 /// Entries of one conversation in one sync, unless the caller says otherwise.
@@ -17,6 +20,8 @@ const ROWS: usize = 200;
 const MAX_SYNC_BYTES: usize = 1024 * 1024;
 /// Most entries read at once.
 const READ_PAGE: usize = 100;
+/// Heads read at the same time.
+const CONCURRENT_READS: usize = 16;
 
 /// A `sync` frame.
 #[derive(Clone, Debug)]
@@ -73,10 +78,17 @@ impl App {
         });
         let mut synced = Synced { page: page.flatten(), ..Synced::default() };
         let mut room = MAX_SYNC_BYTES;
-        for row in rows {
-            let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
+        let heads: Vec<Option<Entry>> = stream::iter(&rows)
+            .map(|row| async {
+                let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
+                Ok::<_, Error>(newest.into_iter().next())
+            })
+            .buffered(CONCURRENT_READS)
+            .try_collect()
+            .await?;
+        for (row, head) in rows.into_iter().zip(heads) {
             // Rows are written before the first entry: until that one stands there is no conversation.
-            let Some(head) = newest.into_iter().next() else { continue };
+            let Some(head) = head else { continue };
             let sent_through = self.batches(sync, &row, head.seq, &mut room, &mut synced).await?;
             let before_joining = self.ordinal_before(&row).await?;
             synced.conversations.push(Conversation {

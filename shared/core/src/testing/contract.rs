@@ -68,7 +68,8 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let founders = [(ana.clone(), Role::Admin), (bo.clone(), Role::Member)];
     assert!(conversations.members(&g).await.unwrap().is_empty());
     assert_eq!(conversations.row(&ana, &g).await.unwrap(), None);
-    conversations.open(&g, &founders).await.unwrap();
+    assert_eq!(conversations.found(&g, &founders[..1]).await.unwrap(), Put::Stored);
+    assert_eq!(conversations.found(&g, &founders).await.unwrap(), Put::Stored);
     log.put(&entry(&g, 1, "created")).await.unwrap();
 
     // A watermark moves only from what stands.
@@ -78,8 +79,10 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     assert!(!conversations.advance(&bo, &g, zero, one).await.unwrap());
     assert!(!conversations.advance(&cy, &g, zero, one).await.unwrap());
 
-    // Opening again leaves what is there.
-    conversations.open(&g, &[(bo.clone(), Role::Admin)]).await.unwrap();
+    // Once the first entry stands, nobody is founded any more.
+    let late = [(bo.clone(), Role::Admin), (cy.clone(), Role::Member)];
+    assert_eq!(conversations.found(&g, &late).await.unwrap(), Put::Taken);
+    assert_eq!(conversations.row(&cy, &g).await.unwrap(), None);
     let members = conversations.members(&g).await.unwrap();
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.role, m.joined.get())).collect();
     assert_eq!(found, [(&ana, Role::Admin, 1), (&bo, Role::Member, 1)]);
@@ -112,8 +115,12 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
 
     // A direct conversation has rows and no member rows; the list pages in order.
     let direct = ConversationId::direct(&ana, &bo);
-    let pair = [(ana.clone(), Role::Member), (bo.clone(), Role::Member)];
+    let pair = [ana.clone(), bo.clone()];
     conversations.open(&direct, &pair).await.unwrap();
+    assert!(conversations.advance(&bo, &direct, zero, one).await.unwrap());
+    // Opening again leaves what is there.
+    conversations.open(&direct, &pair).await.unwrap();
+    assert_eq!(conversations.row(&bo, &direct).await.unwrap().unwrap().marks, one);
     let first = conversations.rows(&ana, None, 1).await.unwrap();
     assert_eq!(first[0].conversation, direct);
     let second = conversations.rows(&ana, Some(&direct), 9).await.unwrap();

@@ -75,6 +75,15 @@ impl Memory {
         self.state().blocks.insert((owner.clone(), other.clone()));
     }
 
+    /// Writes a founder's rows whatever stands in the log: the broken founding of a mutant.
+    pub fn found_late(&self, group: &ConversationId, user: &UserId, role: Role) {
+        let mut state = self.state();
+        if !state.rows.get(user).is_some_and(|r| r.contains_key(group)) {
+            state.write_row(user, group, Seq::FIRST);
+            state.write_member(group, user, role, Seq::FIRST);
+        }
+    }
+
     /// Puts an entry whatever stands at its place: the broken put of a mutant.
     pub fn overwrite(&self, entry: &Entry) {
         self.state()
@@ -152,18 +161,26 @@ impl Conversations for Memory {
         Ok(self.state().members.get(group).map_or(vec![], |m| m.values().cloned().collect()))
     }
 
-    async fn open(&self, conversation: &ConversationId, members: &[(UserId, Role)]) -> Result<()> {
+    async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
         let mut state = self.state();
-        for (user, role) in members {
-            if !state.rows.get(user).is_some_and(|r| r.contains_key(conversation)) {
-                state.write_row(user, conversation, Seq::FIRST);
-            }
-            let known = state.members.get(conversation).is_some_and(|m| m.contains_key(user));
-            if conversation.pair().is_none() && !known {
-                state.write_member(conversation, user, *role, Seq::FIRST);
+        for user in users {
+            if !state.rows.get(user).is_some_and(|r| r.contains_key(direct)) {
+                state.write_row(user, direct, Seq::FIRST);
             }
         }
         Ok(())
+    }
+
+    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+        let mut state = self.state();
+        if state.log.get(group).is_some_and(|log| log.contains_key(&Seq::FIRST)) {
+            return Ok(Put::Taken);
+        }
+        for (user, role) in members {
+            state.write_row(user, group, Seq::FIRST);
+            state.write_member(group, user, *role, Seq::FIRST);
+        }
+        Ok(Put::Stored)
     }
 
     async fn change(&self, membership: &Membership) -> Result<Put> {

@@ -47,6 +47,15 @@ struct Run {
     invocations: Vec<Invocation>,
     minted: BTreeSet<MessageId>,
     acknowledged: Vec<(MessageId, Seq)>,
+    removal: Removal,
+}
+
+/// Ana removes cy from the group, while functions that founded it may still run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    None,
+    Due,
+    Done,
 }
 
 fn user(name: &str) -> UserId {
@@ -99,6 +108,7 @@ impl Run {
             invocations: vec![],
             minted: BTreeSet::new(),
             acknowledged: vec![],
+            removal: if in_group { Removal::Due } else { Removal::None },
         };
         if in_group {
             run.create_group()?;
@@ -135,6 +145,10 @@ impl Run {
                 break;
             }
         }
+        let founders = block_on(self.faulty.memory.members(&self.conversation)).unwrap();
+        if founders.len() != 3 {
+            return Err(format!("{} founders of three", founders.len()));
+        }
         if created.borrow().len() == 1 { Ok(()) } else { Err("one request, two groups".into()) }
     }
 
@@ -154,6 +168,15 @@ impl Run {
                 drop(self.invocations.swap_remove(i));
                 return;
             }
+        }
+    }
+
+    /// Removing him runs to its end here: the interleaving that matters is that of the frozen founders around it.
+    fn remove_cy(&mut self) {
+        let app = self.faulty.memory.app();
+        let ana = self.devices[0].caller.clone();
+        if block_on(app.remove_members(&ana, &self.conversation, &[user("cy")])).is_ok() {
+            self.removal = Removal::Done;
         }
     }
 
@@ -240,22 +263,18 @@ impl Run {
                 let i = self.dice.below(self.devices.len());
                 self.advance_device(i, in_peace);
             }
+            if self.removal == Removal::Due && self.dice.percent(5) {
+                self.remove_cy();
+            }
             self.always().map_err(|e| format!("seed {seed}, step {steps}: {e}"))?;
             let idle = |d: &Device| d.left == 0 && d.pending.is_none();
-            if self.devices.iter().all(idle) && self.invocations.is_empty() {
+            let removed = self.removal != Removal::Due;
+            if self.devices.iter().all(idle) && removed && self.invocations.is_empty() {
                 break;
             }
         }
         self.at_rest().map_err(|e| format!("seed {seed}: {e}"))?;
         Ok(steps)
-    }
-
-    fn members(&self) -> Vec<UserId> {
-        if self.conversation.pair().is_some() {
-            vec![user("ana"), user("bo")]
-        } else {
-            vec![user("ana"), user("bo"), user("cy")]
-        }
     }
 
     /// What must hold at every step.
@@ -270,7 +289,7 @@ impl Run {
         if log.is_empty() {
             return Ok(());
         }
-        for member in self.members() {
+        for member in [user("ana"), user("bo")] {
             if block_on(memory.row(&member, &self.conversation)).unwrap().is_none() {
                 return Err(format!("an entry stands, but {member} has no row to find it by"));
             }
@@ -279,6 +298,14 @@ impl Run {
     }
 
     fn at_rest(&self) -> Result<(), String> {
+        if self.removal == Removal::Done {
+            let memory = &self.faulty.memory;
+            let members = block_on(memory.members(&self.conversation)).unwrap();
+            let row = block_on(memory.row(&user("cy"), &self.conversation)).unwrap();
+            if row.is_some() || members.iter().any(|m| m.user == user("cy")) {
+                return Err("cy was removed and came back".into());
+            }
+        }
         let log = everything(&self.faulty.memory, &self.conversation);
         let mut stored = BTreeSet::new();
         for entry in log.iter().filter(|e| e.content.counts()) {
@@ -355,10 +382,12 @@ fn every_mutant_is_found() {
         (Mutant::UnconditionalPut, "stored"),
         (Mutant::JumpToTail, "twice"),
         (Mutant::RowsLate, "no row"),
+        (Mutant::FoundsLate, "came back"),
         (Mutant::ForgetsSeen, "twice"),
     ] {
+        let in_group = mutant == Mutant::FoundsLate;
         let found = (0..2_000)
-            .find_map(|seed| run(seed, mutant, false).err().filter(|e| e.contains(symptom)));
+            .find_map(|seed| run(seed, mutant, in_group).err().filter(|e| e.contains(symptom)));
         assert!(found.is_some(), "{mutant:?} was not found in 2,000 seeds");
     }
 }

@@ -47,6 +47,8 @@ pub enum Mutant {
     JumpToTail,
     /// The user rows are written only after the first message.
     RowsLate,
+    /// A group's rows are written without looking whether its first entry stands.
+    FoundsLate,
     /// A client resends with what it holds now instead of the first `seen`.
     ForgetsSeen,
 }
@@ -143,8 +145,7 @@ impl Log for Faulty {
             let done = self.call(self.memory.put(entry)).await?;
             if self.mutant == Mutant::RowsLate && entry.seq == Seq::FIRST {
                 let (a, b) = entry.conversation_id.pair().unwrap();
-                let rows = [(a, Role::Member), (b, Role::Member)];
-                self.call(self.memory.open(&entry.conversation_id, &rows)).await?;
+                self.call(self.memory.open(&entry.conversation_id, &[a, b])).await?;
             }
             Ok(done)
         }
@@ -157,15 +158,31 @@ impl Conversations for Faulty {
         self.call(self.memory.members(group)).await
     }
 
-    async fn open(&self, c: &ConversationId, members: &[(UserId, Role)]) -> Result<()> {
+    async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
         if self.mutant == Mutant::RowsLate {
             return Ok(());
         }
         // One row at a time: on AWS too the rows do not appear together.
-        for member in members {
-            self.call(self.memory.open(c, std::slice::from_ref(member))).await?;
+        for user in users {
+            self.call(self.memory.open(direct, std::slice::from_ref(user))).await?;
         }
         Ok(())
+    }
+
+    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+        for member in members {
+            let one = std::slice::from_ref(member);
+            if self.mutant == Mutant::FoundsLate {
+                self.call(async {
+                    self.memory.found_late(group, &member.0, member.1);
+                    Ok(())
+                })
+                .await?;
+            } else if self.call(self.memory.found(group, one)).await? == Put::Taken {
+                return Ok(Put::Taken);
+            }
+        }
+        Ok(Put::Stored)
     }
 
     async fn change(&self, membership: &Membership) -> Result<Put> {
