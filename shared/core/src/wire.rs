@@ -37,6 +37,13 @@ pub enum ClientFrame {
         /// From the last `synced`.
         page: Option<ConversationId>,
     },
+    /// Tell the others that the user types.
+    Typing {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// Whether it goes on or has stopped.
+        active: bool,
+    },
     /// Read back and forth.
     History {
         /// Which conversation.
@@ -77,7 +84,7 @@ pub struct SendItem {
 }
 
 /// The routes of the protocol; anything else is `unknown_action`.
-const ACTIONS: [&str; 4] = ["send", "ack", "sync", "history"];
+const ACTIONS: [&str; 5] = ["send", "ack", "sync", "history", "typing"];
 
 impl ClientFrame {
     /// Reads a frame.
@@ -166,6 +173,15 @@ pub enum ServerFrame {
         delivered: Seq,
         /// Highest seq that was read.
         read: Seq,
+    },
+    /// Someone types, or has stopped.
+    Typing {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Who.
+        user_id: UserId,
+        /// Whether it goes on.
+        active: bool,
     },
     /// The end of a sync.
     Synced {
@@ -313,6 +329,7 @@ mod tests {
             (r#"{"action":"ack","conversation_id":"d:a:b","read":-1}"#, ErrorKind::BadRequest),
             (r#"{"action":"sync","limit":-5}"#, ErrorKind::BadRequest),
             (r#"{"action":"sync","cursors":{"x":1}}"#, ErrorKind::BadRequest),
+            (r#"{"action":"typing","conversation_id":"d:a:b","active":1}"#, ErrorKind::BadRequest),
             (r#"{"action":"send","message_id":"7"}"#, ErrorKind::BadRequest),
             (
                 &format!(r#"{{"action":"send","message_id":"{id}","content":{{"type":"x"}}}}"#),

@@ -52,7 +52,7 @@ impl World {
             id: ConnectionId::parse(device).unwrap(),
             connected_at: self.app.world.now_ms(),
         };
-        block_on(self.memory.register(&connection)).unwrap();
+        block_on(self.app.connect(&connection)).unwrap();
     }
 
     fn send_as(
@@ -473,4 +473,45 @@ fn notes_to_self_need_no_one_else() {
     let c = direct("ana", "ana");
     assert_eq!(world.say("ana", &c, "milk").seq, Seq::FIRST);
     assert_eq!(world.readable("ana", &c).unwrap(), [1]);
+}
+
+#[test]
+fn typing_reaches_the_others_who_are_online_and_leaves_no_trace() {
+    let world = World::new();
+    for name in ["ana", "bo"] {
+        world.online(name, name);
+    }
+    let typing = |who: &str, c: &ConversationId| block_on(world.app.typing(&caller(who), c, true));
+    let c = direct("ana", "bo");
+    // Before the first message there is no conversation to type in.
+    assert_eq!(kind(typing("ana", &c)), ErrorKind::NotAMember);
+    world.say("ana", &c, "hi");
+    typing("ana", &c).unwrap();
+    assert_eq!(world.received("bo", "typing")[0]["user_id"], "ana");
+    assert!(world.received("ana", "typing").is_empty());
+    assert!(world.memory.jobs().is_empty());
+    assert_eq!(kind(typing("eve", &c)), ErrorKind::NotAMember);
+    assert_eq!(kind(typing("ana", &world.crowd(33).0)), ErrorKind::BadRequest);
+    world.memory.block(&user("bo"), &user("ana"));
+    assert_eq!(kind(typing("ana", &c)), ErrorKind::NotAMember);
+}
+
+#[test]
+fn a_late_connect_or_disconnect_leaves_the_newer_socket() {
+    let world = World::new();
+    let (bo, phone) = (user("bo"), DeviceId::parse("phone").unwrap());
+    let socket = |id: &str, connected_at| Connection {
+        user: bo.clone(),
+        device: phone.clone(),
+        id: ConnectionId::parse(id).unwrap(),
+        connected_at,
+    };
+    for connection in [socket("new", 2), socket("old", 1)] {
+        block_on(world.app.connect(&connection)).unwrap();
+    }
+    block_on(world.app.disconnect(&bo, &phone, &socket("old", 1).id)).unwrap();
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert_eq!(world.received("new", "message").len(), 1);
+    block_on(world.app.disconnect(&bo, &phone, &socket("new", 2).id)).unwrap();
+    assert!(block_on(world.memory.of(&[bo])).unwrap().is_empty());
 }

@@ -43,6 +43,10 @@ impl Members {
         self.0.get(user)
     }
 
+    pub(super) fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.0.keys()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,12 +1,14 @@
 //! The rules, one module a capability. A service sees ports and values; never a table, an event or a frame's JSON.
 
 mod ack;
+mod connect;
 mod conversations;
 mod deliver;
 mod history;
 mod members;
 mod send;
 mod sync;
+mod typing;
 
 use std::sync::Arc;
 

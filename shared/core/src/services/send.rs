@@ -254,7 +254,11 @@ impl App {
     }
 
     /// Nobody writes to someone who blocks them, and the refusal looks as if the conversation were not there.
-    async fn check_blocks(&self, caller: &Caller, conversation: &ConversationId) -> Result<()> {
+    pub(super) async fn check_blocks(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+    ) -> Result<()> {
         let Some((a, b)) = conversation.pair() else { return Ok(()) };
         let peer = if a == caller.user { b } else { a };
         if peer != caller.user && self.conversations.blocks(&peer, &caller.user).await? {

@@ -1,0 +1,44 @@
+//! Who types. Never stored, never pushed, never retried: a lost one does no harm.
+
+use super::deliver::MAX_INLINE;
+use super::{App, Caller};
+use crate::error::{Error, Result};
+use crate::ids::{ConversationId, UserId};
+use crate::ports::Posted;
+use crate::wire::ServerFrame;
+
+impl App {
+    /// Tells the others who are online that the caller types, or has stopped.
+    ///
+    /// # Errors
+    /// `not_a_member`; `bad_request` in a conversation of more than 32 members; `busy`.
+    pub async fn typing(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        active: bool,
+    ) -> Result<()> {
+        self.check_blocks(caller, conversation).await?;
+        let row = self.readable(&caller.user, conversation).await?;
+        let members = self.read_members(&row.conversation).await?;
+        if members.get(&caller.user).is_none() {
+            return Err(Error::not_a_member());
+        }
+        if members.len() > MAX_INLINE {
+            return Err(Error::bad_request("typing is for conversations of at most 32 members"));
+        }
+        let others: Vec<UserId> = members.users().filter(|u| **u != caller.user).cloned().collect();
+        let frame = ServerFrame::Typing {
+            conversation_id: conversation.clone(),
+            user_id: caller.user.clone(),
+            active,
+        }
+        .to_json();
+        let connections = self.connections.of(&others).await?;
+        futures::future::join_all(connections.iter().map(|c| async {
+            let _: Posted = self.gateway.post(&c.id, &frame).await;
+        }))
+        .await;
+        Ok(())
+    }
+}
