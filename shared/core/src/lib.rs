@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+pub mod dispatch;
 pub mod error;
 pub mod ids;
 pub mod message;

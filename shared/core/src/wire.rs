@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
-use crate::services::{Conversation, Page, Receipt, SendResult, Sent};
+use crate::services::{Conversation, Page, Receipt, SendResult, Sent, Synced};
 
 /// What a client sends. The route is `action`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -146,6 +146,14 @@ pub enum ServerFrame {
         /// Whether an earlier frame had stored it.
         duplicate: bool,
     },
+    /// What became of each of several messages; after a failure the rest was not tried.
+    #[serde(rename = "sent")]
+    SentBatch {
+        /// Where.
+        conversation_id: ConversationId,
+        /// In the order of the frame.
+        results: Vec<ResultFrame>,
+    },
     /// A new entry.
     Message {
         /// Where.
@@ -208,6 +216,60 @@ pub enum ServerFrame {
     },
 }
 
+/// What became of one message of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ResultFrame {
+    /// It stands at `seq`.
+    Sent {
+        /// Which message.
+        message_id: MessageId,
+        /// Its place.
+        seq: Seq,
+        /// When it was stored.
+        sent_at: u64,
+        /// Whether an earlier frame had stored it.
+        duplicate: bool,
+    },
+    /// It was refused, or failed.
+    Failed {
+        /// Which message.
+        message_id: MessageId,
+        /// Why.
+        error: ErrorFrame,
+    },
+}
+
+/// Why one message of several was not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorFrame {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl From<&SendResult> for ResultFrame {
+    fn from(result: &SendResult) -> Self {
+        match result {
+            Ok(Sent { message_id, seq, sent_at, duplicate }) => Self::Sent {
+                message_id: *message_id,
+                seq: *seq,
+                sent_at: *sent_at,
+                duplicate: *duplicate,
+            },
+            Err((message_id, error)) => Self::Failed {
+                message_id: *message_id,
+                error: ErrorFrame {
+                    code: error.kind.code(),
+                    message: error.message.clone(),
+                    retry_after_ms: error.retry_after_ms,
+                },
+            },
+        }
+    }
+}
+
 /// One conversation in `synced`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConversationFrame {
@@ -268,6 +330,20 @@ impl ServerFrame {
                 duplicate: *duplicate,
             },
             Err((id, error)) => Self::error(error, Some("send"), Some(*id)),
+        }
+    }
+
+    /// `sent` for a `send` of several messages.
+    pub fn sent_batch(conversation_id: ConversationId, results: &[SendResult]) -> Self {
+        let results = results.iter().map(ResultFrame::from).collect();
+        Self::SentBatch { conversation_id, results }
+    }
+
+    /// `synced`.
+    pub fn synced(synced: &Synced) -> Self {
+        Self::Synced {
+            conversations: synced.conversations.iter().map(ConversationFrame::from).collect(),
+            page: synced.page.clone(),
         }
     }
 

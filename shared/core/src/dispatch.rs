@@ -1,0 +1,119 @@
+//! One client frame in, the frames that answer it out. Whatever carries frames calls this and holds no rule of the
+//! protocol itself.
+
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, MessageId, Seq};
+use crate::message::Content;
+use crate::services::{
+    Ack, App, Caller, DEFAULT_LIMIT, MAX_PAGE, Outgoing, Range, SendRequest, SyncRequest,
+};
+use crate::wire::{ClientFrame, SendFrame, SendItem, ServerFrame};
+
+/// Most bytes of one client frame. API Gateway closes the socket on a larger frame; a larger message in several frames
+/// arrives and is refused here.
+pub const MAX_FRAME_BYTES: usize = 32 * 1024;
+/// Entries in one answer to `history`, unless the client says otherwise.
+const DEFAULT_PAGE: usize = 50;
+
+impl App {
+    /// Handles one frame of an authenticated caller. Never fails: a refusal is an `error` frame, and one that answers
+    /// `send` carries its `message_id` where the frame had one. `ack` and `typing` are answered by nothing.
+    pub async fn handle(&self, caller: &Caller, json: &str) -> Vec<ServerFrame> {
+        if json.len() > MAX_FRAME_BYTES {
+            let error = Error::new(
+                ErrorKind::TooLarge,
+                format!("a frame holds at most {MAX_FRAME_BYTES} bytes"),
+            );
+            return vec![refusal(json, &error)];
+        }
+        let answered = match ClientFrame::parse(json) {
+            Ok(frame) => self.answer(caller, frame).await,
+            Err(error) => Err(error),
+        };
+        answered.unwrap_or_else(|error| vec![refusal(json, &error)])
+    }
+
+    async fn answer(&self, caller: &Caller, frame: ClientFrame) -> Result<Vec<ServerFrame>> {
+        match frame {
+            ClientFrame::Send(frame) => Ok(vec![self.answer_send(caller, frame).await?]),
+            ClientFrame::Ack { conversation_id, delivered, read } => {
+                let ack = Ack { conversation: conversation_id, delivered, read };
+                self.ack(caller, &ack).await?;
+                Ok(vec![])
+            }
+            ClientFrame::Typing { conversation_id, active } => {
+                self.typing(caller, &conversation_id, active).await?;
+                Ok(vec![])
+            }
+            ClientFrame::Sync { cursors, limit, tail, page } => {
+                let limit = limit.unwrap_or(DEFAULT_LIMIT);
+                let sync = SyncRequest { cursors, limit, tail, page };
+                let synced = self.sync(caller, &sync).await?;
+                let mut frames: Vec<_> = synced.batches.iter().map(ServerFrame::batch).collect();
+                frames.push(ServerFrame::synced(&synced));
+                Ok(frames)
+            }
+            ClientFrame::History { conversation_id, before, after, limit } => {
+                let range = range(before, after)?;
+                let limit = limit.unwrap_or(DEFAULT_PAGE.min(MAX_PAGE));
+                let page = self.history(caller, &conversation_id, range, limit).await?;
+                Ok(vec![ServerFrame::batch(&page)])
+            }
+        }
+    }
+
+    async fn answer_send(&self, caller: &Caller, frame: SendFrame) -> Result<ServerFrame> {
+        let conversation = match (frame.conversation_id, frame.to_user_id) {
+            (Some(conversation), None) => conversation,
+            (None, Some(peer)) => ConversationId::direct(&caller.user, &peer),
+            _ => return Err(Error::bad_request("name conversation_id or to_user_id, one of them")),
+        };
+        let (single, messages) = messages(frame.message_id, frame.content, frame.messages)?;
+        let send = SendRequest { conversation: conversation.clone(), seen: frame.seen, messages };
+        let results = self.send(caller, send).await?;
+        Ok(match results.first() {
+            Some(first) if single => ServerFrame::send_result(conversation, first),
+            _ => ServerFrame::sent_batch(conversation, &results),
+        })
+    }
+}
+
+/// Which side of which seq.
+fn range(before: Option<Seq>, after: Option<Seq>) -> Result<Range> {
+    match (before, after) {
+        (Some(seq), None) => Ok(Range::Before(seq)),
+        (None, Some(seq)) => Ok(Range::After(seq)),
+        _ => Err(Error::bad_request("name before or after, one of them")),
+    }
+}
+
+/// Either one message or several, and whether it was the first form.
+fn messages(
+    id: Option<MessageId>,
+    content: Option<Content>,
+    several: Option<Vec<SendItem>>,
+) -> Result<(bool, Vec<Outgoing>)> {
+    match (id, content, several) {
+        (Some(message_id), Some(content), None) => {
+            Ok((true, vec![Outgoing { message_id, content }]))
+        }
+        (None, None, Some(items)) => {
+            let outgoing = |i: SendItem| Outgoing { message_id: i.message_id, content: i.content };
+            Ok((false, items.into_iter().map(outgoing).collect()))
+        }
+        _ => Err(Error::bad_request("name message_id and content, or messages")),
+    }
+}
+
+/// The `error` frame, with the action and the message id of the frame it answers as far as they can be read.
+fn refusal(json: &str, error: &Error) -> ServerFrame {
+    let frame: Value = serde_json::from_str(json).unwrap_or_default();
+    let action = match frame.get("action").and_then(Value::as_str) {
+        Some(action) if error.kind != ErrorKind::UnknownAction => Some(action),
+        _ => None,
+    };
+    let id = frame.get("message_id").and_then(Value::as_str);
+    ServerFrame::error(error, action, id.and_then(|id| MessageId::parse(id).ok()))
+}
