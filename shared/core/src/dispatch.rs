@@ -114,6 +114,8 @@ fn refusal(json: &str, error: &Error) -> ServerFrame {
         Some(action) if error.kind != ErrorKind::UnknownAction => Some(action),
         _ => None,
     };
-    let id = frame.get("message_id").and_then(Value::as_str);
+    // Of several messages the first is named: nothing was tried.
+    let first = frame.get("messages").and_then(|m| m.get(0));
+    let id = first.unwrap_or(&frame).get("message_id").and_then(Value::as_str);
     ServerFrame::error(error, action, id.and_then(|id| MessageId::parse(id).ok()))
 }

@@ -22,7 +22,8 @@ pub enum Put {
 /// The log of every conversation.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// The entries with `from <= seq < before` (no upper bound if `None`), newest first, at most `limit`.
+    /// The entries with `from <= seq < before` (no upper bound if `None`), newest first, at most `limit`; none if
+    /// `before <= from`.
     /// Must be strongly consistent: an entry whose put returned before this call began must be in it.
     async fn newest(
         &self,
@@ -123,7 +124,7 @@ pub trait Conversations: Send + Sync {
     /// One row of a user's list. Must be strongly consistent.
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>>;
 
-    /// A user's rows after `page` in the order of the conversation ids, at most `limit`.
+    /// A user's rows after `page` in the order of the conversation ids, at most `limit`. Must be strongly consistent.
     async fn rows(
         &self,
         user: &UserId,
@@ -202,6 +203,8 @@ pub enum Job {
         to: Vec<UserId>,
         /// The connection that sent it and needs no copy.
         except: Option<ConnectionId>,
+        /// How often it was put back because the gateway was overloaded.
+        attempt: u8,
     },
     /// Wake a user's phone, unless the user has `seq` by then. Collapses per conversation.
     Push {
@@ -217,7 +220,8 @@ pub enum Job {
 /// The queues.
 #[async_trait]
 pub trait Jobs: Send + Sync {
-    /// Queues every job or fails; on failure some may be queued.
+    /// Queues every job or fails; on failure some may be queued. A fan-out that was put back must be delayed, longer
+    /// with each attempt.
     async fn enqueue(&self, jobs: Vec<Job>) -> Result<()>;
 }
 

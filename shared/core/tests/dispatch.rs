@@ -100,6 +100,8 @@ fn what_each_bad_frame_gets() {
     let large = send(&json!({"content": text(&"x".repeat(33_000))}));
     let eleven: Vec<_> =
         (0..11).map(|_| json!({"message_id": ID[1], "content": text("x")})).collect();
+    let stranger = json!({"seen": 1, "message_id": null, "content": null,
+        "messages": [{"message_id": ID[2], "content": text("x")}]});
     let no_single = json!({"message_id": null, "content": null, "messages": eleven});
     for (who, frame, code, id) in [
         ("ana", "".to_owned(), "bad_request", None),
@@ -116,7 +118,8 @@ fn what_each_bad_frame_gets() {
         ("ana", send(&json!({"conversation_id": null})), "bad_request", Some(ID[1])),
         ("ana", send(&json!({"conversation_id": "d:bo:ana"})), "bad_request", Some(ID[1])),
         ("ana", send(&json!({"messages": []})), "bad_request", Some(ID[1])),
-        ("ana", send(&no_single), "bad_request", None),
+        ("ana", send(&no_single), "bad_request", Some(ID[1])),
+        ("eve", send(&stranger), "not_a_member", Some(ID[2])),
         ("ana", send(&json!({"content": null})), "bad_request", Some(ID[1])),
         ("ana", send(&json!({"content": {"type": "text"}})), "bad_request", Some(ID[1])),
         (

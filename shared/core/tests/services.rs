@@ -199,6 +199,9 @@ fn what_send_refuses() {
         ("bo", &c, Some(3), Content::Delete { target: Seq::new(1) }, ErrorKind::Forbidden),
         ("ana", &c, Some(3), edit(0), ErrorKind::NotFound),
         ("ana", &c, Some(3), edit(9), ErrorKind::NotFound),
+        ("ana", &group, Some(1), edit(1), ErrorKind::NotFound),
+        ("ana", &direct("ana", "cy"), Some(0), edit(1), ErrorKind::NotFound),
+        ("eve", &group, Some(1), text("a stranger who guesses the head"), ErrorKind::NotAMember),
         ("eve", &c, Some(3), text("a stranger"), ErrorKind::NotAMember),
         ("eve", &c, Some(9), text("a stranger with a bad seen"), ErrorKind::NotAMember),
         ("eve", &group, None, text("a stranger"), ErrorKind::NotAMember),
@@ -212,7 +215,9 @@ fn what_send_refuses() {
     }
     let none = SendRequest { conversation: c.clone(), seen: None, messages: vec![] };
     assert_eq!(kind(block_on(world.app.send(&caller("ana"), none))), ErrorKind::BadRequest);
-    // Nothing of it was stored, nor half of it.
+    // Nothing of it was stored, nor half of it: not even the row of a conversation that did not come about.
+    assert!(world.sync("cy", &[], 200).conversations.is_empty());
+    assert_eq!(kind(world.readable("cy", &direct("ana", "cy"))), ErrorKind::NotAMember);
     assert_eq!(world.readable("ana", &c).unwrap(), [1, 2, 3]);
     assert_eq!(world.readable("ana", &group).unwrap(), [1]);
     assert!(block_on(world.memory.after(&nowhere, Seq::ZERO, 9)).unwrap().is_empty());
@@ -245,8 +250,8 @@ fn up_to_32_recipients_are_posted_to_and_more_go_through_the_queue() {
         let fan_outs = jobs.iter().filter(|j| matches!(j, Job::FanOut { .. })).count();
         assert_eq!(fan_outs, chunks, "a group of {size}");
         for job in jobs {
-            if let Job::FanOut { entry, to, except } = job {
-                block_on(world.app.deliver_chunk(&entry, to, except)).unwrap();
+            if let Job::FanOut { entry, to, except, attempt } = job {
+                block_on(world.app.deliver_chunk(&entry, to, except, attempt)).unwrap();
             }
         }
         for name in &names {
@@ -404,8 +409,8 @@ fn who_joins_reads_from_there_on_and_who_leaves_reads_nothing_more() {
     world.say("ana", &group, "before cy");
     let add = |users: &[UserId]| block_on(world.app.add_members(&caller("ana"), &group, users));
     assert_eq!(add(&[user("cy")]).unwrap().unwrap().seq, Seq::new(3));
-    // Asked again, nothing changes.
-    assert_eq!(add(&[user("cy")]).unwrap(), None);
+    // Asked again, nothing changes: the same entry is delivered again.
+    assert_eq!(add(&[user("cy")]).unwrap().unwrap().seq, Seq::new(3));
     world.say("bo", &group, "after cy");
     assert_eq!(world.readable("cy", &group).unwrap(), [3, 4]);
     assert_eq!(world.sync("cy", &[(&group, 0)], 200).conversations[0].unread, 1);
@@ -514,4 +519,69 @@ fn a_late_connect_or_disconnect_leaves_the_newer_socket() {
     assert_eq!(world.received("new", "message").len(), 1);
     block_on(world.app.disconnect(&bo, &phone, &socket("new", 2).id)).unwrap();
     assert!(block_on(world.memory.of(&[bo])).unwrap().is_empty());
+}
+
+#[test]
+fn an_overloaded_gateway_is_tried_again_a_bounded_number_of_times_and_then_a_push_is_queued() {
+    let world = World::new();
+    world.online("bo", "bo");
+    world.memory.overload(&ConnectionId::parse("bo").unwrap());
+    world.say("ana", &direct("ana", "bo"), "hi");
+    let mut attempts = vec![];
+    let mut done = 0;
+    while let Some(job) = world.memory.jobs().get(done).cloned() {
+        done += 1;
+        if let Job::FanOut { entry, to, except, attempt } = job {
+            attempts.push(attempt);
+            block_on(world.app.deliver_chunk(&entry, to, except, attempt)).unwrap();
+        }
+    }
+    assert_eq!(attempts, [1, 2, 3, 4, 5]);
+    assert!(matches!(world.memory.jobs()[5..], [Job::Push { .. }]));
+}
+
+#[test]
+fn an_outage_of_the_queue_stops_no_one_from_sending() {
+    let world = World::new();
+    let (group, names) = world.crowd(250);
+    for name in &names {
+        world.online(name, name);
+    }
+    world.memory.overload(&ConnectionId::parse("u0001").unwrap());
+    world.memory.stop_queue();
+    let sent = world.say("ana", &group, "hello all");
+    for name in &names[1..] {
+        let frames = world.received(name, "message");
+        assert!(frames.iter().any(|f| f["seq"] == sent.seq.get()), "{name}");
+    }
+}
+
+#[test]
+fn a_membership_change_whose_call_died_before_delivering_is_delivered_by_its_repeat() {
+    let world = World::new();
+    let group = world.group("ana", &["bo", "cy"]);
+    let remove = || block_on(world.app.remove_members(&caller("ana"), &group, &[user("cy")]));
+    let first = remove().unwrap().unwrap();
+    world.online("bo", "bo");
+    assert_eq!(remove().unwrap().unwrap(), first);
+    assert_eq!(world.received("bo", "message")[0]["seq"], first.seq.get());
+    assert_eq!(world.readable("ana", &group).unwrap(), [1, 2]);
+    // What nobody did is not made up.
+    let nobody = block_on(world.app.remove_members(&caller("ana"), &group, &[user("eve")]));
+    assert_eq!(nobody.unwrap(), None);
+}
+
+#[test]
+fn a_bad_message_of_several_stops_there_and_is_named() {
+    let world = World::new();
+    let out = |content| Outgoing { message_id: mint(&*world.memory), content };
+    let send = SendRequest {
+        conversation: direct("ana", "bo"),
+        seen: Some(Seq::ZERO),
+        messages: vec![out(text("a")), out(text("")), out(text("never"))],
+    };
+    let bad = send.messages[1].message_id;
+    let results = block_on(world.app.send(&caller("ana"), send)).unwrap();
+    let (id, error) = results[1].as_ref().unwrap_err();
+    assert_eq!((results.len(), *id, error.kind), (2, bad, ErrorKind::BadRequest));
 }

@@ -87,6 +87,14 @@ impl App {
         self.conversations.row(user, conversation).await?.ok_or_else(Error::not_a_member)
     }
 
+    /// After reading the log: whoever was removed meanwhile must not get what was stored since.
+    pub(super) async fn still_readable(&self, user: &UserId, row: &UserConversation) -> Result<()> {
+        match self.conversations.row(user, &row.conversation).await? {
+            Some(now) if now.joined == row.joined => Ok(()),
+            _ => Err(Error::not_a_member()),
+        }
+    }
+
     async fn entry_at(&self, row: &UserConversation, seq: Seq) -> Result<Entry> {
         if seq < row.joined {
             return Err(Error::bad_request("an ack cannot lie before the point of joining"));

@@ -17,6 +17,8 @@ pub const MAX_MEMBERS: usize = 1000;
 const MAX_CHANGED: usize = 49;
 /// Longest name of a group, bytes.
 const MAX_NAME_BYTES: usize = 256;
+/// How far back a change is looked for that stands already.
+const RECENT: usize = 100;
 /// Tries for a change before `busy`.
 const MAX_TRIES: usize = 12;
 /// The namespace of group ids that derive from a request.
@@ -105,7 +107,8 @@ impl App {
         Ok(first.into_iter().next())
     }
 
-    /// Adds members; those who belong already stay as they are. Returns the entry, or `None` if nothing changed.
+    /// Adds members; those who belong already stay as they are. Returns the entry, that of an earlier call if this one
+    /// repeats it, or `None` if there was nothing to change.
     ///
     /// # Errors
     /// `not_a_member`, `forbidden` unless the caller is an admin, `too_many_members`, `busy`.
@@ -118,7 +121,7 @@ impl App {
         self.change(caller, group, users, true).await
     }
 
-    /// Removes members; a member who removes himself leaves. Returns the entry, or `None` if nothing changed.
+    /// Removes members; a member who removes himself leaves. Returns the entry as for adding.
     ///
     /// # Errors
     /// `not_a_member`, `forbidden` unless the caller is an admin or leaves, `busy`.
@@ -129,6 +132,33 @@ impl App {
         users: &[UserId],
     ) -> Result<Option<Entry>> {
         self.change(caller, group, users, false).await
+    }
+
+    /// The change stands already. If the caller made it a while ago, an earlier call may have ended before it
+    /// delivered: deliver it again.
+    async fn deliver_change_again(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        users: &BTreeSet<UserId>,
+        add: bool,
+    ) -> Result<Option<Entry>> {
+        let recent = self.log.newest(group, Seq::FIRST, None, RECENT).await?;
+        let made = recent.into_iter().find(|entry| {
+            let named = match &entry.content {
+                Content::System { change: MembershipChange::Added { members } } if add => members,
+                Content::System { change: MembershipChange::Removed { members } } if !add => {
+                    members
+                }
+                _ => return false,
+            };
+            entry.sender_id == caller.user && named.iter().all(|u| users.contains(u))
+        });
+        if let Some(entry) = &made {
+            let members = self.read_members(group).await?;
+            self.deliver(entry, members.who_read(entry.seq), caller.connection.clone()).await?;
+        }
+        Ok(made)
     }
 
     async fn change(
@@ -159,7 +189,7 @@ impl App {
             let changed: Vec<UserId> =
                 users.iter().filter(|u| members.get(u).is_some() != add).cloned().collect();
             if changed.is_empty() {
-                return Ok(None);
+                return self.deliver_change_again(caller, group, &users, add).await;
             }
             if add && members.len() + changed.len() > MAX_MEMBERS {
                 return Err(too_many());
@@ -187,7 +217,8 @@ impl App {
                 },
                 removed: if add { vec![] } else { changed.clone() },
             };
-            if self.conversations.change(&membership).await? == Put::Stored {
+            // Unsure or taken: read again. If it happened after all, it is found there.
+            if matches!(self.conversations.change(&membership).await, Ok(Put::Stored)) {
                 let mut to = members.who_read(entry.seq);
                 if add {
                     to.extend(changed);

@@ -16,6 +16,8 @@ pub(super) const MAX_INLINE: usize = 32;
 pub(super) const CHUNK: usize = 100;
 /// Posts under way at once.
 const CONCURRENT_POSTS: usize = 64;
+/// How often a chunk is put back because the gateway is overloaded.
+const MAX_ATTEMPTS: u8 = 5;
 /// A socket younger than this may answer 410 because its `$connect` has not returned, ms.
 const YOUNG_MS: u64 = 60_000;
 
@@ -32,7 +34,7 @@ impl App {
         except: Option<ConnectionId>,
     ) -> Result<()> {
         if to.len() <= MAX_INLINE {
-            return self.deliver_chunk(entry, to, except).await;
+            return self.deliver_chunk(entry, to, except, 0).await;
         }
         let jobs = to
             .chunks(CHUNK)
@@ -40,28 +42,33 @@ impl App {
                 entry: entry.clone(),
                 to: chunk.to_vec(),
                 except: except.clone(),
+                attempt: 0,
             })
             .collect();
         if self.jobs.enqueue(jobs).await.is_ok() {
             return Ok(());
         }
         // An outage of the queue slows and stops no one: deliver from here.
+        // A chunk that fails does not keep the others from theirs.
+        let mut done = Ok(());
         for chunk in to.chunks(CHUNK) {
-            self.deliver_chunk(entry, chunk.to_vec(), except.clone()).await?;
+            let delivered = self.deliver_chunk(entry, chunk.to_vec(), except.clone(), 0).await;
+            done = done.and(delivered);
         }
-        Ok(())
+        done
     }
 
     /// Posts to every connection of at most 100 users; queues what could not be posted, and a push for who is
     /// offline. This is what the fan-out function runs for each job.
     ///
     /// # Errors
-    /// `busy` when the connections cannot be read, or what is left cannot be queued.
+    /// `busy` when the connections cannot be read.
     pub async fn deliver_chunk(
         &self,
         entry: &Entry,
         to: Vec<UserId>,
         except: Option<ConnectionId>,
+        attempt: u8,
     ) -> Result<()> {
         let connections = self.connections.of(&to).await?;
         let frame = ServerFrame::message(entry).to_json();
@@ -92,14 +99,21 @@ impl App {
             posted.iter().any(|(c, p)| c.user == *user && *p == outcome)
         };
         let later: Vec<UserId> = to.iter().filter(|u| has(u, Posted::Later)).cloned().collect();
-        if !later.is_empty() {
-            let job = Job::FanOut { entry: entry.clone(), to: later, except: except.clone() };
-            self.jobs.enqueue(vec![job]).await?;
-        }
+        // Put back a bounded number of times; after that, or when the queue is out, the user counts as offline.
+        let put_back = !later.is_empty() && attempt < MAX_ATTEMPTS && {
+            let job = Job::FanOut {
+                entry: entry.clone(),
+                to: later.clone(),
+                except: except.clone(),
+                attempt: attempt + 1,
+            };
+            self.jobs.enqueue(vec![job]).await.is_ok()
+        };
         let offline: Vec<Job> = to
             .iter()
             .filter(|u| **u != entry.sender_id)
-            .filter(|u| !has(u, Posted::Accepted) && !has(u, Posted::Later))
+            .filter(|u| !has(u, Posted::Accepted))
+            .filter(|u| !put_back || !later.contains(u))
             .map(|user| Job::Push {
                 user: user.clone(),
                 conversation: entry.conversation_id.clone(),

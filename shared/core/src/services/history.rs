@@ -62,6 +62,7 @@ impl App {
                 (found, more)
             }
         };
+        self.still_readable(&caller.user, &row).await?;
         // What does not fit is cut on the side away from the seq, so that the range stays complete.
         match range {
             Range::Before(_) => {

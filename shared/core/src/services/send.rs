@@ -8,7 +8,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
-use crate::ports::{Put, Role};
+use crate::ports::{Member, Put, Role};
 
 /// Most messages in one `send`.
 pub const MAX_BATCH: usize = 10;
@@ -88,9 +88,6 @@ impl App {
         if send.messages.is_empty() || send.messages.len() > MAX_BATCH {
             return Err(Error::bad_request(format!("a send holds 1 to {MAX_BATCH} messages")));
         }
-        for message in &send.messages {
-            message.content.check_from_client()?;
-        }
         self.check_blocks(caller, &send.conversation).await?;
         let (tail, members) = futures::join!(
             self.read_tail(&send.conversation, send.seen),
@@ -108,6 +105,11 @@ impl App {
         };
         for entry in &tail.entries {
             members.apply(entry);
+        }
+        // The rows of a group stand before its first entry; without that it does not exist.
+        let exists = send.conversation.pair().is_some() || tail.head() > Seq::ZERO;
+        if !exists || members.get(&caller.user).is_none() {
+            return Err(Error::not_a_member());
         }
 
         let mut results = Vec::with_capacity(send.messages.len());
@@ -134,6 +136,7 @@ impl App {
         tail: &mut Tail,
         members: &mut Members,
     ) -> Result<Sent> {
+        message.content.check_from_client()?;
         let (entry, duplicate) = self.store(caller, conversation, message, tail, members).await?;
         self.deliver(&entry, members.who_read(entry.seq), caller.connection.clone()).await?;
         Ok(Sent { message_id: entry.message_id, seq: entry.seq, sent_at: entry.sent_at, duplicate })
@@ -157,14 +160,11 @@ impl App {
                 return Ok((stored.clone(), true));
             }
             let head = tail.head();
-            if head == Seq::ZERO {
-                let Some((a, b)) = conversation.pair() else {
-                    // The rows of a group stand before its first entry; without that it does not exist.
-                    return Err(Error::not_a_member());
-                };
-                self.conversations.open(conversation, &[a, b]).await?;
-            }
             self.check_target(caller, conversation, &message.content, &member, head).await?;
+            if let (Seq::ZERO, Some((a, b))) = (head, conversation.pair()) {
+                let users = if a == b { vec![a] } else { vec![a, b] };
+                self.conversations.open(conversation, &users).await?;
+            }
             let previous = tail.entries.last();
             let entry = Entry {
                 conversation_id: conversation.clone(),
@@ -274,7 +274,7 @@ impl App {
         caller: &Caller,
         conversation: &ConversationId,
         content: &Content,
-        member: &crate::ports::Member,
+        member: &Member,
         head: Seq,
     ) -> Result<()> {
         let Some(target) = content.target() else { return Ok(()) };
@@ -284,7 +284,9 @@ impl App {
             return Err(not_found());
         }
         let found = self.log.newest(conversation, target, Some(target.next()), 1).await?;
-        let author = &found.first().ok_or_else(not_found)?.sender_id;
+        // Only what a person wrote can be changed: never a system entry, nor a change itself.
+        let found = found.first().filter(|e| e.content.counts()).ok_or_else(not_found)?;
+        let author = &found.sender_id;
         let allowed = match content {
             Content::Edit { .. } => *author == caller.user,
             Content::Delete { .. } => *author == caller.user || member.role == Role::Admin,

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::history::{cut_to_bytes, size};
 use super::{App, Caller, Page};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq};
 use crate::message::Entry;
 use crate::ports::{UserConversation, Watermarks};
@@ -89,7 +89,17 @@ impl App {
         for (row, head) in rows.into_iter().zip(heads) {
             // Rows are written before the first entry: until that one stands there is no conversation.
             let Some(head) = head else { continue };
+            let batches = synced.batches.len();
             let sent_through = self.batches(sync, &row, head.seq, &mut room, &mut synced).await?;
+            if synced.batches.len() > batches
+                && let Err(error) = self.still_readable(&caller.user, &row).await
+            {
+                if error.kind != ErrorKind::NotAMember {
+                    return Err(error);
+                }
+                synced.batches.truncate(batches);
+                continue;
+            }
             let before_joining = self.ordinal_before(&row).await?;
             synced.conversations.push(Conversation {
                 id: row.conversation,

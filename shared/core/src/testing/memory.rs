@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
 use crate::message::Entry;
 use crate::ports::{
@@ -23,6 +23,8 @@ struct State {
     blocks: BTreeSet<(UserId, UserId)>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
     gone: BTreeSet<ConnectionId>,
+    overloaded: BTreeSet<ConnectionId>,
+    no_queue: bool,
     posts: Vec<(ConnectionId, String)>,
     jobs: Vec<Job>,
     ticks: u64,
@@ -68,6 +70,16 @@ impl Memory {
     /// From now on the connection answers 410.
     pub fn cut(&self, connection: &ConnectionId) {
         self.state().gone.insert(connection.clone());
+    }
+
+    /// From now on posts to the connection are refused for now (429).
+    pub fn overload(&self, connection: &ConnectionId) {
+        self.state().overloaded.insert(connection.clone());
+    }
+
+    /// From now on nothing can be queued.
+    pub fn stop_queue(&self) {
+        self.state().no_queue = true;
     }
 
     /// `owner` blocks `other`.
@@ -282,6 +294,9 @@ impl Gateway for Memory {
         if state.gone.contains(to) {
             return Posted::Gone;
         }
+        if state.overloaded.contains(to) {
+            return Posted::Later;
+        }
         state.posts.push((to.clone(), frame.to_owned()));
         Posted::Accepted
     }
@@ -290,7 +305,11 @@ impl Gateway for Memory {
 #[async_trait]
 impl Jobs for Memory {
     async fn enqueue(&self, jobs: Vec<Job>) -> Result<()> {
-        self.state().jobs.extend(jobs);
+        let mut state = self.state();
+        if state.no_queue {
+            return Err(Error::port("the queue is out"));
+        }
+        state.jobs.extend(jobs);
         Ok(())
     }
 }
