@@ -1,0 +1,135 @@
+//! A DynamoDB in the same process, behind the unmodified client: for tests and for a local server.
+
+use std::fmt;
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_dynamodb::{Client, Config};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use dynoxide::{Database, DynoxideError};
+use petrel_core::error::{Error, Result};
+
+use crate::keys::{self, Tables};
+
+/// Carries the client's requests to a database in memory.
+#[derive(Clone)]
+struct Embedded(Database);
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Embedded")
+    }
+}
+
+impl Embedded {
+    fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let body = request.body().bytes().unwrap_or_default();
+        let (status, body) = match self.run(operation, body) {
+            Ok(body) => (200, body),
+            Err(error) => (error.status_code(), error.to_json()),
+        };
+        let status = status.try_into().map_err(|e| ConnectorError::other(Box::new(e), None))?;
+        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+        Ok(response)
+    }
+
+    fn run(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+        /// Calls a method of the database with JSON in and JSON out.
+        macro_rules! json {
+            ($method:ident) => {{
+                let request = serde_json::from_slice(body)
+                    .map_err(|e| DynoxideError::SerializationException(e.to_string()))?;
+                serde_json::to_string(&self.0.$method(request)?)
+                    .map_err(|e| DynoxideError::InternalServerError(e.to_string()))
+            }};
+        }
+        match operation {
+            "CreateTable" => json!(create_table),
+            "DescribeTable" => json!(describe_table),
+            "PutItem" => json!(put_item),
+            "GetItem" => json!(get_item),
+            "UpdateItem" => json!(update_item),
+            "DeleteItem" => json!(delete_item),
+            "Query" => json!(query),
+            "Scan" => json!(scan),
+            "BatchGetItem" => json!(batch_get_item),
+            "TransactWriteItems" => json!(transact_write_items),
+            other => Err(DynoxideError::ValidationException(format!("{other} is not embedded"))),
+        }
+    }
+}
+
+impl HttpConnector for Embedded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(self.answer(&request))
+    }
+}
+
+impl HttpClient for Embedded {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// A client of a new, empty database in memory. Calls run on the caller's thread.
+///
+/// # Errors
+/// If the database cannot be opened.
+pub fn client() -> Result<Client> {
+    let database = Database::memory().map_err(Error::port)?;
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .endpoint_url("http://embedded")
+        .credentials_provider(Credentials::new("local", "local", None, None, "embedded"))
+        .http_client(Embedded(database))
+        .build();
+    Ok(Client::from_conf(config))
+}
+
+/// Creates the tables.
+///
+/// # Errors
+/// If one exists already or cannot be created.
+pub async fn create_tables(client: &Client, tables: &Tables) -> Result<()> {
+    use ScalarAttributeType::{N, S};
+    let schemas = [
+        (&tables.messages, vec![(keys::CONVERSATION_ID, S), (keys::SEQ, N)]),
+        (&tables.conversations, vec![(keys::PK, S), (keys::SK, S)]),
+        (&tables.connections, vec![(keys::USER_ID, S)]),
+    ];
+    for (table, key) in schemas {
+        let mut create =
+            client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+        for ((name, kind), place) in key.into_iter().zip([KeyType::Hash, KeyType::Range]) {
+            let definition = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(kind)
+                .build()
+                .map_err(Error::port)?;
+            let element = KeySchemaElement::builder()
+                .attribute_name(name)
+                .key_type(place)
+                .build()
+                .map_err(Error::port)?;
+            create = create.attribute_definitions(definition).key_schema(element);
+        }
+        create.send().await.map_err(Error::port)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Where everything lies: the tables, the keys and the names of the attributes. Nothing else in this crate spells
+//! one of them.
+
+use petrel_core::ids::{ConversationId, DeviceId, UserId};
+
+/// The names of the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// The log: one item per entry.
+    pub messages: String,
+    /// Members, conversation lists and blocks.
+    pub conversations: String,
+    /// Who is connected: one item per user.
+    pub connections: String,
+}
+
+/// messages, partition key: the conversation.
+pub const CONVERSATION_ID: &str = "conversation_id";
+/// messages, sort key: the place (N).
+pub const SEQ: &str = "seq";
+/// messages: the message id.
+pub const MESSAGE_ID: &str = "mid";
+/// messages: the sender.
+pub const SENDER: &str = "u";
+/// messages: when it was stored, ms (N).
+pub const SENT_AT: &str = "at";
+/// messages: how many entries up to here count as unread (N).
+pub const ORDINAL: &str = "o";
+/// messages: the content as JSON.
+pub const CONTENT: &str = "c";
+
+/// conversations, partition key: a group's id or [`user`].
+pub const PK: &str = "pk";
+/// conversations, sort key: [`member`], [`row`] or [`block`].
+pub const SK: &str = "sk";
+/// conversations, member: what they may do.
+pub const ROLE: &str = "role";
+/// conversations, member and row: from where they read (N).
+pub const JOINED: &str = "joined";
+/// conversations, row: the highest seq that reached a device (N).
+pub const DELIVERED: &str = "delivered";
+/// conversations, row: the highest seq that was read (N).
+pub const READ: &str = "read";
+/// conversations, row: the ordinal at `read` (N).
+pub const READ_ORDINAL: &str = "read_ordinal";
+
+/// connections, partition key: the user.
+pub const USER_ID: &str = "user_id";
+/// connections, in a device's map: the connection's id.
+pub const CONNECTION_ID: &str = "id";
+/// connections, in a device's map: when it was opened, ms (N).
+pub const CONNECTED_AT: &str = "at";
+
+/// Begins the sort key of a member.
+pub const MEMBER: &str = "m#";
+/// Begins the sort key of a row of a user's list.
+pub const ROW: &str = "c#";
+/// Begins the name of a device's map.
+pub const DEVICE: &str = "d#";
+
+/// The partition of a user's list and blocks.
+pub fn user(user: &UserId) -> String {
+    format!("u#{user}")
+}
+
+/// A member, in the group's partition.
+pub fn member(user: &UserId) -> String {
+    format!("{MEMBER}{user}")
+}
+
+/// A conversation, in a user's partition.
+pub fn row(conversation: &ConversationId) -> String {
+    format!("{ROW}{conversation}")
+}
+
+/// A blocked user, in a user's partition.
+pub fn block(other: &UserId) -> String {
+    format!("b#{other}")
+}
+
+/// The name of a device's map.
+pub fn device(device: &DeviceId) -> String {
+    format!("{DEVICE}{device}")
+}

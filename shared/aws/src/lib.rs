@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod connections;
+mod conversations;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod item;
+pub mod keys;
+mod log;
+
+use aws_sdk_dynamodb::Client;
+
+pub use keys::Tables;
+
+/// The log, the members and the connections in DynamoDB.
+#[derive(Clone, Debug)]
+pub struct Dynamo {
+    client: Client,
+    tables: Tables,
+}
+
+impl Dynamo {
+    /// The ports over these tables.
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables }
+    }
+}

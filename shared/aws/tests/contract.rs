@@ -1,0 +1,92 @@
+//! The core's contract suite over DynamoDB, through the unmodified client.
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+use petrel_aws::{Dynamo, Tables, embedded};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
+use petrel_core::message::{Content, Entry};
+use petrel_core::ports::{Connection, Connections, Conversations, Log, Put, Role};
+use petrel_core::testing::contract;
+use uuid::Uuid;
+
+async fn fresh() -> Dynamo {
+    let tables = Tables {
+        messages: "messages".into(),
+        conversations: "conversations".into(),
+        connections: "connections".into(),
+    };
+    let client = embedded::client().unwrap();
+    embedded::create_tables(&client, &tables).await.unwrap();
+    Dynamo::new(client, tables)
+}
+
+#[tokio::test]
+async fn log() {
+    contract::log(&fresh().await).await;
+}
+
+#[tokio::test]
+async fn conversations() {
+    let dynamo = fresh().await;
+    contract::conversations(&dynamo, &dynamo).await;
+}
+
+#[tokio::test]
+async fn connections() {
+    contract::connections(&fresh().await).await;
+}
+
+#[tokio::test]
+async fn a_read_goes_on_after_the_first_megabyte() {
+    let dynamo = fresh().await;
+    let conversation = ConversationId::group(Uuid::from_u128(7));
+    for seq in 1..=80 {
+        let entry = Entry {
+            conversation_id: conversation.clone(),
+            seq: Seq::new(seq),
+            ordinal: seq,
+            message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
+            sender_id: UserId::parse("ana").unwrap(),
+            sent_at: seq,
+            content: Content::Text { text: "x".repeat(16 * 1024) },
+        };
+        assert_eq!(dynamo.put(&entry).await.unwrap(), Put::Stored);
+    }
+    let after = |limit| dynamo.after(&conversation, Seq::ZERO, limit);
+    assert_eq!(after(usize::MAX).await.unwrap().len(), 80);
+    assert_eq!(after(75).await.unwrap().len(), 75);
+    assert!(after(0).await.unwrap().is_empty());
+    let newest = dynamo.newest(&conversation, Seq::FIRST, None, usize::MAX).await.unwrap();
+    assert_eq!(newest.len(), 80);
+}
+
+#[tokio::test]
+async fn a_group_is_founded_with_a_thousand_members() {
+    let dynamo = fresh().await;
+    let group = ConversationId::group(Uuid::from_u128(7));
+    let members: Vec<_> = (0..1_000)
+        .map(|i| (UserId::parse(&format!("user-{i:04}")).unwrap(), Role::Member))
+        .collect();
+    assert_eq!(dynamo.found(&group, &members).await.unwrap(), Put::Stored);
+    let found = dynamo.members(&group).await.unwrap();
+    assert!(found.iter().map(|m| &m.user).eq(members.iter().map(|(user, _)| user)));
+}
+
+#[tokio::test]
+async fn every_device_of_every_user_is_found_once() {
+    let dynamo = fresh().await;
+    let users: Vec<_> = (0..130).map(|i| UserId::parse(&format!("user-{i}")).unwrap()).collect();
+    for user in &users {
+        for device in ["phone", "laptop"] {
+            let connection = Connection {
+                user: user.clone(),
+                device: DeviceId::parse(device).unwrap(),
+                id: ConnectionId::parse(&format!("{user}={device}")).unwrap(),
+                connected_at: 1,
+            };
+            dynamo.register(&connection).await.unwrap();
+        }
+    }
+    let twice: Vec<_> = users.iter().chain(&users).cloned().collect();
+    assert_eq!(dynamo.of(&twice).await.unwrap().len(), 260);
+    assert!(dynamo.of(&[]).await.unwrap().is_empty());
+}
