@@ -1,6 +1,7 @@
 //! A DynamoDB in the same process, behind the unmodified client: for tests and for a local server.
 
 use std::fmt;
+use std::path::Path;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
@@ -91,7 +92,20 @@ impl HttpClient for Embedded {
 /// # Errors
 /// If the database cannot be opened.
 pub fn client() -> Result<Client> {
-    let database = Database::memory().map_err(Error::port)?;
+    Ok(client_of(Database::memory().map_err(Error::port)?))
+}
+
+/// A client of the database in a file, which is made if it is absent. Calls run on the caller's thread, and each write
+/// waits for the disk.
+///
+/// # Errors
+/// If the database cannot be opened.
+pub fn client_on(file: &Path) -> Result<Client> {
+    let file = file.to_str().ok_or_else(|| Error::port("the file's name is not UTF-8"))?;
+    Ok(client_of(Database::new(file).map_err(Error::port)?))
+}
+
+fn client_of(database: Database) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("local"))
@@ -99,13 +113,13 @@ pub fn client() -> Result<Client> {
         .credentials_provider(Credentials::new("local", "local", None, None, "embedded"))
         .http_client(Embedded(database))
         .build();
-    Ok(Client::from_conf(config))
+    Client::from_conf(config)
 }
 
-/// Creates the tables.
+/// Creates the tables that are not there yet.
 ///
 /// # Errors
-/// If one exists already or cannot be created.
+/// If one cannot be created.
 pub async fn create_tables(client: &Client, tables: &Tables) -> Result<()> {
     use ScalarAttributeType::{N, S};
     let schemas = [
@@ -129,7 +143,11 @@ pub async fn create_tables(client: &Client, tables: &Tables) -> Result<()> {
                 .map_err(Error::port)?;
             create = create.attribute_definitions(definition).key_schema(element);
         }
-        create.send().await.map_err(Error::port)?;
+        match create.send().await {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => {}
+            done => drop(done.map_err(Error::port)?),
+        }
     }
     Ok(())
 }

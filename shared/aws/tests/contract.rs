@@ -9,12 +9,15 @@ use petrel_core::testing::contract;
 use uuid::Uuid;
 
 async fn fresh() -> Dynamo {
+    over(embedded::client().unwrap()).await
+}
+
+async fn over(client: aws_sdk_dynamodb::Client) -> Dynamo {
     let tables = Tables {
         messages: "messages".into(),
         conversations: "conversations".into(),
         connections: "connections".into(),
     };
-    let client = embedded::client().unwrap();
     embedded::create_tables(&client, &tables).await.unwrap();
     Dynamo::new(client, tables)
 }
