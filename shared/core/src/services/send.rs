@@ -88,11 +88,12 @@ impl App {
         if send.messages.is_empty() || send.messages.len() > MAX_BATCH {
             return Err(Error::bad_request(format!("a send holds 1 to {MAX_BATCH} messages")));
         }
-        self.check_blocks(caller, &send.conversation).await?;
-        let (tail, members) = futures::join!(
+        let (not_blocked, tail, members) = futures::join!(
+            self.check_blocks(caller, &send.conversation),
             self.read_tail(&send.conversation, send.seen),
             self.read_members(&send.conversation)
         );
+        not_blocked?;
         // Membership first: a stranger learns nothing of the log, not even that `seen` is wrong.
         let mut members = members?;
         if members.get(&caller.user).is_none() && send.conversation.pair().is_some() {
