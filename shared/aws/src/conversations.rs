@@ -1,5 +1,7 @@
 //! Members, conversation lists and blocks in one table; a change of membership is one transaction with the log.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put as PutAction, TransactWriteItem};
@@ -11,7 +13,8 @@ use petrel_core::ports::{
 };
 
 use crate::Dynamo;
-use crate::item::{Item, item, malformed, n, number, read_all, s, text};
+use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
+use crate::item::{Item, item, malformed, n, number, s, text};
 use crate::keys;
 use crate::log;
 
@@ -20,9 +23,9 @@ const CONCURRENT: usize = 16;
 /// Members founded in one transaction: it holds at most 100 actions, two a member and the check.
 const FOUNDERS: usize = 49;
 /// The cancellation reason of a condition that does not hold.
-const CHECK_FAILED: &str = "ConditionalCheckFailed";
+const REASON_CHECK: &str = "ConditionalCheckFailed";
 /// The cancellation reason of an item that another write was changing.
-const CONFLICT: &str = "TransactionConflict";
+const REASON_CONFLICT: &str = "TransactionConflict";
 
 const fn role_name(role: Role) -> &'static str {
     match role {
@@ -100,17 +103,7 @@ impl Dynamo {
             .expression_attribute_names("#pk", keys::PK)
             .send()
             .await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(Error::port(error)),
-        }
+        unless(put, &[CHECK_FAILED]).map(drop)
     }
 
     async fn get(&self, key: Item) -> Result<Option<Item>> {
@@ -186,7 +179,7 @@ impl Dynamo {
         match written {
             Ok(_) => Ok(Put::Stored),
             Err(error)
-                if error.as_service_error().is_some_and(|e| cancelled_for(e, &[CHECK_FAILED])) =>
+                if error.as_service_error().is_some_and(|e| cancelled_for(e, &[REASON_CHECK])) =>
             {
                 Ok(Put::Taken)
             }
@@ -228,7 +221,7 @@ fn cancelled_for(error: &TransactWriteItemsError, codes: &[&str]) -> bool {
 
 /// Whether another call was first: the place is taken, or a write of the same items was under way.
 fn lost(error: &TransactWriteItemsError) -> bool {
-    cancelled_for(error, &[CHECK_FAILED, CONFLICT])
+    cancelled_for(error, &[REASON_CHECK, REASON_CONFLICT])
 }
 
 #[async_trait]
@@ -310,17 +303,24 @@ impl Conversations for Dynamo {
             .expression_attribute_values(":new_o", n(new.read_ordinal))
             .send()
             .await;
-        match update {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(Error::port(error)),
-        }
+        // A change of membership that writes the row at the same time: read it again.
+        Ok(unless(update, &[CHECK_FAILED, CONFLICT])?.is_some())
+    }
+
+    async fn rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let keys = users.into_iter().map(|u| row_key(u, conversation)).collect();
+        let items = self.batch_get(&self.tables.conversations, keys, false).await?;
+        let row = |item: &Item| {
+            let user = text(item, keys::PK)?.strip_prefix(keys::USER);
+            let user = user.ok_or_else(|| malformed(keys::PK))?;
+            Ok((UserId::parse(user).map_err(Error::port)?, read_row(item)?))
+        };
+        items.iter().map(row).collect()
     }
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {

@@ -1,8 +1,7 @@
-//! Items: how values go in and come out, and how a query is read to its end.
+//! Items: how values go in and come out.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use petrel_core::error::{Error, Result};
 
@@ -43,25 +42,4 @@ pub(crate) fn number(item: &Item, name: &str) -> Result<u64> {
 /// A stored item is not what this crate writes.
 pub(crate) fn malformed(name: &str) -> Error {
     Error::port(format!("malformed item: {name}"))
-}
-
-/// Reads a query page by page, up to `limit` items.
-pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<Vec<Item>> {
-    let mut found = vec![];
-    if limit == 0 {
-        return Ok(found);
-    }
-    let query = if limit == usize::MAX {
-        query
-    } else {
-        query.limit(i32::try_from(limit).unwrap_or(i32::MAX))
-    };
-    let mut items = query.consistent_read(true).into_paginator().items().send();
-    while found.len() < limit {
-        match items.next().await {
-            Some(item) => found.push(item.map_err(Error::port)?),
-            None => break,
-        }
-    }
-    Ok(found)
 }

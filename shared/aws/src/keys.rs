@@ -51,16 +51,20 @@ pub const CONNECTION_ID: &str = "id";
 /// connections, in a device's map: when it was opened, ms (N).
 pub const CONNECTED_AT: &str = "at";
 
+/// Begins the partition key of a user's list and blocks.
+pub const USER: &str = "u#";
 /// Begins the sort key of a member.
 pub const MEMBER: &str = "m#";
 /// Begins the sort key of a row of a user's list.
 pub const ROW: &str = "c#";
 /// Begins the name of a device's map.
 pub const DEVICE: &str = "d#";
+/// Begins the name of a device's push endpoint (S).
+pub const ENDPOINT: &str = "p#";
 
 /// The partition of a user's list and blocks.
 pub fn user(user: &UserId) -> String {
-    format!("u#{user}")
+    format!("{USER}{user}")
 }
 
 /// A member, in the group's partition.
@@ -81,4 +85,9 @@ pub fn block(other: &UserId) -> String {
 /// The name of a device's map.
 pub fn device(device: &DeviceId) -> String {
     format!("{DEVICE}{device}")
+}
+
+/// The name of a device's push endpoint.
+pub fn endpoint(device: &DeviceId) -> String {
+    format!("{ENDPOINT}{device}")
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod calls;
 mod connections;
 mod conversations;
 #[cfg(feature = "embedded")]

@@ -9,7 +9,8 @@ use petrel_core::ports::{Log, Put};
 use uuid::Uuid;
 
 use crate::Dynamo;
-use crate::item::{Item, item, n, number, read_all, s, text};
+use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
+use crate::item::{Item, item, n, number, s, text};
 use crate::keys;
 
 /// Holds where no entry stands yet; `#seq` is [`keys::SEQ`].
@@ -103,18 +104,7 @@ impl Log for Dynamo {
             .expression_attribute_names("#seq", keys::SEQ)
             .send()
             .await;
-        match put {
-            Ok(_) => Ok(Put::Stored),
-            // A conflict with a transaction: nothing was written.
-            Err(error)
-                if error.as_service_error().is_some_and(|e| {
-                    e.is_conditional_check_failed_exception()
-                        || e.is_transaction_conflict_exception()
-                }) =>
-            {
-                Ok(Put::Taken)
-            }
-            Err(error) => Err(Error::port(error)),
-        }
+        let stored = unless(put, &[CHECK_FAILED, CONFLICT])?;
+        Ok(if stored.is_some() { Put::Stored } else { Put::Taken })
     }
 }

@@ -30,7 +30,7 @@ async fn open(file: &Path) -> App {
 }
 
 async fn say(app: &App, who: &str, frame: Value) -> Vec<Value> {
-    let caller = Caller { user: UserId::parse(who).unwrap(), connection: None };
+    let caller = Caller::http(UserId::parse(who).unwrap());
     let frames = app.handle(&caller, &frame.to_string()).await;
     frames.iter().map(|f| serde_json::from_str(&f.to_json()).unwrap()).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq};
 use crate::message::Content;
+use crate::ports::Posted;
 use crate::services::{
     Ack, App, Caller, DEFAULT_LIMIT, MAX_PAGE, Outgoing, Range, SendRequest, SyncRequest,
 };
@@ -15,7 +16,7 @@ use crate::wire::{ClientFrame, SendFrame, SendItem, ServerFrame};
 /// arrives and is refused here.
 pub const MAX_FRAME_BYTES: usize = 32 * 1024;
 /// Entries in one answer to `history`, unless the client says otherwise.
-const DEFAULT_PAGE: usize = 50;
+pub const DEFAULT_PAGE: usize = 50;
 
 impl App {
     /// Handles one frame of an authenticated caller. Never fails: a refusal is an `error` frame, and one that answers
@@ -33,6 +34,26 @@ impl App {
             Err(error) => Err(error),
         };
         answered.unwrap_or_else(|error| vec![refusal(json, &error)])
+    }
+
+    /// Handles one frame that came over a socket, and returns the one frame that a route can answer with; what comes
+    /// before it (the batches of a `sync`) is posted to the socket first, in order.
+    pub async fn respond(&self, caller: &Caller, json: &str) -> Option<ServerFrame> {
+        let mut frames = self.handle(caller, json).await;
+        let last = frames.pop()?;
+        for frame in frames {
+            let Some(socket) = &caller.socket else { break };
+            match self.gateway.post(&socket.id, &frame.to_json()).await {
+                Posted::Accepted => {}
+                Posted::Gone => return None,
+                // `synced` must not stand where a batch is missing.
+                Posted::Later => {
+                    let error = Error::new(ErrorKind::Busy, "the socket is overloaded; sync again");
+                    return Some(refusal(json, &error));
+                }
+            }
+        }
+        Some(last)
     }
 
     async fn answer(&self, caller: &Caller, frame: ClientFrame) -> Result<Vec<ServerFrame>> {

@@ -72,6 +72,13 @@ string_id!(
 );
 
 string_id!(
+    /// A device's address at the push service: 1 to 512 visible ASCII characters.
+    EndpointId,
+    "push endpoint",
+    |t| (1..=512).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
+);
+
+string_id!(
     /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
     ConversationId,
     "conversation id",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
+use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId};
 use crate::message::Entry;
 
 /// The outcome of a put at a place that must be free.
@@ -142,6 +142,13 @@ pub trait Conversations: Send + Sync {
         new: Watermarks,
     ) -> Result<bool>;
 
+    /// The rows that these users (at most 100) have of one conversation, those that exist. May be stale.
+    async fn rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>>;
+
     /// Whether `owner` blocks `other`.
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
@@ -159,18 +166,45 @@ pub struct Connection {
     pub connected_at: u64,
 }
 
-/// Who is connected.
+/// A device that can be woken by a mobile push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whose.
+    pub user: UserId,
+    /// Which device.
+    pub device: DeviceId,
+    /// The push service's name for it.
+    pub id: EndpointId,
+}
+
+/// What some users can be reached by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// Open sockets, by user and device.
+    pub connections: Vec<Connection>,
+    /// Devices that take pushes, by user and device.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Who is connected, and who can be woken.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// Registers a device's socket, unless a later `connected_at` stands there.
-    async fn register(&self, connection: &Connection) -> Result<()>;
+    /// Registers a device's socket, unless a later `connected_at` stands there, and returns every connection that the
+    /// user has then; none if a later one stands there.
+    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>>;
 
     /// Removes the device's socket if its connection id is this one.
     async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()>;
 
-    /// Every connection of these users (at most 100 of them). Must be strongly consistent, and must fail rather
-    /// than leave a user out.
-    async fn of(&self, users: &[UserId]) -> Result<Vec<Connection>>;
+    /// Everything that these users (at most 100) can be reached by. Must be strongly consistent, and must fail
+    /// rather than leave a user out.
+    async fn of(&self, users: &[UserId]) -> Result<Devices>;
+
+    /// Sets where the device takes pushes. It outlives the device's sockets.
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()>;
+
+    /// Removes the device's endpoint if it is this one.
+    async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()>;
 }
 
 /// What became of a frame that was posted to a connection.
@@ -206,26 +240,76 @@ pub enum Job {
         /// How often it was put back because the gateway was overloaded.
         attempt: u8,
     },
-    /// Wake a user's phone, unless the user has `seq` by then. Collapses per conversation.
+    /// Wake the phones of these users (at most 100), except of those who have `seq` by then. On a phone, pushes
+    /// collapse per conversation.
     Push {
         /// Whom.
-        user: UserId,
+        to: Vec<UserId>,
         /// About which conversation.
         conversation: ConversationId,
-        /// The entry that the user may not have.
+        /// The entry that they may not have.
         seq: Seq,
+        /// How often it was put back because the push service was overloaded.
+        attempt: u8,
     },
 }
 
 /// The queues.
 #[async_trait]
 pub trait Jobs: Send + Sync {
-    /// Queues every job or fails; on failure some may be queued. A fan-out that was put back must be delayed, longer
-    /// with each attempt.
-    async fn enqueue(&self, jobs: Vec<Job>) -> Result<()>;
+    /// Queues every job, to run after `delay_s` seconds (0 to 900), or fails; on failure some may be queued.
+    async fn enqueue(&self, jobs: Vec<Job>, delay_s: u32) -> Result<()>;
+}
+
+/// Who delivers pushes to a kind of phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    /// Apple, production.
+    Apns,
+    /// Apple, development builds.
+    ApnsSandbox,
+    /// Firebase Cloud Messaging.
+    Fcm,
+}
+
+/// What a phone shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// The conversation; also the key by which a phone replaces an older one.
+    pub conversation_id: ConversationId,
+    /// The entry that it announces.
+    pub seq: Seq,
+    /// Who wrote it.
+    pub sender_id: UserId,
+    /// The first words; `None` for what the server cannot or may not read.
+    pub preview: Option<String>,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The push service took it.
+    Accepted,
+    /// The device takes no more pushes at this endpoint.
+    Disabled,
+    /// The push service is overloaded or failed: try again later.
+    Later,
+}
+
+/// The way to the phones.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Makes an endpoint of a device's token, or finds the one that the token has, enabled again. Must fail with
+    /// `bad_request` for a platform that is not set up or a token that the push service refuses.
+    async fn endpoint(&self, platform: Platform, token: &str, user: &UserId) -> Result<EndpointId>;
+
+    /// Pushes one notification to one device.
+    async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed;
 }
 
 /// Time and ids, so that a simulation can own them.
+#[async_trait]
 pub trait World: Send + Sync {
     /// Now, ms since 1970. May differ between functions.
     fn now_ms(&self) -> u64;
@@ -233,6 +317,8 @@ pub trait World: Send + Sync {
     fn new_id(&self) -> Uuid;
     /// A random number from 0 to `below` − 1 (0 if `below` is 0), for jitter.
     fn jitter(&self, below: u64) -> u64;
+    /// Returns when this much time has passed, ms.
+    async fn pause(&self, ms: u64);
 }
 
 /// Mints a message id.

@@ -22,7 +22,7 @@ fn app() -> App {
 }
 
 fn raw(app: &App, who: &str, frame: &str) -> Vec<Value> {
-    let caller = Caller { user: UserId::parse(who).unwrap(), connection: None };
+    let caller = Caller::http(UserId::parse(who).unwrap());
     let frames = block_on(app.handle(&caller, frame));
     frames.iter().map(|f| serde_json::from_str(&f.to_json()).unwrap()).collect()
 }

@@ -21,7 +21,7 @@ struct RemovesBo {
 }
 
 fn caller(name: &str) -> Caller {
-    Caller { user: UserId::parse(name).unwrap(), connection: None }
+    Caller::http(UserId::parse(name).unwrap())
 }
 
 async fn say(app: &App, group: &ConversationId, words: &str) {

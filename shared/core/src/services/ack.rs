@@ -125,9 +125,9 @@ impl App {
             .filter(|u| *u != receipt.user && members.get(u).is_some())
             .collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
-        let Ok(connections) = self.connections.of(&authors).await else { return };
+        let Ok(devices) = self.connections.of(&authors).await else { return };
         let frame = ServerFrame::receipt(receipt).to_json();
-        futures::future::join_all(connections.iter().map(|c| async {
+        futures::future::join_all(devices.connections.iter().map(|c| async {
             let _: Posted = self.gateway.post(&c.id, &frame).await;
         }))
         .await;

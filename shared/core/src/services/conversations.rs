@@ -9,7 +9,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
-use crate::ports::{Membership, Put, Role, mint};
+use crate::ports::{Member, Membership, Put, Role, mint};
 
 /// Most members of a group.
 pub const MAX_MEMBERS: usize = 1000;
@@ -35,7 +35,35 @@ pub struct NewGroup {
     pub request_id: Option<String>,
 }
 
+/// What a member may know of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name; `None` for a direct conversation.
+    pub name: Option<String>,
+    /// Who wrote the first entry.
+    pub created_by: UserId,
+    /// When that was, ms since 1970.
+    pub created_at: u64,
+    /// Everyone who belongs to it, by user id.
+    pub members: Vec<Member>,
+}
+
 impl App {
+    /// The name and the members of a conversation that the caller belongs to.
+    ///
+    /// # Errors
+    /// `not_a_member`, `busy`.
+    pub async fn group(&self, caller: &Caller, id: &ConversationId) -> Result<Group> {
+        self.readable(&caller.user, id).await?;
+        let first = self.first_entry(id).await?.ok_or_else(Error::not_a_member)?;
+        let name = match first.content {
+            Content::System { change: MembershipChange::Created { name, .. } } => Some(name),
+            _ => None,
+        };
+        let members = self.read_members(id).await?.into_list();
+        Ok(Group { name, created_by: first.sender_id, created_at: first.sent_at, members })
+    }
+
     /// Creates a group and returns its first entry. The rows come first and the entry last: until it stands, the
     /// group does not exist.
     ///
@@ -98,7 +126,7 @@ impl App {
         let entry = first.ok_or_else(|| Error::port("the group's first entry vanished"))?;
         // Again for a repeated request: the first call may have ended before it delivered.
         let members = self.read_members(&conversation_id).await?;
-        self.deliver(&entry, members.who_read(entry.seq), caller.connection.clone()).await?;
+        self.deliver(&entry, members.who_read(entry.seq), caller.connection()).await?;
         Ok(entry)
     }
 
@@ -156,7 +184,7 @@ impl App {
         });
         if let Some(entry) = &made {
             let members = self.read_members(group).await?;
-            self.deliver(entry, members.who_read(entry.seq), caller.connection.clone()).await?;
+            self.deliver(entry, members.who_read(entry.seq), caller.connection()).await?;
         }
         Ok(made)
     }
@@ -223,7 +251,7 @@ impl App {
                 if add {
                     to.extend(changed);
                 }
-                self.deliver(&entry, to, caller.connection.clone()).await?;
+                self.deliver(&entry, to, caller.connection()).await?;
                 return Ok(Some(entry));
             }
         }

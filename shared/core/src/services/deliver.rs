@@ -1,13 +1,15 @@
 //! Handing a stored entry to everyone who may read it: at once to few, through the queue to many. Runs after the put,
 //! so that a device which connects meanwhile is in the read of the connections or finds the entry in its sync.
 
+use std::collections::BTreeSet;
+
 use futures::stream::{self, StreamExt};
 
 use super::App;
 use crate::error::Result;
 use crate::ids::{ConnectionId, UserId};
 use crate::message::Entry;
-use crate::ports::{Connection, Job, Posted};
+use crate::ports::{Connection, Devices, Job, Posted};
 use crate::wire::ServerFrame;
 
 /// Up to this many recipients are posted to from the sending function.
@@ -16,8 +18,8 @@ pub(super) const MAX_INLINE: usize = 32;
 pub(super) const CHUNK: usize = 100;
 /// Posts under way at once.
 const CONCURRENT_POSTS: usize = 64;
-/// How often a chunk is put back because the gateway is overloaded.
-const MAX_ATTEMPTS: u8 = 5;
+/// How often a job is put back because a service is overloaded.
+pub(super) const MAX_ATTEMPTS: u8 = 5;
 /// A socket younger than this may answer 410 because its `$connect` has not returned, ms.
 const YOUNG_MS: u64 = 60_000;
 
@@ -45,7 +47,7 @@ impl App {
                 attempt: 0,
             })
             .collect();
-        if self.jobs.enqueue(jobs).await.is_ok() {
+        if self.jobs.enqueue(jobs, 0).await.is_ok() {
             return Ok(());
         }
         // An outage of the queue slows and stops no one: deliver from here.
@@ -70,7 +72,7 @@ impl App {
         except: Option<ConnectionId>,
         attempt: u8,
     ) -> Result<()> {
-        let connections = self.connections.of(&to).await?;
+        let Devices { connections, endpoints } = self.connections.of(&to).await?;
         let frame = ServerFrame::message(entry).to_json();
         let posted: Vec<(Connection, Posted)> = stream::iter(connections)
             .map(|connection| async {
@@ -107,23 +109,39 @@ impl App {
                 except: except.clone(),
                 attempt: attempt + 1,
             };
-            self.jobs.enqueue(vec![job]).await.is_ok()
+            self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await.is_ok()
         };
-        let offline: Vec<Job> = to
+        if !entry.content.counts() {
+            return Ok(());
+        }
+        let phones: BTreeSet<&UserId> = endpoints.iter().map(|e| &e.user).collect();
+        let (online, offline): (Vec<UserId>, Vec<UserId>) = to
             .iter()
-            .filter(|u| **u != entry.sender_id)
-            .filter(|u| !has(u, Posted::Accepted))
+            .filter(|u| **u != entry.sender_id && phones.contains(u))
             .filter(|u| !put_back || !later.contains(u))
-            .map(|user| Job::Push {
-                user: user.clone(),
-                conversation: entry.conversation_id.clone(),
-                seq: entry.seq,
-            })
-            .collect();
-        if entry.content.counts() && !offline.is_empty() {
-            // The log is the queue: a push that cannot be queued does not withhold `sent`.
-            let _ = self.jobs.enqueue(offline).await;
+            .cloned()
+            .partition(|u| has(u, Posted::Accepted));
+        self.queue_push(entry, offline, 0).await;
+        if self.settings.push_delay_s > 0 {
+            self.queue_push(entry, online, self.settings.push_delay_s).await;
         }
         Ok(())
     }
+
+    /// The log is the queue: a push that cannot be queued, also at the second try, does not withhold `sent`.
+    async fn queue_push(&self, entry: &Entry, to: Vec<UserId>, delay_s: u32) {
+        if to.is_empty() {
+            return;
+        }
+        let conversation = entry.conversation_id.clone();
+        let job = Job::Push { to, conversation, seq: entry.seq, attempt: 0 };
+        if self.jobs.enqueue(vec![job.clone()], delay_s).await.is_err() {
+            let _ = self.jobs.enqueue(vec![job], delay_s).await;
+        }
+    }
+}
+
+/// How long a job waits that was put back, longer with each attempt.
+pub(super) fn put_back_delay_s(attempt: u8) -> u32 {
+    1 << attempt.min(9)
 }

@@ -47,6 +47,10 @@ impl Members {
         self.0.keys()
     }
 
+    pub(super) fn into_list(self) -> Vec<Member> {
+        self.0.into_values().collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -6,6 +6,8 @@ mod conversations;
 mod deliver;
 mod history;
 mod members;
+mod push;
+mod receipts;
 mod send;
 mod sync;
 mod typing;
@@ -13,13 +15,15 @@ mod typing;
 use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
-pub use conversations::{MAX_MEMBERS, NewGroup};
+pub use connect::MAX_DEVICES;
+pub use conversations::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
+pub use receipts::{Reader, Receipts};
 pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
 pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
-use crate::ports::{Connections, Conversations, Gateway, Jobs, Log, World};
+use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
 
 /// The whole product: the ports, and on them the services as methods.
 #[derive(Clone)]
@@ -34,15 +38,50 @@ pub struct App {
     pub gateway: Arc<dyn Gateway>,
     /// The queues.
     pub jobs: Arc<dyn Jobs>,
+    /// The way to the phones.
+    pub notifier: Arc<dyn Notifier>,
     /// Time and ids.
     pub world: Arc<dyn World>,
+    /// What an operator may choose.
+    pub settings: Settings,
 }
 
-/// Who asks: an authenticated user and, if it came over a socket, the connection.
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Seconds after which a phone whose socket took a message gets a push too, unless the message was acknowledged by
+    /// then: a half-open socket takes what its device never sees. 0: never. At most 900.
+    pub push_delay_s: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { push_delay_s: 30 }
+    }
+}
+
+/// Who asks: an authenticated user and, if it came over a socket, that.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The user.
     pub user: UserId,
     /// The socket it came over; `None` over HTTP.
-    pub connection: Option<ConnectionId>,
+    pub socket: Option<Connection>,
+}
+
+impl Caller {
+    /// A caller over HTTP.
+    pub fn http(user: UserId) -> Self {
+        Self { user, socket: None }
+    }
+
+    /// A caller over a socket.
+    pub fn over(socket: Connection) -> Self {
+        Self { user: socket.user.clone(), socket: Some(socket) }
+    }
+
+    /// The id of the socket it came over.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.socket.as_ref().map(|s| s.id.clone())
+    }
 }

@@ -18,6 +18,8 @@ const MAX_BEHIND: u64 = 500;
 const STATELESS_WINDOW: usize = 100;
 /// Entries read at once while `seen` is proved.
 const READ_PAGE: usize = 200;
+/// Most time before the first retry, ms; it doubles with each.
+const RETRY_MS: u64 = 2;
 /// Puts tried for one message before `busy`.
 const MAX_TRIES: usize = 12;
 
@@ -139,7 +141,7 @@ impl App {
     ) -> Result<Sent> {
         message.content.check_from_client()?;
         let (entry, duplicate) = self.store(caller, conversation, message, tail, members).await?;
-        self.deliver(&entry, members.who_read(entry.seq), caller.connection.clone()).await?;
+        self.deliver(&entry, members.who_read(entry.seq), caller.connection()).await?;
         Ok(Sent { message_id: entry.message_id, seq: entry.seq, sent_at: entry.sent_at, duplicate })
     }
 
@@ -153,7 +155,13 @@ impl App {
         members: &mut Members,
     ) -> Result<(Entry, bool)> {
         let mut unsure = false;
-        for _ in 0..MAX_TRIES {
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                // Before the read, so that what is read is fresh when the next put is tried.
+                let most = (1 << attempt.min(7)) * RETRY_MS;
+                self.world.pause(self.world.jitter(most)).await;
+                self.read_on(conversation, tail, members).await?;
+            }
             let Some(member) = members.get(&caller.user).cloned() else {
                 return Err(Error::not_a_member());
             };
@@ -186,7 +194,6 @@ impl App {
                 Ok(Put::Taken) => {}
                 Err(_) => unsure = true,
             }
-            self.read_on(conversation, tail, members).await?;
         }
         let message = if unsure {
             "too many senders at once; the message may be stored; send the same again"

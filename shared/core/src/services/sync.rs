@@ -71,7 +71,26 @@ impl App {
         if sync.limit == 0 || sync.limit > DEFAULT_LIMIT {
             return Err(Error::bad_request(format!("limit is 1 to {DEFAULT_LIMIT}")));
         }
-        let mut rows = self.conversations.rows(&caller.user, sync.page.as_ref(), ROWS + 1).await?;
+        // Registering comes before reading heads.
+        self.still_connected(caller).await?;
+        self.list(caller, sync.page.as_ref(), Some(sync)).await
+    }
+
+    /// The state of each conversation, without messages.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub async fn overview(&self, caller: &Caller, page: Option<&ConversationId>) -> Result<Synced> {
+        self.list(caller, page, None).await
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller,
+        page: Option<&ConversationId>,
+        sync: Option<&SyncRequest>,
+    ) -> Result<Synced> {
+        let mut rows = self.conversations.rows(&caller.user, page, ROWS + 1).await?;
         let page = (rows.len() > ROWS).then(|| {
             rows.truncate(ROWS);
             rows.last().map(|r| r.conversation.clone())
@@ -90,7 +109,10 @@ impl App {
             // Rows are written before the first entry: until that one stands there is no conversation.
             let Some(head) = head else { continue };
             let batches = synced.batches.len();
-            let sent_through = self.batches(sync, &row, head.seq, &mut room, &mut synced).await?;
+            let sent_through = match sync {
+                Some(sync) => self.batches(sync, &row, head.seq, &mut room, &mut synced).await?,
+                None => row.marks.delivered,
+            };
             if synced.batches.len() > batches
                 && let Err(error) = self.still_readable(&caller.user, &row).await
             {

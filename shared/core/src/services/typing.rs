@@ -34,7 +34,7 @@ impl App {
             active,
         }
         .to_json();
-        let connections = self.connections.of(&others).await?;
+        let connections = self.connections.of(&others).await?.connections;
         futures::future::join_all(connections.iter().map(|c| async {
             let _: Posted = self.gateway.post(&c.id, &frame).await;
         }))

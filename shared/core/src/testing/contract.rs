@@ -3,10 +3,11 @@
 
 use uuid::Uuid;
 
-use crate::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
+use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
 use crate::ports::{
-    Connection, Connections, Conversations, Log, Membership, Put, Role, Watermarks,
+    Connection, Connections, Conversations, Devices, Endpoint, Log, Membership, Put, Role,
+    Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -126,6 +127,12 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let second = conversations.rows(&ana, Some(&direct), 9).await.unwrap();
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].conversation, g);
+    // The rows of several users, those who have one.
+    let users = [ana.clone(), bo.clone(), cy.clone()];
+    let mut rows = conversations.rows_of(&direct, &users).await.unwrap();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    let found: Vec<_> = rows.iter().map(|(u, row)| (u, row.marks)).collect();
+    assert_eq!(found, [(&ana, zero), (&bo, one)]);
     assert!(!conversations.blocks(&ana, &bo).await.unwrap());
 }
 
@@ -139,15 +146,37 @@ pub async fn connections(connections: &dyn Connections) {
         id: ConnectionId::parse(id).unwrap(),
         connected_at,
     };
-    assert!(connections.of(&[ana.clone(), bo.clone()]).await.unwrap().is_empty());
-    connections.register(&socket("c2", 2)).await.unwrap();
+    let of = |users: Vec<UserId>| async move { connections.of(&users).await.unwrap() };
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
+    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), [socket("c2", 2)]);
     // An older $connect that comes late does not take the place of the newer one.
-    connections.register(&socket("c1", 1)).await.unwrap();
-    assert_eq!(connections.of(std::slice::from_ref(&ana)).await.unwrap(), [socket("c2", 2)]);
+    assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), []);
+    assert_eq!(of(vec![ana.clone()]).await.connections, [socket("c2", 2)]);
     // Nor does its $disconnect remove it.
     connections.remove(&ana, &phone, &socket("c1", 1).id).await.unwrap();
-    assert_eq!(connections.of(std::slice::from_ref(&ana)).await.unwrap().len(), 1);
-    assert!(connections.of(&[bo]).await.unwrap().is_empty());
+    assert_eq!(of(vec![ana.clone()]).await.connections.len(), 1);
+    assert_eq!(of(vec![bo]).await, Devices::default());
+    // A second device stands beside the first.
+    let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
+    let both = [socket("c2", 2), tablet.clone()];
+    assert_eq!(connections.register(&tablet).await.unwrap(), both);
+    assert_eq!(of(vec![ana.clone()]).await.connections, both);
+    connections.remove(&ana, &tablet.device, &tablet.id).await.unwrap();
+
+    // Where a device takes pushes outlives its socket.
+    let endpoint = |id: &str| Endpoint {
+        user: ana.clone(),
+        device: phone.clone(),
+        id: EndpointId::parse(id).unwrap(),
+    };
+    connections.set_endpoint(&endpoint("e1")).await.unwrap();
+    connections.set_endpoint(&endpoint("e2")).await.unwrap();
     connections.remove(&ana, &phone, &socket("c2", 2).id).await.unwrap();
-    assert!(connections.of(std::slice::from_ref(&ana)).await.unwrap().is_empty());
+    let devices = of(vec![ana.clone()]).await;
+    assert_eq!(devices, Devices { connections: vec![], endpoints: vec![endpoint("e2")] });
+    // Only the endpoint that is named goes.
+    connections.remove_endpoint(&endpoint("e1")).await.unwrap();
+    assert_eq!(of(vec![ana.clone()]).await.endpoints, [endpoint("e2")]);
+    connections.remove_endpoint(&endpoint("e2")).await.unwrap();
+    assert_eq!(of(vec![ana.clone()]).await, Devices::default());
 }

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
+use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
 use crate::message::Entry;
 use crate::ports::{
-    Connection, Connections, Conversations, Gateway, Job, Jobs, Log, Member, Membership, Posted,
-    Put, Role, UserConversation, Watermarks, World,
+    Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log, Member,
+    Membership, Notification, Notifier, Platform, Posted, Pushed, Put, Role, UserConversation,
+    Watermarks, World,
 };
-use crate::services::App;
+use crate::services::{App, Settings};
 
 #[derive(Default)]
 struct State {
@@ -26,7 +27,11 @@ struct State {
     overloaded: BTreeSet<ConnectionId>,
     no_queue: bool,
     posts: Vec<(ConnectionId, String)>,
-    jobs: Vec<Job>,
+    jobs: Vec<(Job, u32)>,
+    endpoints: BTreeMap<(UserId, DeviceId), Endpoint>,
+    disabled: BTreeSet<EndpointId>,
+    pushes_later: bool,
+    pushes: Vec<(EndpointId, Notification)>,
     ticks: u64,
     ids: u64,
 }
@@ -44,7 +49,9 @@ impl Memory {
             connections: self.clone(),
             gateway: self.clone(),
             jobs: self.clone(),
+            notifier: self.clone(),
             world: self.clone(),
+            settings: Settings::default(),
         }
     }
 
@@ -59,7 +66,27 @@ impl Memory {
 
     /// Every job that was queued, in order.
     pub fn jobs(&self) -> Vec<Job> {
-        self.state().jobs.clone()
+        self.state().jobs.iter().map(|(job, _)| job.clone()).collect()
+    }
+
+    /// The delay of each of [`Self::jobs`], s.
+    pub fn delays(&self) -> Vec<u32> {
+        self.state().jobs.iter().map(|(_, delay_s)| *delay_s).collect()
+    }
+
+    /// Every push that was accepted, in order.
+    pub fn pushes(&self) -> Vec<(EndpointId, Notification)> {
+        self.state().pushes.clone()
+    }
+
+    /// From now on the endpoint is disabled.
+    pub fn disable(&self, endpoint: &EndpointId) {
+        self.state().disabled.insert(endpoint.clone());
+    }
+
+    /// Whether the push service is overloaded from now on.
+    pub fn overload_pushes(&self, overloaded: bool) {
+        self.state().pushes_later = overloaded;
     }
 
     /// Lets time pass.
@@ -254,6 +281,16 @@ impl Conversations for Memory {
         }
     }
 
+    async fn rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        let state = self.state();
+        let row = |u: &UserId| Some((u.clone(), state.rows.get(u)?.get(conversation)?.clone()));
+        Ok(users.iter().filter_map(row).collect())
+    }
+
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         Ok(self.state().blocks.contains(&(owner.clone(), other.clone())))
     }
@@ -261,15 +298,17 @@ impl Conversations for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<()> {
+    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
         let mut state = self.state();
         let key = (connection.user.clone(), connection.device.clone());
         let newer =
             state.connections.get(&key).is_some_and(|c| c.connected_at > connection.connected_at);
-        if !newer {
-            state.connections.insert(key, connection.clone());
+        if newer {
+            return Ok(vec![]);
         }
-        Ok(())
+        state.connections.insert(key, connection.clone());
+        let of_user = state.connections.values().filter(|c| c.user == connection.user);
+        Ok(of_user.cloned().collect())
     }
 
     async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
@@ -281,9 +320,25 @@ impl Connections for Memory {
         Ok(())
     }
 
-    async fn of(&self, users: &[UserId]) -> Result<Vec<Connection>> {
+    async fn of(&self, users: &[UserId]) -> Result<Devices> {
         let state = self.state();
-        Ok(state.connections.values().filter(|c| users.contains(&c.user)).cloned().collect())
+        let connections = state.connections.values().filter(|c| users.contains(&c.user));
+        let endpoints = state.endpoints.values().filter(|e| users.contains(&e.user));
+        Ok(Devices {
+            connections: connections.cloned().collect(),
+            endpoints: endpoints.cloned().collect(),
+        })
+    }
+
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+        let key = (endpoint.user.clone(), endpoint.device.clone());
+        self.state().endpoints.insert(key, endpoint.clone());
+        Ok(())
+    }
+
+    async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+        self.state().endpoints.retain(|_, e| e != endpoint);
+        Ok(())
     }
 }
 
@@ -304,16 +359,36 @@ impl Gateway for Memory {
 
 #[async_trait]
 impl Jobs for Memory {
-    async fn enqueue(&self, jobs: Vec<Job>) -> Result<()> {
+    async fn enqueue(&self, jobs: Vec<Job>, delay_s: u32) -> Result<()> {
         let mut state = self.state();
         if state.no_queue {
             return Err(Error::port("the queue is out"));
         }
-        state.jobs.extend(jobs);
+        state.jobs.extend(jobs.into_iter().map(|job| (job, delay_s)));
         Ok(())
     }
 }
 
+#[async_trait]
+impl Notifier for Memory {
+    async fn endpoint(&self, platform: Platform, token: &str, _: &UserId) -> Result<EndpointId> {
+        EndpointId::parse(&format!("{platform:?}/{token}"))
+    }
+
+    async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
+        let mut state = self.state();
+        if state.disabled.contains(to) {
+            return Pushed::Disabled;
+        }
+        if state.pushes_later {
+            return Pushed::Later;
+        }
+        state.pushes.push((to.clone(), notification.clone()));
+        Pushed::Accepted
+    }
+}
+
+#[async_trait]
 impl World for Memory {
     /// Stands still unless [`Memory::pass`] is called: the hardest clock for `sent_at`.
     fn now_ms(&self) -> u64 {
@@ -329,4 +404,6 @@ impl World for Memory {
     fn jitter(&self, _below: u64) -> u64 {
         0
     }
+
+    async fn pause(&self, _ms: u64) {}
 }

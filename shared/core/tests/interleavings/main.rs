@@ -77,18 +77,14 @@ impl Run {
             mutant,
             faults: Mutex::new(true),
         });
-        let caller = |name: &str, connection: &str| Caller {
+        let socket = |name: &str, device: &str| Connection {
             user: user(name),
-            connection: Some(ConnectionId::parse(connection).unwrap()),
+            device: DeviceId::parse(device).unwrap(),
+            id: ConnectionId::parse(device).unwrap(),
+            connected_at: 0,
         };
         for (name, device) in [("ana", "ana-1"), ("ana", "ana-2"), ("bo", "bo-1"), ("bo", "bo-2")] {
-            let connection = Connection {
-                user: user(name),
-                device: DeviceId::parse(device).unwrap(),
-                id: ConnectionId::parse(device).unwrap(),
-                connected_at: 0,
-            };
-            block_on(memory.register(&connection)).unwrap();
+            block_on(memory.register(&socket(name, device))).unwrap();
         }
         let mut run = Self {
             seed,
@@ -97,7 +93,7 @@ impl Run {
             conversation: ConversationId::direct(&user("ana"), &user("bo")),
             devices: ["ana-1", "ana-2", "bo-1"]
                 .map(|id| Device {
-                    caller: caller(&id[..id.len() - 2], id),
+                    caller: Caller::over(socket(&id[..id.len() - 2], id)),
                     holds: Seq::ZERO,
                     pending: None,
                     answer: None,
@@ -343,7 +339,10 @@ impl Run {
                 }
             }
             let pushed = |name: &str| {
-                jobs.iter().any(|j| matches!(j, Job::Push { user, seq: s, .. } if user.as_str() == name && s == seq))
+                let to = user(name);
+                jobs.iter().any(
+                    |j| matches!(j, Job::Push { to: t, seq: s, .. } if t.contains(&to) && s == seq),
+                )
             };
             if pushed("ana") || pushed("bo") {
                 return Err(format!("{id}: a push for someone who is online"));

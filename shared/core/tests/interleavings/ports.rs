@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::ports::{
-    Connection, Connections, Conversations, Job, Jobs, Log, Member, Membership, Put, Role,
-    UserConversation, Watermarks,
+    Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log, Member, Membership,
+    Put, Role, UserConversation, Watermarks,
 };
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, Result};
@@ -212,6 +212,14 @@ impl Conversations for Faulty {
         self.call(self.memory.advance(user, of, old, new)).await
     }
 
+    async fn rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        self.call(self.memory.rows_of(conversation, users)).await
+    }
+
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         self.call(self.memory.blocks(owner, other)).await
     }
@@ -219,7 +227,7 @@ impl Conversations for Faulty {
 
 #[async_trait]
 impl Connections for Faulty {
-    async fn register(&self, connection: &Connection) -> Result<()> {
+    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
         self.call(self.memory.register(connection)).await
     }
 
@@ -227,14 +235,22 @@ impl Connections for Faulty {
         self.call(self.memory.remove(user, device, id)).await
     }
 
-    async fn of(&self, users: &[UserId]) -> Result<Vec<Connection>> {
+    async fn of(&self, users: &[UserId]) -> Result<Devices> {
         self.call(self.memory.of(users)).await
+    }
+
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+        self.call(self.memory.set_endpoint(endpoint)).await
+    }
+
+    async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+        self.call(self.memory.remove_endpoint(endpoint)).await
     }
 }
 
 #[async_trait]
 impl Jobs for Faulty {
-    async fn enqueue(&self, jobs: Vec<Job>) -> Result<()> {
-        self.call(self.memory.enqueue(jobs)).await
+    async fn enqueue(&self, jobs: Vec<Job>, delay_s: u32) -> Result<()> {
+        self.call(self.memory.enqueue(jobs, delay_s)).await
     }
 }

@@ -1,0 +1,112 @@
+//! How calls are made: a query read to its end, a batch read whole, and a refusal told from a failure.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::AsyncSleep;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use petrel_core::error::{Error, Result};
+
+use crate::Dynamo;
+use crate::item::Item;
+
+/// A condition does not hold; nothing was written.
+pub(crate) const CHECK_FAILED: &str = "ConditionalCheckFailedException";
+/// A transaction is writing the same item; nothing was written.
+pub(crate) const CONFLICT: &str = "TransactionConflictException";
+
+/// How many items one BatchGetItem takes.
+const BATCH: usize = 100;
+/// How often a batch is asked for, until what is still missing makes it fail.
+const ATTEMPTS: u32 = 6;
+/// The pause after the first attempt; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a write returned, or `None` if it was refused with one of these codes.
+pub(crate) fn unless<T, E, R>(done: Result<T, SdkError<E, R>>, codes: &[&str]) -> Result<Option<T>>
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    R: Debug + Send + Sync + 'static,
+{
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.code().is_some_and(|code| codes.contains(&code)) => Ok(None),
+        Err(error) => Err(Error::port(error)),
+    }
+}
+
+/// Reads a query page by page, up to `limit` items.
+pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<Vec<Item>> {
+    let mut found = vec![];
+    if limit == 0 {
+        return Ok(found);
+    }
+    let query = if limit == usize::MAX {
+        query
+    } else {
+        query.limit(i32::try_from(limit).unwrap_or(i32::MAX))
+    };
+    let mut items = query.consistent_read(true).into_paginator().items().send();
+    while found.len() < limit {
+        match items.next().await {
+            Some(item) => found.push(item.map_err(Error::port)?),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+impl Dynamo {
+    /// Reads the items under these keys (none twice), those that exist, in any order: all of them, or it fails.
+    pub(crate) async fn batch_get(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        strong: bool,
+    ) -> Result<Vec<Item>> {
+        let mut found = vec![];
+        for batch in keys.chunks(BATCH) {
+            self.batch(table, batch.to_vec(), strong, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn batch(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        strong: bool,
+        found: &mut Vec<Item>,
+    ) -> Result<()> {
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(strong)
+            .build()
+            .map_err(Error::port)?;
+        let mut wanted = HashMap::from([(table.to_owned(), wanted)]);
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0
+                && let Some(sleep) = self.client.config().sleep_impl()
+            {
+                sleep.sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+            }
+            let answer = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(wanted))
+                .send()
+                .await
+                .map_err(Error::port)?;
+            found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            wanted = answer.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::port("items are still unprocessed"))
+    }
+}

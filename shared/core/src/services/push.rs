@@ -1,0 +1,118 @@
+//! Waking phones. A push is a hint: what it announces lies in the log, and a device that syncs needs none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::deliver::{MAX_ATTEMPTS, put_back_delay_s};
+use super::{App, Caller};
+use crate::error::{Error, Result};
+use crate::ids::{ConversationId, DeviceId, Seq, UserId};
+use crate::message::{Content, Entry};
+use crate::ports::{Endpoint, Job, Notification, Platform, Pushed};
+
+/// Longest preview, characters.
+const MAX_PREVIEW: usize = 120;
+/// Longest device token, bytes.
+const MAX_TOKEN_BYTES: usize = 4096;
+
+impl App {
+    /// Sets where a device of the caller takes pushes.
+    ///
+    /// # Errors
+    /// `bad_request` for a token or a platform that the push service refuses; `busy`.
+    pub async fn set_push(
+        &self,
+        caller: &Caller,
+        device: DeviceId,
+        platform: Platform,
+        token: &str,
+    ) -> Result<()> {
+        if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
+            return Err(Error::bad_request(format!("token is 1 to {MAX_TOKEN_BYTES} bytes")));
+        }
+        let user = caller.user.clone();
+        let id = self.notifier.endpoint(platform, token, &user).await?;
+        self.connections.set_endpoint(&Endpoint { user, device, id }).await
+    }
+
+    /// A device of the caller takes no more pushes. May be repeated.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub async fn remove_push(&self, caller: &Caller, device: &DeviceId) -> Result<()> {
+        let devices = self.connections.of(std::slice::from_ref(&caller.user)).await?;
+        for endpoint in devices.endpoints.iter().filter(|e| e.device == *device) {
+            self.connections.remove_endpoint(endpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes to the phones of these users, except of those who have the entry by now or may not read it. Endpoints
+    /// that are disabled are removed. This is what the push function runs for each job.
+    ///
+    /// # Errors
+    /// `busy` when a row, the entry or an endpoint cannot be read, or when the push service is still overloaded after
+    /// the last attempt.
+    pub async fn push(
+        &self,
+        to: Vec<UserId>,
+        conversation: &ConversationId,
+        seq: Seq,
+        attempt: u8,
+    ) -> Result<()> {
+        let (rows, devices, found) = futures::join!(
+            self.conversations.rows_of(conversation, &to),
+            self.connections.of(&to),
+            self.log.newest(conversation, seq, Some(seq.next()), 1)
+        );
+        let Some(entry) = found?.into_iter().next() else { return Ok(()) };
+        let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
+        let notification = Notification {
+            conversation_id: conversation.clone(),
+            seq,
+            sender_id: entry.sender_id.clone(),
+            preview: preview(&entry),
+        };
+        let waiting = |user: &UserId| {
+            rows.get(user).is_some_and(|row| row.joined <= seq && row.marks.delivered < seq)
+        };
+        let endpoints = devices?.endpoints;
+        let notification = &notification;
+        let pushes = endpoints.iter().filter(|e| waiting(&e.user)).map(|endpoint| async move {
+            (endpoint, self.notifier.push(&endpoint.id, notification).await)
+        });
+        let mut later = BTreeSet::new();
+        for (endpoint, pushed) in futures::future::join_all(pushes).await {
+            match pushed {
+                Pushed::Accepted => {}
+                // Left for the next push if it fails.
+                Pushed::Disabled => drop(self.connections.remove_endpoint(endpoint).await),
+                Pushed::Later => {
+                    later.insert(endpoint.user.clone());
+                }
+            }
+        }
+        if later.is_empty() {
+            return Ok(());
+        }
+        if attempt >= MAX_ATTEMPTS {
+            return Err(Error::port("the push service is overloaded"));
+        }
+        let job = Job::Push {
+            to: later.into_iter().collect(),
+            conversation: conversation.clone(),
+            seq,
+            attempt: attempt + 1,
+        };
+        self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await
+    }
+}
+
+/// The first words of what a person wrote in the clear.
+fn preview(entry: &Entry) -> Option<String> {
+    let text = match &entry.content {
+        Content::Text { text } | Content::Reply { text, .. } => Some(text),
+        Content::Media { caption, .. } => caption.as_ref(),
+        _ => None,
+    }?;
+    Some(text.chars().take(MAX_PREVIEW).collect())
+}

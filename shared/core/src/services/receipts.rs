@@ -1,0 +1,80 @@
+//! Who has one message, and who has read it: derived from the watermarks on demand, never stored per message.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::deliver::CHUNK;
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, Seq, UserId};
+use crate::ports::Watermarks;
+
+/// Most readers in one answer.
+const MAX_READERS: usize = 100;
+/// Chunks of rows read at the same time.
+const CONCURRENT_READS: usize = 4;
+
+/// How far one member got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Who.
+    pub user: UserId,
+    /// How far.
+    pub marks: Watermarks,
+}
+
+/// Who has one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipts {
+    /// Members who may read it, besides its author.
+    pub members: usize,
+    /// How many of them have it on a device.
+    pub delivered: usize,
+    /// How many of them have read it.
+    pub read: usize,
+    /// Those who have it on a device, by user id.
+    pub readers: Vec<Reader>,
+    /// The last user of this page, if there are more.
+    pub page: Option<UserId>,
+}
+
+impl App {
+    /// The counts for one entry and a page of those who have it. The rows may be a moment old.
+    ///
+    /// # Errors
+    /// `not_a_member`; `not_found` for a seq that the caller may not read or that is not there; `busy`.
+    pub async fn receipts(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        seq: Seq,
+        page: Option<&UserId>,
+    ) -> Result<Receipts> {
+        let row = self.readable(&caller.user, conversation).await?;
+        let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
+        let entry = found
+            .first()
+            .filter(|e| e.seq >= row.joined)
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such message"))?;
+        let mut others = self.read_members(conversation).await?.who_read(seq);
+        others.retain(|u| *u != entry.sender_id);
+        let rows: Vec<Vec<_>> = stream::iter(others.chunks(CHUNK))
+            .map(|chunk| self.conversations.rows_of(conversation, chunk))
+            .buffered(CONCURRENT_READS)
+            .try_collect()
+            .await?;
+        let mut have: Vec<Reader> = rows
+            .into_iter()
+            .flatten()
+            .filter(|(_, row)| row.marks.delivered >= seq)
+            .map(|(user, row)| Reader { user, marks: row.marks })
+            .collect();
+        have.sort_by(|a, b| a.user.cmp(&b.user));
+        let read = have.iter().filter(|r| r.marks.read >= seq).count();
+        let delivered = have.len();
+        have.retain(|r| page.is_none_or(|p| r.user > *p));
+        let more = have.len() > MAX_READERS;
+        have.truncate(MAX_READERS);
+        let page = have.last().filter(|_| more).map(|r| r.user.clone());
+        Ok(Receipts { members: others.len(), delivered, read, readers: have, page })
+    }
+}

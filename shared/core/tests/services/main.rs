@@ -1,0 +1,10 @@
+//! The services one by one: what each promises, and what each refuses, with the exact code.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+mod delivering;
+mod groups;
+mod pushing;
+mod reading;
+mod sending;
+mod world;

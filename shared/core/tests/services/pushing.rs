@@ -1,0 +1,114 @@
+//! Who is woken, and who is left in peace.
+
+use futures::executor::block_on;
+use petrel_core::ErrorKind;
+use petrel_core::ids::{DeviceId, EndpointId};
+use petrel_core::ports::{Job, Platform};
+
+use crate::world::{World, caller, direct, kind};
+
+impl World {
+    fn phone(&self, name: &str) -> EndpointId {
+        let device = DeviceId::parse(name).unwrap();
+        block_on(self.app.set_push(&caller(name), device, Platform::Fcm, name)).unwrap();
+        EndpointId::parse(&format!("Fcm/{name}")).unwrap()
+    }
+
+    /// Runs the push jobs that were queued and returns how many there were.
+    fn run_pushes(&self, from: usize) -> usize {
+        let mut done = from;
+        while let Some(job) = self.memory.jobs().get(done).cloned() {
+            done += 1;
+            if let Job::Push { to, conversation, seq, attempt } = job {
+                let _ = block_on(self.app.push(to, &conversation, seq, attempt));
+            }
+        }
+        done - from
+    }
+
+    fn woken(&self) -> Vec<String> {
+        self.memory.pushes().iter().map(|(e, _)| e.to_string()).collect()
+    }
+}
+
+#[test]
+fn one_job_wakes_every_phone_of_a_chunk_that_is_offline_and_has_an_endpoint() {
+    let world = World::new();
+    let (group, _) = world.crowd(32);
+    for name in ["ana", "u0001", "u0002", "u0003"] {
+        world.phone(name);
+    }
+    world.online("u0003", "u0003");
+    let before = world.memory.jobs().len();
+    world.say("ana", &group, "hello");
+    // One for those offline at once, one for the socket that may be half open.
+    assert_eq!(world.memory.delays()[before..], [0, 30]);
+    world.run_pushes(before);
+    assert_eq!(world.woken(), ["Fcm/u0001", "Fcm/u0002", "Fcm/u0003"]);
+    let (_, first) = &world.memory.pushes()[0];
+    assert_eq!((first.preview.as_deref(), first.sender_id.as_str()), (Some("hello"), "ana"));
+}
+
+#[test]
+fn who_has_the_message_by_then_or_may_not_read_it_is_not_woken() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    let sent = world.say("ana", &c, "hi");
+    world.ack("bo", &c, sent.seq.get(), 0).unwrap();
+    world.run_pushes(0);
+    assert!(world.woken().is_empty());
+
+    let (group, _) = world.crowd(3);
+    world.phone("u0001");
+    let from = world.memory.jobs().len();
+    world.say("ana", &group, "hi");
+    let gone = [caller("u0001").user];
+    block_on(world.app.remove_members(&caller("ana"), &group, &gone)).unwrap();
+    world.run_pushes(from);
+    assert!(world.woken().is_empty());
+}
+
+#[test]
+fn a_disabled_endpoint_is_removed() {
+    let world = World::new();
+    let phone = world.phone("bo");
+    world.memory.disable(&phone);
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert_eq!(world.run_pushes(0), 1);
+    world.say("ana", &direct("ana", "bo"), "again");
+    // There is nobody to wake any more.
+    assert_eq!(world.memory.jobs().len(), 1);
+}
+
+#[test]
+fn an_overloaded_push_service_is_tried_again_longer_and_longer_a_bounded_number_of_times() {
+    let world = World::new();
+    world.phone("bo");
+    world.memory.overload_pushes(true);
+    world.say("ana", &direct("ana", "bo"), "hi");
+    world.run_pushes(0);
+    assert_eq!(world.memory.delays(), [0, 1, 2, 4, 8, 16]);
+    let Some(Job::Push { to, conversation, seq, attempt }) = world.memory.jobs().pop() else {
+        panic!("no push job")
+    };
+    let last = block_on(world.app.push(to, &conversation, seq, attempt));
+    assert_eq!(kind(last), ErrorKind::Busy);
+}
+
+#[test]
+fn a_device_may_stop_taking_pushes_and_a_bad_token_is_refused() {
+    let world = World::new();
+    world.phone("bo");
+    let device = DeviceId::parse("bo").unwrap();
+    for _ in 0..2 {
+        block_on(world.app.remove_push(&caller("bo"), &device)).unwrap();
+    }
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert!(world.memory.jobs().is_empty());
+    for token in [String::new(), "x".repeat(4097)] {
+        let bo = caller("bo");
+        let set = world.app.set_push(&bo, device.clone(), Platform::Apns, &token);
+        assert_eq!(kind(block_on(set)), ErrorKind::BadRequest);
+    }
+}
