@@ -9,10 +9,14 @@ pub mod embedded;
 mod item;
 pub mod keys;
 mod log;
+pub mod settings;
+mod world;
 
 use aws_sdk_dynamodb::Client;
 
 pub use keys::Tables;
+pub use settings::{Origins, Settings, SettingsError, process_env};
+pub use world::SystemWorld;
 
 /// The log, the members and the connections in DynamoDB.
 #[derive(Clone, Debug)]

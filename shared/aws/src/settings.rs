@@ -1,0 +1,180 @@
+//! The environment contract: every variable that a function reads, by name. Each function gets only those that it needs;
+//! an empty one counts as absent, since templates pass empty parameters on.
+
+use petrel_core::ports::Platform;
+use petrel_core::services::Settings as CoreSettings;
+
+/// Looks a variable up. In production [`process_env`]; tests pass their own.
+pub type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
+
+/// The table of the log.
+pub const MESSAGES_TABLE: &str = "PETREL_MESSAGES_TABLE";
+/// The table of members, conversation lists and blocks.
+pub const CONVERSATIONS_TABLE: &str = "PETREL_CONVERSATIONS_TABLE";
+/// The table of who is connected.
+pub const CONNECTIONS_TABLE: &str = "PETREL_CONNECTIONS_TABLE";
+/// The URL of the queue of fan-out jobs.
+pub const FANOUT_QUEUE_URL: &str = "PETREL_FANOUT_QUEUE_URL";
+/// The URL of the queue of push jobs.
+pub const PUSH_QUEUE_URL: &str = "PETREL_PUSH_QUEUE_URL";
+/// The `https` URL of @connections: that of the WebSocket API's stage.
+pub const WEBSOCKET_ENDPOINT: &str = "PETREL_WEBSOCKET_ENDPOINT";
+/// The `iss` of tokens.
+pub const TOKEN_ISSUER: &str = "PETREL_TOKEN_ISSUER";
+/// The `aud` (or Cognito's `client_id`) of tokens; several with commas between them. Absent: whatever.
+pub const TOKEN_AUDIENCE: &str = "PETREL_TOKEN_AUDIENCE";
+/// Where the issuer's keys are. Absent: `<issuer>/.well-known/jwks.json`.
+pub const JWKS_URL: &str = "PETREL_JWKS_URL";
+/// The origins of web pages that may connect, with commas between them. Absent or `*`: any.
+pub const ALLOWED_ORIGINS: &str = "PETREL_ALLOWED_ORIGINS";
+/// Seconds, 0 to 900, after which a phone whose socket took a message gets a push too. Absent: 30. 0: never.
+pub const PUSH_DELAY_S: &str = "PETREL_PUSH_DELAY_S";
+/// The ARN of the SNS platform application of Apple, production.
+pub const APNS_ARN: &str = "PETREL_APNS_ARN";
+/// The ARN of the SNS platform application of Apple, development builds.
+pub const APNS_SANDBOX_ARN: &str = "PETREL_APNS_SANDBOX_ARN";
+/// The ARN of the SNS platform application of Firebase Cloud Messaging.
+pub const FCM_ARN: &str = "PETREL_FCM_ARN";
+
+/// The longest delay that SQS takes, seconds.
+const MAX_DELAY_S: u32 = 900;
+
+/// A variable is missing or makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It is needed and absent.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// It is there and cannot be used.
+    #[error("{name} {reason}")]
+    Invalid {
+        /// Which variable.
+        name: &'static str,
+        /// A predicate: "is not a URL".
+        reason: String,
+    },
+    /// The HTTPS client cannot be built.
+    #[error("the HTTPS client cannot be built")]
+    Https(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl SettingsError {
+    pub(crate) fn invalid(name: &'static str, reason: &str) -> Self {
+        Self::Invalid { name, reason: reason.to_owned() }
+    }
+}
+
+/// Looks a variable up in the environment of the process.
+pub fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What the ports are built from. What is absent is needed only by whom it serves.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// [`MESSAGES_TABLE`].
+    pub messages_table: Option<String>,
+    /// [`CONVERSATIONS_TABLE`].
+    pub conversations_table: Option<String>,
+    /// [`CONNECTIONS_TABLE`].
+    pub connections_table: Option<String>,
+    /// [`FANOUT_QUEUE_URL`].
+    pub fanout_queue_url: Option<String>,
+    /// [`PUSH_QUEUE_URL`].
+    pub push_queue_url: Option<String>,
+    /// [`WEBSOCKET_ENDPOINT`].
+    pub websocket_endpoint: Option<String>,
+    /// [`APNS_ARN`], [`APNS_SANDBOX_ARN`] and [`FCM_ARN`].
+    pub platforms: Vec<(Platform, String)>,
+    /// What the core takes.
+    pub core: CoreSettings,
+}
+
+impl Settings {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// For one that makes no sense; never for an absent one.
+    pub fn read(env: Env<'_>) -> Result<Self, SettingsError> {
+        let platforms = [
+            (Platform::Apns, APNS_ARN),
+            (Platform::ApnsSandbox, APNS_SANDBOX_ARN),
+            (Platform::Fcm, FCM_ARN),
+        ];
+        Ok(Self {
+            messages_table: get(env, MESSAGES_TABLE),
+            conversations_table: get(env, CONVERSATIONS_TABLE),
+            connections_table: get(env, CONNECTIONS_TABLE),
+            fanout_queue_url: get(env, FANOUT_QUEUE_URL),
+            push_queue_url: get(env, PUSH_QUEUE_URL),
+            websocket_endpoint: endpoint(env)?,
+            platforms: platforms
+                .into_iter()
+                .filter_map(|(platform, name)| Some((platform, get(env, name)?)))
+                .collect(),
+            core: core(env)?,
+        })
+    }
+}
+
+/// The variable, unless it is empty.
+pub(crate) fn get(env: Env<'_>, name: &str) -> Option<String> {
+    env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// The parts of a variable between commas.
+pub(crate) fn list(env: Env<'_>, name: &str) -> Vec<String> {
+    let value = get(env, name).unwrap_or_default();
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
+}
+
+fn endpoint(env: Env<'_>) -> Result<Option<String>, SettingsError> {
+    let Some(url) = get(env, WEBSOCKET_ENDPOINT) else { return Ok(None) };
+    // The console shows the clients' wss URL first; posts go to the other one.
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err(SettingsError::invalid(WEBSOCKET_ENDPOINT, "is not an https URL"));
+    }
+    Ok(Some(url))
+}
+
+fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
+    let mut settings = CoreSettings::default();
+    if let Some(value) = get(env, PUSH_DELAY_S) {
+        settings.push_delay_s =
+            value.parse().ok().filter(|delay| *delay <= MAX_DELAY_S).ok_or_else(|| {
+                SettingsError::invalid(PUSH_DELAY_S, "is not a number from 0 to 900")
+            })?;
+    }
+    Ok(settings)
+}
+
+/// The web pages that may open a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// All.
+    Any,
+    /// Those of these origins, such as `https://chat.example.com`.
+    These(Vec<String>),
+}
+
+impl Origins {
+    /// Reads [`ALLOWED_ORIGINS`].
+    pub fn read(env: Env<'_>) -> Self {
+        let origins = list(env, ALLOWED_ORIGINS);
+        if origins.is_empty() || origins.iter().any(|origin| origin == "*") {
+            return Self::Any;
+        }
+        Self::These(origins.into_iter().map(|o| o.trim_end_matches('/').to_owned()).collect())
+    }
+
+    /// Whether a handshake with this `Origin` header may go on. Only browsers send one, and pages cannot leave it out.
+    pub fn allow(&self, origin: Option<&str>) -> bool {
+        match (self, origin) {
+            (Self::Any, _) | (_, None) => true,
+            (Self::These(origins), Some(origin)) => {
+                origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+            }
+        }
+    }
+}
