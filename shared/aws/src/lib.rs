@@ -10,12 +10,14 @@ mod item;
 pub mod keys;
 mod log;
 pub mod settings;
+pub mod token;
 mod world;
 
 use aws_sdk_dynamodb::Client;
 
 pub use keys::Tables;
 pub use settings::{Origins, Settings, SettingsError, process_env};
+pub use token::Verifier;
 pub use world::SystemWorld;
 
 /// The log, the members and the connections in DynamoDB.

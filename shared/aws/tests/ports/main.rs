@@ -1,0 +1,6 @@
+//! The ports beside DynamoDB, through the unmodified clients: what is asked, and what each answer means. Tokens, and
+//! the fetch of keys, over real sockets on this machine.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+mod token;
