@@ -6,6 +6,7 @@ mod connections;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod gateway;
 mod item;
 pub mod keys;
 mod log;
@@ -15,6 +16,7 @@ mod world;
 
 use aws_sdk_dynamodb::Client;
 
+pub use gateway::ApiGateway;
 pub use keys::Tables;
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;

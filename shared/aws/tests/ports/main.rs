@@ -3,4 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod gateway;
+mod stub;
 mod token;
