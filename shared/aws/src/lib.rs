@@ -10,6 +10,7 @@ mod gateway;
 mod item;
 pub mod keys;
 mod log;
+mod queues;
 pub mod settings;
 pub mod token;
 mod world;
@@ -18,6 +19,7 @@ use aws_sdk_dynamodb::Client;
 
 pub use gateway::ApiGateway;
 pub use keys::Tables;
+pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;
 pub use world::SystemWorld;

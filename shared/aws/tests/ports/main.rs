@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod gateway;
+mod queues;
 mod stub;
 mod token;
