@@ -10,6 +10,8 @@ mod gateway;
 mod item;
 pub mod keys;
 mod log;
+mod payload;
+mod pushes;
 mod queues;
 pub mod settings;
 pub mod token;
@@ -19,6 +21,7 @@ use aws_sdk_dynamodb::Client;
 
 pub use gateway::ApiGateway;
 pub use keys::Tables;
+pub use pushes::Sns;
 pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod gateway;
+mod pushes;
 mod queues;
 mod stub;
 mod token;
