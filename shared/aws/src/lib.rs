@@ -2,11 +2,13 @@
 #![warn(missing_docs)]
 
 mod calls;
+mod clients;
 mod connections;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod gateway;
+mod https;
 mod item;
 pub mod keys;
 mod log;
@@ -15,11 +17,14 @@ mod pushes;
 mod queues;
 pub mod settings;
 pub mod token;
+mod unset;
 mod world;
 
 use aws_sdk_dynamodb::Client;
 
+pub use clients::{app, app_over, sdk_config, verifier};
 pub use gateway::ApiGateway;
+pub use https::HttpKeys;
 pub use keys::Tables;
 pub use pushes::Sns;
 pub use queues::{Queues, Sqs};

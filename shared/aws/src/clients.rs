@@ -1,0 +1,165 @@
+//! The product on AWS, from the environment: the SDK's clients, built once at the start, and the ports on them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use petrel_core::App;
+use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier};
+
+use crate::Dynamo;
+use crate::gateway::ApiGateway;
+use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
+use crate::keys::Tables;
+use crate::pushes::Sns;
+use crate::queues::{Queues, Sqs};
+use crate::settings::{self, Env, Settings, SettingsError};
+use crate::token::{Expected, Verifier};
+use crate::unset::Unset;
+use crate::world::SystemWorld;
+
+/// For one attempt of a call. DynamoDB and SQS answer within 10 to 100 ms; what takes this long will not come.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// For a call with all its attempts: well below the 29 s that API Gateway waits for a function.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
+/// Attempts of a call.
+const ATTEMPTS: u32 = 3;
+/// The pause before the second attempt, at most; it doubles, and the SDK takes a random part of it. The SDK's own first
+/// pause, up to 1 s, is longer than what a send may take.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// For one attempt of a post or a push, which many wait for: the core puts back what was not taken.
+const POST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// For a post or a push with all its attempts.
+const POST_TIMEOUT: Duration = Duration::from_millis(2_200);
+/// Attempts of a post or a push.
+const POST_ATTEMPTS: u32 = 2;
+
+/// The product over AWS as these variables say (see [`settings`]). Credentials, region and `AWS_ENDPOINT_URL*`
+/// come from the process's environment, as for every AWS program. A port whose variables are absent fails when it is
+/// used.
+///
+/// # Errors
+/// For a variable that makes no sense.
+pub async fn app(env: Env<'_>) -> Result<App, SettingsError> {
+    let settings = Settings::read(env)?;
+    Ok(app_over(&sdk_config(env).await?, &settings))
+}
+
+/// The SDK's configuration: one HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others),
+/// 1 s to connect, 2.5 s an attempt, 6 s a call, at most 3 attempts.
+///
+/// # Errors
+/// If the HTTPS client cannot be built.
+pub async fn sdk_config(env: Env<'_>) -> Result<SdkConfig, SettingsError> {
+    let client = https::client(env).map_err(SettingsError::Https)?;
+    let mut config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
+        .retry_config(retries(ATTEMPTS));
+    // Lambda sets it. Elsewhere the SDK looks for it in files and asks the machine's metadata service.
+    if let Some(region) = settings::get(env, "AWS_REGION") {
+        config = config.region(Region::new(region));
+    }
+    Ok(config.load().await)
+}
+
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
+        .build()
+}
+
+fn retries(attempts: u32) -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(BACKOFF)
+}
+
+/// The product over a configuration of the SDK.
+pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
+    let (log, conversations, connections) = tables(config, settings);
+    App {
+        log,
+        conversations,
+        connections,
+        gateway: gateway(config, settings),
+        jobs: jobs(config, settings),
+        notifier: notifier(config, settings),
+        world: Arc::new(SystemWorld),
+        settings: settings.core.clone(),
+    }
+}
+
+type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>);
+
+fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
+    let name = |table: &Option<String>| table.clone().unwrap_or_default();
+    let tables = Tables {
+        messages: name(&settings.messages_table),
+        conversations: name(&settings.conversations_table),
+        connections: name(&settings.connections_table),
+    };
+    let dynamo = Arc::new(Dynamo::new(aws_sdk_dynamodb::Client::new(config), tables));
+    let log: Arc<dyn Log> = match settings.messages_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::MESSAGES_TABLE)),
+    };
+    // A change of membership writes the log too.
+    let conversations: Arc<dyn Conversations> =
+        match (&settings.conversations_table, &settings.messages_table) {
+            (Some(_), Some(_)) => dynamo.clone(),
+            (Some(_), None) => Arc::new(Unset(settings::MESSAGES_TABLE)),
+            (None, _) => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+        };
+    let connections: Arc<dyn Connections> = match settings.connections_table {
+        Some(_) => dynamo,
+        None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
+    };
+    (log, conversations, connections)
+}
+
+fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {
+    let Some(endpoint) = &settings.websocket_endpoint else {
+        return Arc::new(Unset(settings::WEBSOCKET_ENDPOINT));
+    };
+    let config = aws_sdk_apigatewaymanagement::config::Builder::from(config)
+        .endpoint_url(endpoint)
+        .timeout_config(timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT))
+        .retry_config(retries(POST_ATTEMPTS))
+        .build();
+    Arc::new(ApiGateway::new(aws_sdk_apigatewaymanagement::Client::from_conf(config)))
+}
+
+fn jobs(config: &SdkConfig, settings: &Settings) -> Arc<dyn Jobs> {
+    let queues = Queues {
+        fan_out: settings.fanout_queue_url.clone(),
+        push: settings.push_queue_url.clone(),
+    };
+    Arc::new(Sqs::new(aws_sdk_sqs::Client::new(config), queues))
+}
+
+fn notifier(config: &SdkConfig, settings: &Settings) -> Arc<dyn Notifier> {
+    let config = aws_sdk_sns::config::Builder::from(config)
+        .timeout_config(timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT))
+        .retry_config(retries(POST_ATTEMPTS))
+        .build();
+    Arc::new(Sns::new(aws_sdk_sns::Client::from_conf(config), settings.platforms.clone()))
+}
+
+/// Tells whom a token names, as these variables say: the issuer's keys are fetched when the first token comes.
+///
+/// # Errors
+/// If neither [`settings::TOKEN_ISSUER`] nor [`settings::JWKS_URL`] is set, or one makes no sense.
+pub fn verifier(env: Env<'_>) -> Result<Verifier, SettingsError> {
+    let issuer = settings::get(env, settings::TOKEN_ISSUER);
+    let url = match (settings::get(env, settings::JWKS_URL), &issuer) {
+        (Some(url), _) => url,
+        (None, Some(issuer)) => format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')),
+        (None, None) => return Err(SettingsError::Missing(settings::TOKEN_ISSUER)),
+    };
+    let audiences = settings::list(env, settings::TOKEN_AUDIENCE);
+    Ok(Verifier::issuer(HttpKeys::new(&url, env)?, Expected { issuer, audiences }))
+}

@@ -1,0 +1,133 @@
+//! HTTPS: the one client that all AWS clients share, and the fetch of an issuer's keys. TLS is rustls on ring.
+
+use std::error::Error as StdError;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorSettings, SharedHttpClient,
+};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use http::{Request, Uri};
+
+use crate::settings::{Env, SettingsError};
+use crate::token::FetchKeys;
+
+/// Amazon Root CA 1 to 4 and Starfield Services Root CA G2, which AWS asks its clients to trust: as Mozilla publishes
+/// them, until 2037 and later. Built in, since loading the platform's costs 3.5 ms at each start.
+const AMAZON_ROOTS: &str = include_str!("roots.pem");
+/// For a new TCP and TLS connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// For an issuer's keys, from the name look-up to the last byte.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest key set, bytes.
+const MAX_KEYS_BYTES: usize = 256 * 1024;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Whom we believe to be who they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Roots {
+    /// Whom Amazon's certificate authorities vouch for.
+    Amazon,
+    /// Whom the platform trusts.
+    Platform,
+}
+
+impl Roots {
+    /// An operator who names a file of certificates in the usual variables means that one.
+    fn for_aws(env: Env<'_>) -> Self {
+        let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| env(name).is_some());
+        if named { Self::Platform } else { Self::Amazon }
+    }
+
+    fn context(self) -> Result<TlsContext, BoxError> {
+        let store = match self {
+            Self::Amazon => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+            Self::Platform => TrustStore::default(),
+        };
+        Ok(TlsContext::builder().with_trust_store(store).build()?)
+    }
+}
+
+fn provider() -> Provider {
+    Provider::Rustls(CryptoMode::Ring)
+}
+
+/// The client for AWS. It also speaks plain HTTP, for an emulator.
+pub(crate) fn client(env: Env<'_>) -> Result<SharedHttpClient, BoxError> {
+    let context = Roots::for_aws(env).context()?;
+    Ok(Builder::new().tls_provider(provider()).tls_context(context).build_https())
+}
+
+/// Fetches an issuer's keys over HTTPS.
+#[derive(Debug)]
+pub struct HttpKeys {
+    url: Uri,
+    connector: Connector,
+}
+
+impl HttpKeys {
+    /// The keys at this URL: `https`, or `http` on this machine's loopback, for whoever answers decides who may log in.
+    /// Issuers beyond AWS are verified with the platform's certificates; `SSL_CERT_FILE` names others.
+    ///
+    /// # Errors
+    /// If the URL is none of these.
+    pub fn new(url: &str, env: Env<'_>) -> Result<Self, SettingsError> {
+        let invalid = |reason: &str| SettingsError::invalid("PETREL_JWKS_URL", reason);
+        let url: Uri = url.parse().map_err(|_| invalid("is not a URL"))?;
+        let host = url.host().ok_or_else(|| invalid("is not a URL"))?;
+        match url.scheme_str() {
+            Some("https") => {}
+            Some("http") if is_loopback(host) => {}
+            _ => return Err(invalid("is not an https URL")),
+        }
+        let roots =
+            if host.ends_with(".amazonaws.com") { Roots::for_aws(env) } else { Roots::Platform };
+        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+        let context = roots.context().map_err(|e| invalid(&e.to_string()))?;
+        let connector = Connector::builder()
+            .tls_provider(provider())
+            .tls_context(context)
+            .connector_settings(settings)
+            .build();
+        Ok(Self { url, connector })
+    }
+
+    async fn get(&self) -> Result<Vec<u8>, BoxError> {
+        let request = Request::get(&self.url)
+            .header("accept", "application/json")
+            .body(SdkBody::empty())?
+            .try_into()?;
+        let response = self.connector.call(request).await?;
+        if !response.status().is_success() {
+            return Err(format!("the issuer answered {}", response.status().as_u16()).into());
+        }
+        let mut body = ByteStream::new(response.into_body());
+        let mut keys = vec![];
+        while let Some(chunk) = body.try_next().await? {
+            keys.extend_from_slice(&chunk);
+            if keys.len() > MAX_KEYS_BYTES {
+                return Err("the issuer's key set is too long".into());
+            }
+        }
+        Ok(keys)
+    }
+}
+
+#[async_trait]
+impl FetchKeys for HttpKeys {
+    async fn fetch(&self) -> Result<Vec<u8>, BoxError> {
+        tokio::time::timeout(KEYS_TIMEOUT, self.get()).await?
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,131 @@
+//! Stands where a port is not configured: a function gets only the variables that it needs, and one that needs more
+//! fails where it does, naming the variable.
+
+use async_trait::async_trait;
+use petrel_core::error::{Error, Result};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
+use petrel_core::message::Entry;
+use petrel_core::ports::{
+    Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, Member, Membership,
+    Posted, Put, Role, UserConversation, Watermarks,
+};
+
+/// A port that lacks this variable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unset(pub(crate) &'static str);
+
+impl Unset {
+    fn fail<T>(self) -> Result<T> {
+        Err(Error::port(self.reason()))
+    }
+
+    fn reason(self) -> String {
+        format!("{} is not set", self.0)
+    }
+}
+
+#[async_trait]
+impl Log for Unset {
+    async fn newest(
+        &self,
+        _: &ConversationId,
+        _: Seq,
+        _: Option<Seq>,
+        _: usize,
+    ) -> Result<Vec<Entry>> {
+        self.fail()
+    }
+
+    async fn after(&self, _: &ConversationId, _: Seq, _: usize) -> Result<Vec<Entry>> {
+        self.fail()
+    }
+
+    async fn put(&self, _: &Entry) -> Result<Put> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Conversations for Unset {
+    async fn members(&self, _: &ConversationId) -> Result<Vec<Member>> {
+        self.fail()
+    }
+
+    async fn open(&self, _: &ConversationId, _: &[UserId]) -> Result<()> {
+        self.fail()
+    }
+
+    async fn found(&self, _: &ConversationId, _: &[(UserId, Role)]) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn change(&self, _: &Membership) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn row(&self, _: &UserId, _: &ConversationId) -> Result<Option<UserConversation>> {
+        self.fail()
+    }
+
+    async fn rows(
+        &self,
+        _: &UserId,
+        _: Option<&ConversationId>,
+        _: usize,
+    ) -> Result<Vec<UserConversation>> {
+        self.fail()
+    }
+
+    async fn advance(
+        &self,
+        _: &UserId,
+        _: &ConversationId,
+        _: Watermarks,
+        _: Watermarks,
+    ) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn rows_of(
+        &self,
+        _: &ConversationId,
+        _: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        self.fail()
+    }
+
+    async fn blocks(&self, _: &UserId, _: &UserId) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Connections for Unset {
+    async fn register(&self, _: &Connection) -> Result<Vec<Connection>> {
+        self.fail()
+    }
+
+    async fn remove(&self, _: &UserId, _: &DeviceId, _: &ConnectionId) -> Result<()> {
+        self.fail()
+    }
+
+    async fn of(&self, _: &[UserId]) -> Result<Devices> {
+        self.fail()
+    }
+
+    async fn set_endpoint(&self, _: &Endpoint) -> Result<()> {
+        self.fail()
+    }
+
+    async fn remove_endpoint(&self, _: &Endpoint) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Gateway for Unset {
+    async fn post(&self, to: &ConnectionId, _: &str) -> Posted {
+        tracing::error!(connection = %to, reason = self.reason(), "a post failed");
+        Posted::Later
+    }
+}

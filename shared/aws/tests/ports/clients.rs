@@ -1,0 +1,227 @@
+//! What the environment makes: the ports of each function, the clients' limits, the trusted roots, and the fetch of an
+//! issuer's keys over a real socket.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use petrel_aws::settings::Env;
+use petrel_aws::token::FetchKeys;
+use petrel_aws::{HttpKeys, Origins, Settings, app_over, sdk_config, verifier};
+use petrel_core::ids::{ConnectionId, ConversationId, Seq, UserId};
+use petrel_core::ports::{Job, Posted};
+use tokio::time::Instant;
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+
+use crate::stub::Stub;
+
+fn of<'a>(variables: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + Sync + 'a {
+    |name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+}
+
+fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    Settings::read(&of(variables)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_variable_that_makes_no_sense_is_named() {
+    let error = |name, value| settings(&[(name, value)]).unwrap_err();
+    for delay in ["901", "-1", "soon", "1.5"] {
+        let words = "PETREL_PUSH_DELAY_S is not a number from 0 to 900";
+        assert_eq!(error("PETREL_PUSH_DELAY_S", delay), words);
+    }
+    let words = "PETREL_WEBSOCKET_ENDPOINT is not an https URL";
+    assert_eq!(error("PETREL_WEBSOCKET_ENDPOINT", "wss://a.example/live"), words);
+}
+
+#[test]
+fn an_empty_variable_is_absent() {
+    let settings = settings(&[
+        ("PETREL_PUSH_DELAY_S", ""),
+        ("PETREL_WEBSOCKET_ENDPOINT", " "),
+        ("PETREL_MESSAGES_TABLE", ""),
+        ("PETREL_FCM_ARN", ""),
+    ])
+    .unwrap();
+    assert_eq!(settings.core.push_delay_s, 30);
+    assert_eq!(settings.websocket_endpoint, None);
+    assert_eq!(settings.messages_table, None);
+    assert!(settings.platforms.is_empty());
+}
+
+#[test]
+fn origins() {
+    let read = |value| Origins::read(&of(&[("PETREL_ALLOWED_ORIGINS", value)]));
+    assert_eq!(read(""), Origins::Any);
+    assert_eq!(read("https://a.example, *"), Origins::Any);
+    assert!(Origins::Any.allow(Some("https://evil.example")));
+    let some = read("https://a.example/ ,http://localhost:3000");
+    assert!(some.allow(Some("https://a.example")) && some.allow(Some("http://localhost:3000")));
+    // An app is not a web page.
+    assert!(some.allow(None));
+    for other in ["", "null", "https://a.example.evil.example", "http://a.example", "https://a"] {
+        assert!(!some.allow(Some(other)), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_fails_only_where_it_lacks_its_variable() {
+    let stub = Stub::answering([(200, "{}")]);
+    let settings = settings(&[("PETREL_CONNECTIONS_TABLE", "connections")]).unwrap();
+    let app = app_over(&stub.config(), &settings);
+    let (ana, bo) = (UserId::parse("ana").unwrap(), UserId::parse("bo").unwrap());
+    let conversation = ConversationId::direct(&ana, &bo);
+    app.connections.of(std::slice::from_ref(&ana)).await.unwrap();
+    assert_eq!(stub.asked().len(), 1);
+
+    let reason = |error: petrel_core::Error| error.source.unwrap().to_string();
+    let log = app.log.newest(&conversation, Seq::FIRST, None, 1).await.unwrap_err();
+    assert_eq!(reason(log), "PETREL_MESSAGES_TABLE is not set");
+    let conversations = app.conversations.blocks(&ana, &bo).await.unwrap_err();
+    assert_eq!(reason(conversations), "PETREL_CONVERSATIONS_TABLE is not set");
+    let job = Job::Push { to: vec![bo], conversation, seq: Seq::FIRST, attempt: 0 };
+    let jobs = app.jobs.enqueue(vec![job], 0).await.unwrap_err();
+    assert_eq!(reason(jobs), "PETREL_PUSH_QUEUE_URL is not set");
+    let to = ConnectionId::parse("x").unwrap();
+    assert_eq!(app.gateway.post(&to, "{}").await, Posted::Later);
+    assert_eq!(stub.asked().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_gives_up_in_time_and_a_call_too() {
+    let stub = Stub::silent();
+    let settings = settings(&[
+        ("PETREL_MESSAGES_TABLE", "messages"),
+        ("PETREL_WEBSOCKET_ENDPOINT", "https://a.example/live"),
+    ])
+    .unwrap();
+    let limits = sdk_config(&of(&[("AWS_REGION", "eu-west-1")])).await.unwrap();
+    let config = stub
+        .config_with(RetryConfig::disabled())
+        .into_builder()
+        .timeout_config(limits.timeout_config().unwrap().clone())
+        .retry_config(limits.retry_config().unwrap().clone())
+        .build();
+    let app = app_over(&config, &settings);
+
+    let start = Instant::now();
+    let to = ConnectionId::parse("x").unwrap();
+    assert_eq!(app.gateway.post(&to, "{}").await, Posted::Later);
+    assert!(start.elapsed() <= Duration::from_millis(2_200), "{:?}", start.elapsed());
+    assert_eq!(stub.asked().len(), 2);
+
+    let start = Instant::now();
+    let group = ConversationId::parse("d:ana:bo").unwrap();
+    app.log.newest(&group, Seq::FIRST, None, 1).await.unwrap_err();
+    assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(stub.asked().len() <= 2 + 3);
+}
+
+/// What is built in is what Mozilla publishes under these names.
+#[test]
+fn the_roots_are_amazons() {
+    let pem = include_str!("../../src/roots.pem");
+    let body = |part: &str| part.split_once("-----END").unwrap().0.replace(char::is_whitespace, "");
+    let ours: Vec<Vec<u8>> = pem
+        .split("-----BEGIN CERTIFICATE-----")
+        .skip(1)
+        .map(|part| STANDARD.decode(body(part)).unwrap())
+        .collect();
+    let names = [
+        "Amazon Root CA 1",
+        "Amazon Root CA 2",
+        "Amazon Root CA 3",
+        "Amazon Root CA 4",
+        "Starfield Services Root Certificate Authority - G2",
+    ];
+    assert_eq!(ours.len(), names.len());
+    for (ours, name) in ours.iter().zip(names) {
+        assert!(ours.windows(name.len()).any(|w| w == name.as_bytes()), "{name}");
+        assert!(TLS_SERVER_ROOT_CERTS.iter().any(|root| root.as_ref() == ours), "{name}");
+    }
+}
+
+/// Builds the TLS configuration, which panics if a root cannot be read. Nothing listens there.
+#[tokio::test]
+async fn the_https_client_is_built() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = sdk_config(&of(&[("AWS_REGION", "eu-west-1")])).await.unwrap();
+    let config = Stub::default()
+        .config()
+        .into_builder()
+        .http_client(config.http_client().unwrap())
+        .endpoint_url(format!("https://{closed}"))
+        .build();
+    let settings = settings(&[("PETREL_MESSAGES_TABLE", "messages")]).unwrap();
+    let group = ConversationId::parse("d:ana:bo").unwrap();
+    app_over(&config, &settings).log.newest(&group, Seq::FIRST, None, 1).await.unwrap_err();
+}
+
+/// Answers one request on this machine and returns its head.
+fn serve(answer: &'static str) -> (String, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
+    let served = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut head = vec![];
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        socket.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    (url, served)
+}
+
+#[tokio::test]
+async fn keys_are_fetched_over_http() {
+    let (url, served) = serve("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"keys\":[]}");
+    let keys = HttpKeys::new(&url, &of(&[])).unwrap();
+    assert_eq!(keys.fetch().await.unwrap(), br#"{"keys":[]}"#);
+    assert!(served.join().unwrap().starts_with("GET /.well-known/jwks.json HTTP/1.1\r\n"));
+
+    let (url, _) = serve("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+    let error = HttpKeys::new(&url, &of(&[])).unwrap().fetch().await.unwrap_err();
+    assert_eq!(error.to_string(), "the issuer answered 503");
+}
+
+#[test]
+fn keys_come_from_where_nobody_can_change_them() {
+    let new = |url: &str| HttpKeys::new(url, &of(&[])).map(drop).map_err(|e| e.to_string());
+    for good in [
+        "https://issuer.example/keys",
+        "https://cognito-idp.eu-west-1.amazonaws.com/p/.well-known/jwks.json",
+        "http://localhost:8080/keys",
+        "http://127.0.0.1/keys",
+        "http://[::1]:8080/keys",
+    ] {
+        assert_eq!(new(good), Ok(()), "{good}");
+    }
+    for bad in
+        ["http://issuer.example/keys", "http://127.0.0.1.evil.example/", "ftp://a/keys", "a:80"]
+    {
+        assert_eq!(new(bad), Err("PETREL_JWKS_URL is not an https URL".into()), "{bad}");
+    }
+    for bad in ["", "/keys", "https:///keys"] {
+        assert_eq!(new(bad), Err("PETREL_JWKS_URL is not a URL".into()), "{bad}");
+    }
+}
+
+#[test]
+fn a_verifier_needs_an_issuer() {
+    let build = |variables: &[(&str, &str)]| {
+        let env: Env<'_> = &of(variables);
+        verifier(env).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(build(&[]), Err("PETREL_TOKEN_ISSUER is not set".into()));
+    assert_eq!(build(&[("PETREL_TOKEN_ISSUER", "https://issuer.example/")]), Ok(()));
+    assert_eq!(build(&[("PETREL_JWKS_URL", "https://issuer.example/keys")]), Ok(()));
+    let plain = [("PETREL_TOKEN_ISSUER", "http://issuer.example")];
+    assert_eq!(build(&plain), Err("PETREL_JWKS_URL is not an https URL".into()));
+}
