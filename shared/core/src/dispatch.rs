@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{ConversationId, MessageId, Seq};
+use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::Content;
 use crate::ports::Posted;
 use crate::services::{
@@ -33,7 +33,10 @@ impl App {
             Ok(frame) => self.answer(caller, frame).await,
             Err(error) => Err(error),
         };
-        answered.unwrap_or_else(|error| vec![refusal(json, &error)])
+        answered.unwrap_or_else(|error| {
+            log(caller, &error);
+            vec![refusal(json, &error)]
+        })
     }
 
     /// Handles one frame that came over a socket, and returns the one frame that a route can answer with; what comes
@@ -86,14 +89,13 @@ impl App {
     }
 
     async fn answer_send(&self, caller: &Caller, frame: SendFrame) -> Result<ServerFrame> {
-        let conversation = match (frame.conversation_id, frame.to_user_id) {
-            (Some(conversation), None) => conversation,
-            (None, Some(peer)) => ConversationId::direct(&caller.user, &peer),
-            _ => return Err(Error::bad_request("name conversation_id or to_user_id, one of them")),
-        };
+        let conversation = address(caller, frame.conversation_id, frame.to_user_id)?;
         let (single, messages) = messages(frame.message_id, frame.content, frame.messages)?;
         let send = SendRequest { conversation: conversation.clone(), seen: frame.seen, messages };
         let results = self.send(caller, send).await?;
+        for (_, error) in results.iter().filter_map(|r| r.as_ref().err()) {
+            log(caller, error);
+        }
         Ok(match results.first() {
             Some(first) if single => ServerFrame::send_result(conversation, first),
             _ => ServerFrame::sent_batch(conversation, &results),
@@ -101,8 +103,27 @@ impl App {
     }
 }
 
+/// Where a message goes that names a conversation or a user.
+///
+/// # Errors
+/// `bad_request` unless it names one of them.
+pub fn address(
+    caller: &Caller,
+    conversation: Option<ConversationId>,
+    peer: Option<UserId>,
+) -> Result<ConversationId> {
+    match (conversation, peer) {
+        (Some(conversation), None) => Ok(conversation),
+        (None, Some(peer)) => Ok(ConversationId::direct(&caller.user, &peer)),
+        _ => Err(Error::bad_request("name conversation_id or to_user_id, one of them")),
+    }
+}
+
 /// Which side of which seq.
-fn range(before: Option<Seq>, after: Option<Seq>) -> Result<Range> {
+///
+/// # Errors
+/// `bad_request` unless one of them is given.
+pub fn range(before: Option<Seq>, after: Option<Seq>) -> Result<Range> {
     match (before, after) {
         (Some(seq), None) => Ok(Range::Before(seq)),
         (None, Some(seq)) => Ok(Range::After(seq)),
@@ -125,6 +146,14 @@ fn messages(
             Ok((false, items.into_iter().map(outgoing).collect()))
         }
         _ => Err(Error::bad_request("name message_id and content, or messages")),
+    }
+}
+
+/// A failure goes into the log, once and with its cause; a refusal is the client's business.
+fn log(caller: &Caller, error: &Error) {
+    if error.source.is_some() {
+        let connection = caller.connection().map(|c| c.to_string());
+        tracing::error!(user = %caller.user, connection, error = error.with_causes(), "failed");
     }
 }
 

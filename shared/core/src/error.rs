@@ -2,6 +2,7 @@
 //! and a source that only the log sees.
 
 use std::error::Error as StdError;
+use std::fmt::Write as _;
 
 /// What went wrong, in the client's terms. Stable: clients branch on [`ErrorKind::code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +102,17 @@ impl Error {
     /// `sync_required`.
     pub fn sync_required(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::SyncRequired, message)
+    }
+
+    /// The error and every cause below it, for the log.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
+        text
     }
 
     /// `busy` because a port failed; whether its effect happened is unknown.

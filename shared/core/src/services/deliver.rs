@@ -47,10 +47,10 @@ impl App {
                 attempt: 0,
             })
             .collect();
-        if self.jobs.enqueue(jobs, 0).await.is_ok() {
-            return Ok(());
-        }
+        let Err(error) = self.jobs.enqueue(jobs, 0).await else { return Ok(()) };
         // An outage of the queue slows and stops no one: deliver from here.
+        let error = error.with_causes();
+        tracing::warn!(conversation = %entry.conversation_id, seq = %entry.seq, error, "no queue");
         // A chunk that fails does not keep the others from theirs.
         let mut done = Ok(());
         for chunk in to.chunks(CHUNK) {
@@ -135,8 +135,12 @@ impl App {
         }
         let conversation = entry.conversation_id.clone();
         let job = Job::Push { to, conversation, seq: entry.seq, attempt: 0 };
-        if self.jobs.enqueue(vec![job.clone()], delay_s).await.is_err() {
-            let _ = self.jobs.enqueue(vec![job], delay_s).await;
+        if self.jobs.enqueue(vec![job.clone()], delay_s).await.is_err()
+            && let Err(error) = self.jobs.enqueue(vec![job], delay_s).await
+        {
+            let (conversation, seq) = (&entry.conversation_id, entry.seq);
+            let error = error.with_causes();
+            tracing::error!(%conversation, %seq, error, "pushes could not be queued");
         }
     }
 }

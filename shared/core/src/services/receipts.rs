@@ -57,11 +57,10 @@ impl App {
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such message"))?;
         let mut others = self.read_members(conversation).await?.who_read(seq);
         others.retain(|u| *u != entry.sender_id);
-        let rows: Vec<Vec<_>> = stream::iter(others.chunks(CHUNK))
-            .map(|chunk| self.conversations.rows_of(conversation, chunk))
-            .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await?;
+        let reads = others.chunks(CHUNK).map(|c| self.conversations.rows_of(conversation, c));
+        let reads: Vec<_> = reads.collect();
+        let rows: Vec<Vec<_>> =
+            stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
         let mut have: Vec<Reader> = rows
             .into_iter()
             .flatten()

@@ -97,14 +97,13 @@ impl App {
         });
         let mut synced = Synced { page: page.flatten(), ..Synced::default() };
         let mut room = MAX_SYNC_BYTES;
-        let heads: Vec<Option<Entry>> = stream::iter(&rows)
-            .map(|row| async {
-                let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
-                Ok::<_, Error>(newest.into_iter().next())
-            })
-            .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await?;
+        let head = async |row: &UserConversation| {
+            let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
+            Ok::<_, Error>(newest.into_iter().next())
+        };
+        let reads: Vec<_> = rows.iter().map(head).collect();
+        let heads: Vec<Option<Entry>> =
+            stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
         for (row, head) in rows.into_iter().zip(heads) {
             // Rows are written before the first entry: until that one stands there is no conversation.
             let Some(head) = head else { continue };

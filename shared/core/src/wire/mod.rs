@@ -1,5 +1,7 @@
 //! The protocol's frames, each defined once. Flat, snake_case, times in ms since 1970.
 
+pub mod rest;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

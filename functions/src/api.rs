@@ -1,0 +1,302 @@
+//! The HTTP API: everything that needs no socket. The gateway has checked the token; its claims come with the event.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
+use petrel_core::ids::{ConversationId, DeviceId, Seq, UserId};
+use petrel_core::ports::mint;
+use petrel_core::services::{Ack, DEFAULT_LIMIT, NewGroup, Outgoing, SendRequest, SyncRequest};
+use petrel_core::wire::ServerFrame;
+use petrel_core::wire::rest::{
+    ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
+    PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
+};
+use petrel_core::{App, Caller, Error, ErrorKind};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// The routes, all below `/api`.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/api/health", get(health))
+        .route("/api/messages", post(send))
+        .route("/api/sync", post(sync))
+        .route("/api/conversations", get(list).post(create))
+        .route("/api/conversations/{id}", get(group))
+        .route("/api/conversations/{id}/messages", get(messages))
+        .route("/api/conversations/{id}/receipts", get(receipts))
+        .route("/api/conversations/{id}/ack", post(ack))
+        .route("/api/conversations/{id}/members", post(add))
+        .route("/api/conversations/{id}/members/{user}", delete(remove))
+        .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
+        .fallback(|| async { Refusal(Error::new(ErrorKind::NotFound, "no such resource")) })
+        .method_not_allowed_fallback(|| async {
+            Refusal(Error::new(ErrorKind::NotFound, "no such method here"))
+        })
+        .layer(DefaultBodyLimit::max(MAX_FRAME_BYTES))
+        .with_state(app)
+}
+
+/// An error as a response.
+struct Refusal(Error);
+
+type Answer<T> = Result<T, Refusal>;
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        if error.source.is_some() {
+            tracing::error!(error = error.with_causes(), "request failed");
+        }
+        let status = StatusCode::from_u16(error.kind.http_status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let frame = ServerFrame::error(&error, None, None);
+        let mut response = (status, axum::Json(frame)).into_response();
+        if let Some(ms) = error.retry_after_ms {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
+        }
+        response
+    }
+}
+
+/// Who asks, by the claims that the gateway has checked.
+struct Who(Caller);
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        let unknown = || Error::new(ErrorKind::Unauthenticated, "the request has no valid token");
+        let context = parts.extensions.request_context_ref().ok_or_else(unknown)?;
+        let RequestContext::ApiGatewayV2(context) = context else { return Err(unknown().into()) };
+        let jwt = context.authorizer.as_ref().and_then(|a| a.jwt.as_ref());
+        let sub = jwt.and_then(|jwt| jwt.claims.get("sub")).ok_or_else(unknown)?;
+        Ok(Self(Caller::http(UserId::parse(sub).map_err(|_| unknown())?)))
+    }
+}
+
+/// A JSON body.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Answer<Self> {
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+                BytesRejection::FailedToBufferBody(_) => Error::new(
+                    ErrorKind::TooLarge,
+                    format!("a body holds at most {MAX_FRAME_BYTES} bytes"),
+                ),
+                other => Error::bad_request(other.body_text()),
+            })?;
+        let body = serde_json::from_slice(&bytes).map_err(|e| Error::bad_request(e.to_string()))?;
+        Ok(Self(body))
+    }
+}
+
+/// The query.
+struct Params<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Error::bad_request(rejection.body_text()).into()),
+        }
+    }
+}
+
+/// A conversation named in the path.
+struct In(ConversationId);
+
+impl<S: Send + Sync> FromRequestParts<S> for In {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        #[derive(Deserialize)]
+        struct Id {
+            id: String,
+        }
+        let path = Path::<Id>::from_request_parts(parts, state).await;
+        let Path(Id { id }) = path.map_err(|e| Error::bad_request(e.body_text()))?;
+        Ok(Self(ConversationId::parse(&id)?))
+    }
+}
+
+async fn health() -> axum::Json<serde_json::Value> {
+    axum::Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": std::env::var("PETREL_REVISION").ok(),
+    }))
+}
+
+async fn send(
+    State(app): State<App>,
+    Who(caller): Who,
+    Body(body): Body<PostMessage>,
+) -> Answer<(StatusCode, axum::Json<ServerFrame>)> {
+    let conversation = address(&caller, body.conversation_id, body.to_user_id)?;
+    let message_id = body.message_id.unwrap_or_else(|| mint(&*app.world));
+    let messages = vec![Outgoing { message_id, content: body.content }];
+    let request = SendRequest { conversation: conversation.clone(), seen: body.seen, messages };
+    let mut results = app.send(&caller, request).await?;
+    let result = results.pop().ok_or_else(|| Error::port("a send without a result"))?;
+    let duplicate = match &result {
+        Ok(sent) => sent.duplicate,
+        Err(_) => false,
+    };
+    let result = result.map_err(|(_, error)| error)?;
+    let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, axum::Json(ServerFrame::send_result(conversation, &Ok(result)))))
+}
+
+async fn sync(
+    State(app): State<App>,
+    Who(caller): Who,
+    Body(body): Body<PostSync>,
+) -> Answer<axum::Json<SyncAnswer>> {
+    let request = SyncRequest {
+        cursors: body.cursors,
+        limit: body.limit.unwrap_or(DEFAULT_LIMIT),
+        tail: body.tail,
+        page: body.page,
+    };
+    Ok(axum::Json((&app.sync(&caller, &request).await?).into()))
+}
+
+#[derive(Deserialize)]
+struct ListParams {
+    page: Option<ConversationId>,
+}
+
+async fn list(
+    State(app): State<App>,
+    Who(caller): Who,
+    Params(params): Params<ListParams>,
+) -> Answer<axum::Json<ConversationList>> {
+    Ok(axum::Json((&app.overview(&caller, params.page.as_ref()).await?).into()))
+}
+
+async fn create(
+    State(app): State<App>,
+    Who(caller): Who,
+    Body(body): Body<PostGroup>,
+) -> Answer<(StatusCode, axum::Json<ChangeAnswer>)> {
+    let group = NewGroup { name: body.name, members: body.member_ids, request_id: body.request_id };
+    let entry = app.create_group(&caller, group).await?;
+    let answer = ChangeAnswer::new(entry.conversation_id.clone(), Some(&entry));
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+async fn group(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+) -> Answer<axum::Json<GroupAnswer>> {
+    let group = app.group(&caller, &id).await?;
+    Ok(axum::Json(GroupAnswer::new(id, group)))
+}
+
+#[derive(Deserialize)]
+struct MessagesParams {
+    before: Option<Seq>,
+    after: Option<Seq>,
+    limit: Option<usize>,
+}
+
+async fn messages(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Params(params): Params<MessagesParams>,
+) -> Answer<axum::Json<Messages>> {
+    let range = range(params.before, params.after)?;
+    let page = app.history(&caller, &id, range, params.limit.unwrap_or(DEFAULT_PAGE)).await?;
+    Ok(axum::Json((&page).into()))
+}
+
+#[derive(Deserialize)]
+struct ReceiptsParams {
+    seq: Seq,
+    page: Option<UserId>,
+}
+
+async fn receipts(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Params(params): Params<ReceiptsParams>,
+) -> Answer<axum::Json<ReceiptsAnswer>> {
+    let receipts = app.receipts(&caller, &id, params.seq, params.page.as_ref()).await?;
+    Ok(axum::Json(ReceiptsAnswer::new(id, params.seq, receipts)))
+}
+
+async fn ack(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(conversation): In,
+    Body(body): Body<PostAck>,
+) -> Answer<StatusCode> {
+    let ack = Ack { conversation, delivered: body.delivered, read: body.read };
+    app.ack(&caller, &ack).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn add(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Body(body): Body<PostMembers>,
+) -> Answer<axum::Json<ChangeAnswer>> {
+    let entry = app.add_members(&caller, &id, &body.user_ids).await?;
+    Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
+}
+
+async fn remove(
+    State(app): State<App>,
+    Who(caller): Who,
+    Path((id, user)): Path<(String, String)>,
+) -> Answer<axum::Json<ChangeAnswer>> {
+    let (id, user) = (ConversationId::parse(&id)?, UserId::parse(&user)?);
+    let entry = app.remove_members(&caller, &id, &[user]).await?;
+    Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
+}
+
+async fn set_push(
+    State(app): State<App>,
+    Who(caller): Who,
+    Path(device): Path<String>,
+    Body(body): Body<PutPush>,
+) -> Answer<StatusCode> {
+    app.set_push(&caller, DeviceId::parse(&device)?, body.platform, &body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn remove_push(
+    State(app): State<App>,
+    Who(caller): Who,
+    Path(device): Path<String>,
+) -> Answer<StatusCode> {
+    app.remove_push(&caller, &DeviceId::parse(&device)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,71 @@
+//! Lets a socket open, or not: a valid token, and for browsers an origin that is allowed. What it finds out comes with
+//! every later event of the socket.
+
+use aws_lambda_events::apigw::{
+    ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
+};
+use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+use lambda_http::http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use petrel_aws::settings::Origins;
+use petrel_aws::token::Verifier;
+use petrel_core::{Error, ErrorKind, Result};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::event::{DEVICE, USER};
+
+/// Begins the subprotocol that carries a token: the one header that a browser can set.
+const BEARER_PROTOCOL: &str = "bearer.";
+
+/// What the authorizer decides by.
+#[derive(Debug)]
+pub struct Authorizer {
+    /// Whose tokens are good.
+    pub verifier: Verifier,
+    /// Which pages are.
+    pub origins: Origins,
+}
+
+/// Decides about one socket. The answer allows it, or denies it for its origin (403).
+///
+/// # Errors
+/// `unauthenticated` (401) without a valid token; on AWS it must reach the gateway as the text `Unauthorized`.
+pub async fn handle(
+    authorizer: &Authorizer,
+    event: ApiGatewayCustomAuthorizerRequestTypeRequest,
+) -> Result<ApiGatewayCustomAuthorizerResponse> {
+    let token = token(&event)
+        .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "the request has no token"))?;
+    let user = authorizer.verifier.verify(&token).await?;
+    let device = match event.query_string_parameters.first("device_id") {
+        // Checked by `$connect`, which can say what is wrong with it.
+        Some(given) => given.chars().take(256).collect(),
+        None => Uuid::now_v7().simple().to_string(),
+    };
+    let origin = event.headers.get(ORIGIN).map(|o| o.to_str().unwrap_or_default());
+    let allowed = authorizer.origins.allow(origin);
+    let mut statement = IamPolicyStatement::default();
+    statement.action = vec!["execute-api:Invoke".to_owned()];
+    statement.effect = if allowed { IamPolicyEffect::Allow } else { IamPolicyEffect::Deny };
+    statement.resource = event.method_arn.into_iter().collect();
+    let mut response = ApiGatewayCustomAuthorizerResponse::default();
+    response.principal_id = Some(user.to_string());
+    response.policy_document.version = Some("2012-10-17".to_owned());
+    response.policy_document.statement = vec![statement];
+    response.context = json!({ USER: user, DEVICE: device });
+    Ok(response)
+}
+
+/// The token: from the subprotocol (browsers), the query (tools) or the header everyone knows.
+fn token(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> Option<String> {
+    let protocols = event.headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let offered = protocols.iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(','));
+    if let Some(token) = offered.filter_map(|p| p.trim().strip_prefix(BEARER_PROTOCOL)).next() {
+        return Some(token.to_owned());
+    }
+    if let Some(token) = event.query_string_parameters.first("token") {
+        return Some(token.to_owned());
+    }
+    let header = event.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    header.strip_prefix("Bearer ").map(str::to_owned)
+}

@@ -1,0 +1,6 @@
+//! The HTTP API.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    petrel_functions::runtime::api().await
+}

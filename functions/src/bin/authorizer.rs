@@ -1,0 +1,6 @@
+//! Decides whether a socket opens.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    petrel_functions::runtime::authorizer().await
+}

@@ -1,0 +1,6 @@
+//! The routes `sync` and `history`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    petrel_functions::runtime::route().await
+}

@@ -1,0 +1,49 @@
+//! `$connect` and `$disconnect`: a socket comes and goes.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use lambda_http::http::HeaderValue;
+use lambda_http::http::header::SEC_WEBSOCKET_PROTOCOL;
+use petrel_core::wire::ServerFrame;
+use petrel_core::{App, Result};
+
+use crate::event;
+
+/// The subprotocol that a client asks for, and the server answers with.
+pub const SUBPROTOCOL: &str = "petrel.v1";
+
+/// Registers the socket, or removes it. A `$connect` that is refused has the status of the error and the socket never
+/// opens; `$disconnect` cannot be refused, and a row that could not be removed goes at the first post.
+pub async fn handle(app: &App, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
+    let leaves = event.request_context.event_type.as_deref() == Some("DISCONNECT");
+    let done = if leaves { disconnect(app, &event).await } else { connect(app, &event).await };
+    let mut response = match done {
+        Ok(()) => event::response(200, None),
+        Err(error) => {
+            if error.source.is_some() {
+                tracing::error!(error = error.with_causes(), leaves, "connection");
+            }
+            let frame = ServerFrame::error(&error, None, None);
+            event::response(error.kind.http_status(), Some(frame.to_json()))
+        }
+    };
+    // A browser closes a socket whose subprotocol was not picked.
+    if !leaves && offers(&event, SUBPROTOCOL) {
+        response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+async fn connect(app: &App, event: &ApiGatewayWebsocketProxyRequest) -> Result<()> {
+    app.connect(&event::socket(event)?).await
+}
+
+async fn disconnect(app: &App, event: &ApiGatewayWebsocketProxyRequest) -> Result<()> {
+    let socket = event::socket(event)?;
+    app.disconnect(&socket.user, &socket.device, &socket.id).await
+}
+
+fn offers(event: &ApiGatewayWebsocketProxyRequest, protocol: &str) -> bool {
+    let headers = event.headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let mut offered = headers.iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(','));
+    offered.any(|p| p.trim() == protocol)
+}

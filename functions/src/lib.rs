@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod api;
+pub mod authorizer;
+pub mod connect;
+mod event;
+pub mod queue;
+pub mod route;
+pub mod runtime;

@@ -1,0 +1,22 @@
+//! `send`, `ack`, `sync`, `history`, `typing` and `$default`: one frame in, at most one frame as the route's response.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use petrel_core::wire::ServerFrame;
+use petrel_core::{App, Caller};
+
+use crate::event;
+
+/// Handles one frame. Never fails: a refusal is a frame too.
+pub async fn handle(app: &App, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
+    let frame = match event::socket(&event) {
+        Ok(socket) => {
+            let json = event.body.as_deref().unwrap_or_default();
+            app.respond(&Caller::over(socket), json).await
+        }
+        Err(error) => {
+            tracing::error!(error = error.with_causes(), "event without a caller");
+            Some(ServerFrame::error(&error, None, None))
+        }
+    };
+    event::response(200, frame.map(|f| f.to_json()))
+}

@@ -1,0 +1,158 @@
+//! The command line.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use petrel_core::ids::UserId;
+use tracing_subscriber::EnvFilter;
+
+use crate::events;
+use crate::key;
+use crate::serve;
+
+/// What a command may end with.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A chat backend: the whole of it, on this machine.
+///
+/// `petrel` alone is `petrel serve`. Messages lie in DIR/petrel.db and survive a restart, also a crash: what was
+/// acknowledged is on the disk. Tokens are signed with DIR/key, which is made on first use.
+#[derive(Parser)]
+#[command(name = "petrel", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel                              serve on http://127.0.0.1:8080, data in ./.petrel
+  petrel serve --addr 127.0.0.1:0     a free port; the first line on stdout names it
+  petrel serve --memory               nothing is kept
+  petrel token ana                    a token for ana, to connect with:
+  wscat -c \"ws://127.0.0.1:8080/ws?token=$(petrel token ana)\"
+
+Environment:
+  PETREL_DATA   the default of --data
+  RUST_LOG      what is logged (to stderr), for example debug or petrel_core=debug,info";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve WebSocket (/ws), HTTP API (/api) and a chat page (/) on one port
+    Serve(Serve),
+    /// Print a token for a user, and nothing else
+    ///
+    /// Works with the server running, stopped or never started.
+    Token(Token),
+}
+
+/// Where the data lies.
+#[derive(Args, Clone)]
+struct Data {
+    /// Folder for the database and the key; made if absent
+    #[arg(long, value_name = "DIR", env = "PETREL_DATA", default_value = "./.petrel")]
+    data: PathBuf,
+}
+
+#[derive(Args, Clone)]
+struct Serve {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    addr: SocketAddr,
+    #[command(flatten)]
+    data: Data,
+    /// Keep everything in memory; DIR then holds the key only
+    #[arg(long)]
+    memory: bool,
+    /// Close a socket on which nothing moved for so long, as API Gateway does
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    idle_timeout: u64,
+    /// Close a socket after so long, as API Gateway does
+    #[arg(long, default_value_t = 7200, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    lifetime: u64,
+    /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged; 0 is never
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=900))]
+    push_delay: u32,
+    /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// How logs are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Args)]
+struct Token {
+    /// The user's id: 1 to 64 of A-Z a-z 0-9 _ . | @ -
+    user: String,
+    #[command(flatten)]
+    data: Data,
+    /// How long it is valid
+    #[arg(long, default_value_t = 7 * 86_400, value_name = "SECONDS")]
+    expires_in: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Parses the command line and does what it says.
+pub fn run() -> Result<(), Failure> {
+    let cli = Cli::parse();
+    match cli.command {
+        None => run_server(cli.serve),
+        Some(Command::Serve(serve)) => run_server(serve),
+        Some(Command::Token(token)) => print_token(&token),
+    }
+}
+
+fn print_token(args: &Token) -> Result<(), Failure> {
+    let user = UserId::parse(&args.user)
+        .map_err(|_| format!("{:?} is no user id: 1 to 64 of A-Z a-z 0-9 _ . | @ -", args.user))?;
+    let key = key::load_or_make(&args.data.data)?;
+    let token = key::sign(&key, &user, events::now_ms(), Duration::from_secs(args.expires_in))?;
+    writeln!(std::io::stdout(), "{token}")?;
+    Ok(())
+}
+
+fn run_server(args: Serve) -> Result<(), Failure> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .from_env_lossy();
+    let logs = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter);
+    match args.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    // A socket is a file: many systems give a process few by default and more when it asks.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let options = serve::Options {
+        addr: args.addr,
+        data: args.data.data,
+        memory: args.memory,
+        idle_timeout: Duration::from_secs(args.idle_timeout),
+        lifetime: Duration::from_secs(args.lifetime),
+        push_delay_s: args.push_delay,
+        origins: args.allow_origin,
+    };
+    // The embedded database works on the thread that calls it and waits for the disk there: a few threads more than
+    // cores, so that a write does not hold up the sockets.
+    let threads = std::thread::available_parallelism().map_or(4, |n| n.get() + 2);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()?
+        .block_on(serve::run(options))
+}

@@ -1,0 +1,161 @@
+//! The events that API Gateway and SQS would build, as JSON, so that the handlers read here what they read on AWS.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, Uri, request};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// The stage and the API in the events.
+const STAGE: &str = "local";
+const API: &str = "petrel";
+
+/// Now, ms since 1970.
+pub fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What stays the same as long as a socket is open.
+#[derive(Clone, Debug)]
+pub struct SocketContext {
+    /// Its id.
+    pub connection_id: String,
+    /// When it was opened, ms.
+    pub connected_at: u64,
+    /// What the authorizer found out.
+    pub authorizer: Value,
+}
+
+impl SocketContext {
+    fn context(&self, event_type: &str, route: &str) -> Value {
+        json!({
+            "routeKey": route,
+            "eventType": event_type,
+            "messageDirection": "IN",
+            "connectionId": self.connection_id,
+            "connectedAt": self.connected_at,
+            "requestId": Uuid::now_v7().simple().to_string(),
+            "requestTimeEpoch": now_ms(),
+            "stage": STAGE,
+            "apiId": API,
+            "domainName": "localhost",
+            "authorizer": self.authorizer,
+        })
+    }
+
+    /// `$connect`.
+    pub fn connect(&self, request: &request::Parts) -> Value {
+        let mut event = handshake(request);
+        event["requestContext"] = self.context("CONNECT", "$connect");
+        event["isBase64Encoded"] = false.into();
+        event
+    }
+
+    /// `$disconnect`.
+    pub fn disconnect(&self, code: u16, reason: &str) -> Value {
+        let mut context = self.context("DISCONNECT", "$disconnect");
+        context["disconnectStatusCode"] = code.into();
+        context["disconnectReason"] = reason.into();
+        json!({ "requestContext": context, "isBase64Encoded": false })
+    }
+
+    /// A frame, on the route that it names.
+    pub fn message(&self, route: &str, body: &str) -> Value {
+        let mut context = self.context("MESSAGE", route);
+        context["messageId"] = Uuid::now_v7().simple().to_string().into();
+        json!({ "requestContext": context, "body": body, "isBase64Encoded": false })
+    }
+}
+
+/// What the authorizer of the WebSocket API is asked.
+pub fn authorize(request: &request::Parts) -> Value {
+    let mut event = handshake(request);
+    event["type"] = "REQUEST".into();
+    event["methodArn"] = format!("arn:aws:execute-api:local:0:{API}/{STAGE}/$connect").into();
+    event
+}
+
+/// The headers and the query of a handshake.
+fn handshake(request: &request::Parts) -> Value {
+    let (headers, all_headers) = headers(&request.headers);
+    let mut query = Map::new();
+    let mut all_query: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in pairs(&request.uri) {
+        query.insert(name.clone(), value.clone().into());
+        all_query.entry(name).or_default().push(value);
+    }
+    json!({
+        "headers": headers,
+        "multiValueHeaders": all_headers,
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": all_query,
+    })
+}
+
+fn pairs(uri: &Uri) -> Vec<(String, String)> {
+    let query = uri.query().unwrap_or_default();
+    serde_urlencoded::from_str(query).unwrap_or_default()
+}
+
+fn headers(headers: &HeaderMap) -> (Map<String, Value>, BTreeMap<String, Vec<String>>) {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        all.entry(name.to_string()).or_default().push(value);
+    }
+    let joined = all.iter().map(|(name, values)| (name.clone(), values.join(",").into()));
+    (joined.collect(), all)
+}
+
+/// A request to the HTTP API (payload format 2.0), with the claims of its token.
+pub fn request(parts: &request::Parts, body: &str, claims: Option<Value>) -> Value {
+    let (headers, _) = headers(&parts.headers);
+    let mut context = json!({
+        "accountId": "0",
+        "apiId": API,
+        "domainName": "localhost",
+        "http": {
+            "method": parts.method.as_str(),
+            "path": parts.uri.path(),
+            "protocol": "HTTP/1.1",
+            "sourceIp": "127.0.0.1",
+            "userAgent": headers.get("user-agent").cloned().unwrap_or_default(),
+        },
+        "requestId": Uuid::now_v7().simple().to_string(),
+        "routeKey": "ANY /api/{proxy+}",
+        "stage": "$default",
+        "timeEpoch": now_ms(),
+    });
+    if let Some(claims) = claims {
+        context["authorizer"] = json!({ "jwt": { "claims": claims, "scopes": null } });
+    }
+    json!({
+        "version": "2.0",
+        "routeKey": "ANY /api/{proxy+}",
+        "rawPath": parts.uri.path(),
+        "rawQueryString": parts.uri.query().unwrap_or_default(),
+        "headers": headers,
+        "requestContext": context,
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+/// A batch of a queue: message id, body, and how often it was received.
+pub fn batch(queue: &str, messages: &[(String, String, u32)]) -> Value {
+    let record = |(id, body, receives): &(String, String, u32)| {
+        json!({
+            "messageId": id,
+            "receiptHandle": id,
+            "body": body,
+            "attributes": { "ApproximateReceiveCount": receives.to_string() },
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": format!("arn:aws:sqs:local:0:{queue}"),
+            "awsRegion": "local",
+        })
+    };
+    json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() })
+}

@@ -1,0 +1,173 @@
+//! The port's HTTP side: the page, the handshake of a socket, and the HTTP API behind the JWT authorizer that API
+//! Gateway has on AWS.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use petrel_core::ids::UserId;
+use petrel_core::wire::ServerFrame;
+use petrel_core::{Error, ErrorKind};
+use petrel_functions::api;
+use serde::Deserialize;
+use serde_json::json;
+use tower::ServiceExt;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use crate::events;
+use crate::key;
+use crate::serve::Server;
+use crate::socket;
+
+/// Largest body that API Gateway passes on.
+const MAX_BODY: usize = 10 * 1024 * 1024;
+/// How long a token of the page is valid.
+const LOGIN: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+/// Everything on the port.
+pub fn router(server: Arc<Server>) -> Router {
+    let handlers = api::router(server.app.clone());
+    let cors = cors(&server.options.origins);
+    let api = any(move |State(server): State<Arc<Server>>, request: Request| {
+        let handlers = handlers.clone();
+        async move { call_api(&server, handlers, request).await }
+    });
+    Router::new()
+        .route("/api/{*path}", api.layer(cors))
+        .route("/ws", get(open_socket))
+        .route("/local/token", post(token))
+        .route("/local/state", get(state))
+        .merge(page())
+        .with_state(server)
+}
+
+/// An error as a response.
+pub fn refuse(error: &Error) -> Response {
+    let status = StatusCode::from_u16(error.kind.http_status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    (status, axum::Json(ServerFrame::error(error, None, None))).into_response()
+}
+
+/// As the CorsConfiguration of the HTTP API has it: for the origins that were named, and no other.
+fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = if origins.iter().any(|o| o == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|o| HeaderValue::from_str(o).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods(Any)
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+}
+
+async fn open_socket(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let (mut head, _) = request.into_parts();
+    match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
+        Ok(upgrade) => socket::accept(server, &head, upgrade).await,
+        Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// The JWT authorizer, then the function.
+async fn call_api(server: &Server, handlers: Router, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let claims = if head.uri.path() == "/api/health" {
+        None
+    } else {
+        let header = head.headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
+        let token = header.and_then(|h| h.strip_prefix("Bearer ")).unwrap_or_default();
+        match server.authorizer.verifier.verify(token).await {
+            Ok(user) => Some(json!({ "sub": user, "iss": key::ISSUER, "aud": key::AUDIENCE })),
+            Err(error) => {
+                let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+                return (challenge, refuse(&error)).into_response();
+            }
+        }
+    };
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return refuse(&Error::new(ErrorKind::TooLarge, "a body holds at most 10 MB"));
+    };
+    let event = events::request(&head, &String::from_utf8_lossy(&body), claims);
+    let Ok(request) = lambda_http::request::from_str(&event.to_string()) else {
+        return refuse(&Error::bad_request("not a request that the gateway can pass on"));
+    };
+    match handlers.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Whether a request names the loopback interface: a page of another name that resolves here is refused.
+fn is_local(server: &Server, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    server.open_login && ["localhost", "127.0.0.1", "[::1]"].contains(&name)
+}
+
+#[derive(Deserialize)]
+struct Login {
+    user: String,
+}
+
+/// A token for whoever asks, on the loopback interface only. JSON, so that no other page's form can ask for it.
+async fn token(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Result<axum::Json<Login>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    if !is_local(&server, &headers) {
+        let refusal = "this server gives out no tokens; ask its owner for `petrel token USER`";
+        return refuse(&Error::new(ErrorKind::Forbidden, refusal));
+    }
+    let user = match body {
+        Ok(axum::Json(login)) => UserId::parse(&login.user),
+        Err(rejection) => Err(Error::bad_request(rejection.body_text())),
+    };
+    match user {
+        Ok(user) => match key::sign(&server.key, &user, events::now_ms(), LOGIN) {
+            Ok(token) => axum::Json(json!({ "token": token })).into_response(),
+            Err(error) => refuse(&Error::port(error)),
+        },
+        Err(error) => refuse(&error),
+    }
+}
+
+/// What goes on inside, for the curious and for tests. On the loopback interface only.
+async fn state(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    if !is_local(&server, &headers) {
+        return refuse(&Error::new(ErrorKind::Forbidden, "on the loopback interface only"));
+    }
+    axum::Json(json!({
+        "connections": server.sockets.len(),
+        "queues": server.queues.depths(),
+        "pushes": server.pushes.records(),
+    }))
+    .into_response()
+}
+
+/// The chat page's files.
+fn page() -> Router<Arc<Server>> {
+    let file = |kind: &'static str, text: &'static str| {
+        get(move || async move {
+            let policy = "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'";
+            let headers: [(HeaderName, &str); 4] = [
+                (header::CONTENT_TYPE, kind),
+                (header::CONTENT_SECURITY_POLICY, policy),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ];
+            (headers, Body::from(text)).into_response()
+        })
+    };
+    let script = "text/javascript; charset=utf-8";
+    Router::new()
+        .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
+        .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
+        .route("/petrel.js", file(script, include_str!("../page/petrel.js")))
+        .route("/app.js", file(script, include_str!("../page/app.js")))
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod cli;
+mod events;
+mod http;
+mod key;
+mod pushes;
+mod queues;
+mod serve;
+mod socket;
+mod sockets;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("petrel: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Puts the whole of Petrel together in this process, and takes it apart again.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use petrel_aws::token::{Expected, Verifier};
+use petrel_aws::{Dynamo, Origins, SystemWorld, Tables, embedded};
+use petrel_core::App;
+use petrel_core::services::Settings;
+use petrel_functions::authorizer::Authorizer;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::Failure;
+use crate::http;
+use crate::key;
+use crate::pushes::Sink;
+use crate::queues::Queues;
+use crate::sockets::Sockets;
+
+/// Most time for open sockets to say goodbye.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// The folder with the key and, unless `memory`, the database.
+    pub data: PathBuf,
+    /// Whether nothing is kept.
+    pub memory: bool,
+    /// How long a socket may be still.
+    pub idle_timeout: Duration,
+    /// How long a socket may be open.
+    pub lifetime: Duration,
+    /// [`Settings::push_delay_s`].
+    pub push_delay_s: u32,
+    /// Origins of web pages besides the server's own.
+    pub origins: Vec<String>,
+}
+
+/// The running server.
+pub struct Server {
+    /// The product.
+    pub app: App,
+    /// Whose tokens are good, and which pages may open a socket.
+    pub authorizer: Authorizer,
+    /// The open sockets.
+    pub sockets: Arc<Sockets>,
+    /// The queues.
+    pub queues: Arc<Queues>,
+    /// What was pushed to phones.
+    pub pushes: Arc<Sink>,
+    /// Signs the page's tokens.
+    pub key: petrel_aws::token::LocalKey,
+    /// Whether the page may make tokens for whoever asks: on the loopback interface only.
+    pub open_login: bool,
+    /// How it was started.
+    pub options: Options,
+    /// Ends when the server stops.
+    pub stop: CancellationToken,
+    /// Everything that must end before the process does.
+    pub running: TaskTracker,
+}
+
+/// Serves until the process is told to stop.
+pub async fn run(options: Options) -> Result<(), Failure> {
+    let key = key::load_or_make(&options.data)?;
+    // Held as long as the server runs.
+    let _lock = if options.memory { None } else { Some(lock(&options.data)?) };
+    let dynamo = Arc::new(database(&options).await?);
+    let listener = TcpListener::bind(options.addr)
+        .await
+        .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
+    let addr = listener.local_addr()?;
+
+    let sockets = Arc::new(Sockets::default());
+    let queues = Arc::new(Queues::new());
+    let pushes = Arc::new(Sink::default());
+    let app = App {
+        log: dynamo.clone(),
+        conversations: dynamo.clone(),
+        connections: dynamo,
+        gateway: sockets.clone(),
+        jobs: queues.clone(),
+        notifier: pushes.clone(),
+        world: Arc::new(SystemWorld),
+        settings: Settings { push_delay_s: options.push_delay_s },
+    };
+    let stop = CancellationToken::new();
+    queues.start(&app, &stop);
+    let expected = Expected {
+        issuer: Some(key::ISSUER.to_owned()),
+        audiences: vec![key::AUDIENCE.to_owned()],
+    };
+    let server = Arc::new(Server {
+        app,
+        authorizer: Authorizer {
+            verifier: Verifier::local(&key, expected),
+            origins: origins(addr, &options.origins),
+        },
+        sockets,
+        queues,
+        pushes,
+        key,
+        open_login: addr.ip().is_loopback(),
+        options,
+        stop: stop.clone(),
+        running: TaskTracker::new(),
+    });
+
+    // Before the line that says so, so that a signal that follows it is not missed.
+    let told = told_to_stop()?;
+    welcome(addr);
+    tracing::info!(%addr, data = %server.options.data.display(), memory = server.options.memory, "serving");
+    let router = http::router(server.clone());
+    let stopped = stop.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
+    tokio::spawn(async move {
+        told.await;
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    let ended = tokio::time::timeout(GRACE, async {
+        server.stop.cancelled().await;
+        server.running.close();
+        server.running.wait().await;
+    });
+    let (served, _) = tokio::join!(serving.into_future(), async {
+        server.stop.cancelled().await;
+        if ended.await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+    });
+    served?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Keeps a second server away from the same database.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let name = folder.join("lock");
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|e| format!("cannot write to the data folder {}: {e}", folder.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another petrel serves from {}; stop it, or choose another --data",
+            folder.display()
+        )
+        .into()),
+        Err(TryLockError::Error(e)) => Err(format!("cannot lock {}: {e}", name.display()).into()),
+    }
+}
+
+async fn database(options: &Options) -> Result<Dynamo, Failure> {
+    let tables = Tables {
+        messages: "messages".to_owned(),
+        conversations: "conversations".to_owned(),
+        connections: "connections".to_owned(),
+    };
+    let explain = |e: petrel_core::Error| match e.source {
+        Some(source) => format!("cannot open the database in {}: {source}", options.data.display()),
+        None => e.to_string(),
+    };
+    let client = if options.memory {
+        embedded::client()
+    } else {
+        embedded::client_on(&options.data.join("petrel.db"))
+    };
+    let client = client.map_err(explain)?;
+    embedded::create_tables(&client, &tables).await.map_err(explain)?;
+    Ok(Dynamo::new(client, tables))
+}
+
+/// The server's own pages, and those that were named.
+fn origins(addr: SocketAddr, more: &[String]) -> Origins {
+    if more.iter().any(|o| o == "*") {
+        return Origins::Any;
+    }
+    let port = addr.port();
+    let mut own = vec![format!("http://{addr}")];
+    if addr.ip().is_loopback() || addr.ip().is_unspecified() {
+        own.extend(["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:{port}")));
+    }
+    own.extend(more.iter().cloned());
+    Origins::These(own)
+}
+
+/// Resolves when a signal tells the process to stop.
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Says where the server is, and how to try it. Nobody may read it, and that is no reason to stop.
+fn welcome(addr: SocketAddr) {
+    let words = format!(
+        "petrel listening on http://{addr}
+
+Open http://{addr} in two browser tabs and chat. Or from a terminal:
+  wscat -c \"ws://{addr}/ws?token=$(petrel token ana)\"
+  {{\"action\":\"send\",\"to_user_id\":\"bo\",\"message_id\":\"0192f3c4-0000-7000-8000-000000000001\",\"content\":{{\"type\":\"text\",\"text\":\"hi\"}}}}
+Ctrl-C stops.
+"
+    );
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(words.as_bytes()).and_then(|()| out.flush());
+}

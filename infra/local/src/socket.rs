@@ -1,0 +1,216 @@
+//! One WebSocket, treated as API Gateway treats it: the authorizer, then `$connect`, then a route for each frame, then
+//! `$disconnect`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::apigw::ApiGatewayProxyResponse;
+use aws_lambda_events::encodings::Body;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderValue, StatusCode, header, request};
+use axum::response::{IntoResponse, Response};
+use futures::SinkExt;
+use petrel_functions::{authorizer, connect, route};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use crate::events::{self, SocketContext, now_ms};
+use crate::serve::Server;
+use crate::sockets::Outbox;
+
+/// Largest frame in; a larger one closes the socket with 1009.
+const MAX_FRAME: usize = 32 * 1024;
+/// Largest message in, over several frames.
+const MAX_MESSAGE: usize = 128 * 1024;
+/// Frames of one socket that are handled at the same time. AWS has no such limit but that of the account.
+const MAX_AT_ONCE: usize = 16;
+/// Most time for a route, as on AWS.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+/// The routes that have a name; every other frame goes to `$default`.
+const ROUTES: [&str; 5] = ["send", "ack", "sync", "history", "typing"];
+
+/// Why a socket ends.
+struct End {
+    code: u16,
+    reason: &'static str,
+}
+
+const fn end(code: u16, reason: &'static str) -> End {
+    End { code, reason }
+}
+
+/// Asks the authorizer and `$connect`, and opens the socket if both agree.
+pub async fn accept(
+    server: Arc<Server>,
+    request: &request::Parts,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let Ok(event) = serde_json::from_value(events::authorize(request)) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let allowed = match authorizer::handle(&server.authorizer, event).await {
+        Ok(allowed) => allowed,
+        Err(error) => {
+            tracing::debug!(error = error.with_causes(), "refused a socket");
+            return crate::http::refuse(&error);
+        }
+    };
+    let statements = serde_json::to_value(&allowed.policy_document).unwrap_or_default();
+    if statements["Statement"][0]["Effect"] != "Allow" {
+        return (StatusCode::FORBIDDEN, "the origin is not allowed").into_response();
+    }
+    let context = SocketContext {
+        connection_id: Uuid::now_v7().simple().to_string(),
+        connected_at: now_ms(),
+        authorizer: allowed.context,
+    };
+    let Ok(event) = serde_json::from_value(context.connect(request)) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let connected = connect::handle(&server.app, event).await;
+    if connected.status_code != 200 {
+        let status = u16::try_from(connected.status_code).ok();
+        let status = status.and_then(|s| StatusCode::from_u16(s).ok());
+        let body = text(connected).unwrap_or_default();
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        return (status.unwrap_or(StatusCode::BAD_GATEWAY), json, body).into_response();
+    }
+    let picked = connected.headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned();
+    let upgrade = upgrade.max_frame_size(MAX_FRAME).max_message_size(MAX_MESSAGE);
+    let upgrade = match picked.as_ref().and_then(|p| p.to_str().ok()) {
+        Some(protocol) => upgrade.protocols([protocol.to_owned()]),
+        None => upgrade,
+    };
+    let failed = (server.clone(), context.clone());
+    upgrade
+        .on_failed_upgrade(move |_| {
+            let (server, context) = failed;
+            tokio::spawn(async move { gone(&server, &context, &end(1006, "no upgrade")).await });
+        })
+        .on_upgrade(move |socket| run(server, context, socket))
+}
+
+async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket) {
+    let _running = server.running.token();
+    let context = Arc::new(context);
+    let mut outbox = server.sockets.open(&context.connection_id);
+    let ended = converse(&server, &context, &mut socket, &mut outbox).await;
+    server.sockets.close(&context.connection_id);
+    tracing::debug!(
+        connection = context.connection_id,
+        code = ended.code,
+        reason = ended.reason,
+        "closed"
+    );
+    if ended.code != 1006 {
+        let frame = CloseFrame { code: ended.code, reason: ended.reason.into() };
+        let goodbye = socket.send(Message::Close(Some(frame)));
+        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+    }
+    gone(&server, &context, &ended).await;
+}
+
+/// `$disconnect`.
+async fn gone(server: &Server, context: &SocketContext, ended: &End) {
+    if let Ok(event) = serde_json::from_value(context.disconnect(ended.code, ended.reason)) {
+        connect::handle(&server.app, event).await;
+    }
+}
+
+/// Carries frames in and out until one side, a limit or the end of the server ends it.
+async fn converse(
+    server: &Arc<Server>,
+    context: &Arc<SocketContext>,
+    socket: &mut WebSocket,
+    outbox: &mut Outbox,
+) -> End {
+    let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
+    let dies = Instant::now() + server.options.lifetime;
+    let mut idle = Instant::now() + server.options.idle_timeout;
+    let cut = outbox.cut.clone();
+    loop {
+        tokio::select! {
+            biased;
+            () = cut.cancelled() => return end(1008, "too slow a reader"),
+            () = server.stop.cancelled() => return end(1001, "the server stops"),
+            () = sleep_until(dies.min(idle)) => return end(1001, "Going away"),
+            frame = outbox.next() => {
+                let Some(frame) = frame else { return end(1006, "no outbox") };
+                tokio::select! {
+                    sent = write(socket, outbox, frame) => if sent.is_err() {
+                        return end(1006, "cannot write");
+                    },
+                    () = cut.cancelled() => return end(1006, "too slow a reader"),
+                    () = sleep_until(dies) => return end(1006, "too slow a reader"),
+                }
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(body))) => {
+                    // No permit: the client is ahead of its answers, so nothing more is read for a while.
+                    let Ok(permit) = at_once.clone().acquire_owned().await else { continue };
+                    let (server, context) = (server.clone(), context.clone());
+                    tokio::spawn(async move {
+                        answer(&server, &context, &body).await;
+                        drop(permit);
+                    });
+                }
+                Some(Ok(Message::Binary(_))) => return end(1003, "text frames only"),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return end(1006, "closed by the client"),
+                Some(Err(error)) if is_too_large(&error) => return end(1009, "Message too big"),
+                Some(Err(_)) => return end(1006, "broken connection"),
+            },
+        }
+        idle = Instant::now() + server.options.idle_timeout;
+    }
+}
+
+/// Writes a frame and whatever waits behind it, with one flush.
+async fn write(
+    socket: &mut WebSocket,
+    outbox: &mut Outbox,
+    first: Utf8Bytes,
+) -> Result<(), axum::Error> {
+    socket.feed(Message::Text(first)).await?;
+    while let Some(frame) = outbox.try_next() {
+        socket.feed(Message::Text(frame)).await?;
+    }
+    socket.flush().await
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    use std::error::Error as _;
+    // The library's own type is not part of axum's interface; its words are stable within a locked version, and the
+    // end-to-end tests hold them.
+    error.source().is_some_and(|e| e.to_string().contains("too long"))
+}
+
+/// Runs the route that a frame names, and sends what it answers.
+async fn answer(server: &Server, context: &SocketContext, body: &str) {
+    let action = serde_json::from_str::<Value>(body).ok();
+    let action = action.as_ref().and_then(|v| v.get("action")).and_then(Value::as_str);
+    let named = action.and_then(|a| ROUTES.into_iter().find(|r| *r == a)).unwrap_or("$default");
+    let Ok(event) = serde_json::from_value(context.message(named, body)) else { return };
+    let answered = tokio::time::timeout(INTEGRATION_TIMEOUT, route::handle(&server.app, event));
+    let frame = match answered.await {
+        Ok(response) => text(response),
+        Err(_) => {
+            tracing::error!(connection = context.connection_id, route = named, "route timed out");
+            let id = &context.connection_id;
+            Some(format!(r#"{{"message":"Endpoint request timed out","connectionId":"{id}"}}"#))
+        }
+    };
+    if let Some(frame) = frame {
+        server.sockets.put(&context.connection_id, frame.into());
+    }
+}
+
+/// The body of a response.
+fn text(response: ApiGatewayProxyResponse) -> Option<String> {
+    match response.body? {
+        Body::Text(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,229 @@
+//! The bodies of the HTTP requests and of their answers. Where a request and a frame say the same, the frame's type
+//! serves both.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConversationFrame, EntryFrame};
+use crate::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::message::{Content, Entry};
+use crate::ports::{Platform, Role};
+use crate::services::{Group, Page, Receipts, Synced};
+
+/// `POST /api/messages`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PostMessage {
+    /// Where to …
+    pub conversation_id: Option<ConversationId>,
+    /// … or to whom.
+    pub to_user_id: Option<UserId>,
+    /// The idempotency key. Without one the server mints it, and a repeat is a new message.
+    pub message_id: Option<MessageId>,
+    /// What it holds.
+    pub content: Content,
+    /// Highest seq held when it was composed; without it the newest 100 entries are searched for a duplicate.
+    pub seen: Option<Seq>,
+}
+
+/// `POST /api/conversations`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PostGroup {
+    /// Shown to its members.
+    pub name: String,
+    /// Who belongs to it, besides the caller.
+    pub member_ids: Vec<UserId>,
+    /// Makes the request repeatable.
+    pub request_id: Option<String>,
+}
+
+/// `POST /api/conversations/{id}/members`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PostMembers {
+    /// Whom to add.
+    pub user_ids: Vec<UserId>,
+}
+
+/// `POST /api/conversations/{id}/ack`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PostAck {
+    /// Highest seq on a device.
+    pub delivered: Option<Seq>,
+    /// Highest seq that was read.
+    pub read: Option<Seq>,
+}
+
+/// `POST /api/sync`: the fields of the `sync` frame.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PostSync {
+    /// Highest seq held, by conversation.
+    #[serde(default)]
+    pub cursors: BTreeMap<ConversationId, Seq>,
+    /// Entries a conversation.
+    pub limit: Option<usize>,
+    /// The newest instead of the next.
+    #[serde(default)]
+    pub tail: bool,
+    /// From the last answer.
+    pub page: Option<ConversationId>,
+}
+
+/// `PUT /api/devices/{device}/push`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PutPush {
+    /// Whose push service.
+    pub platform: Platform,
+    /// What the push service calls the device.
+    pub token: String,
+}
+
+/// A stretch of a log.
+#[derive(Clone, Debug, Serialize)]
+pub struct Messages {
+    messages: Vec<EntryFrame>,
+    more: bool,
+}
+
+impl From<&Page> for Messages {
+    fn from(page: &Page) -> Self {
+        let messages = page.messages.iter().map(EntryFrame::from).collect();
+        Self { messages, more: page.more }
+    }
+}
+
+/// A stretch of one log of several.
+#[derive(Clone, Debug, Serialize)]
+struct Batch {
+    conversation_id: ConversationId,
+    #[serde(flatten)]
+    messages: Messages,
+}
+
+/// What a `POST /api/sync` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct SyncAnswer {
+    batches: Vec<Batch>,
+    #[serde(flatten)]
+    list: ConversationList,
+}
+
+impl From<&Synced> for SyncAnswer {
+    fn from(synced: &Synced) -> Self {
+        let batch = |page: &Page| Batch {
+            conversation_id: page.conversation.clone(),
+            messages: page.into(),
+        };
+        Self { batches: synced.batches.iter().map(batch).collect(), list: synced.into() }
+    }
+}
+
+/// What a `GET /api/conversations` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationList {
+    conversations: Vec<ConversationFrame>,
+    page: Option<ConversationId>,
+}
+
+impl From<&Synced> for ConversationList {
+    fn from(synced: &Synced) -> Self {
+        Self {
+            conversations: synced.conversations.iter().map(ConversationFrame::from).collect(),
+            page: synced.page.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct MemberAnswer {
+    user_id: UserId,
+    role: Role,
+    joined: Seq,
+}
+
+/// What a `GET /api/conversations/{id}` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupAnswer {
+    conversation_id: ConversationId,
+    name: Option<String>,
+    created_by: UserId,
+    created_at: u64,
+    members: Vec<MemberAnswer>,
+}
+
+impl GroupAnswer {
+    /// The answer about this conversation.
+    pub fn new(conversation_id: ConversationId, group: Group) -> Self {
+        let member = |m: crate::ports::Member| MemberAnswer {
+            user_id: m.user,
+            role: m.role,
+            joined: m.joined,
+        };
+        Self {
+            conversation_id,
+            name: group.name,
+            created_by: group.created_by,
+            created_at: group.created_at,
+            members: group.members.into_iter().map(member).collect(),
+        }
+    }
+}
+
+/// What a change of membership answers: the entry that announces it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeAnswer {
+    conversation_id: ConversationId,
+    /// `null` if there was nothing to change.
+    seq: Option<Seq>,
+    /// `null` if there was nothing to change.
+    change: Option<Content>,
+}
+
+impl ChangeAnswer {
+    /// The answer for this entry.
+    pub fn new(conversation_id: ConversationId, entry: Option<&Entry>) -> Self {
+        Self {
+            conversation_id,
+            seq: entry.map(|e| e.seq),
+            change: entry.map(|e| e.content.clone()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ReaderAnswer {
+    user_id: UserId,
+    delivered: Seq,
+    read: Seq,
+}
+
+/// What a `GET /api/conversations/{id}/receipts` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceiptsAnswer {
+    conversation_id: ConversationId,
+    seq: Seq,
+    members: usize,
+    delivered: usize,
+    read: usize,
+    readers: Vec<ReaderAnswer>,
+    page: Option<UserId>,
+}
+
+impl ReceiptsAnswer {
+    /// The answer about this entry.
+    pub fn new(conversation_id: ConversationId, seq: Seq, receipts: Receipts) -> Self {
+        let reader = |r: crate::services::Reader| ReaderAnswer {
+            user_id: r.user,
+            delivered: r.marks.delivered,
+            read: r.marks.read,
+        };
+        Self {
+            conversation_id,
+            seq,
+            members: receipts.members,
+            delivered: receipts.delivered,
+            read: receipts.read,
+            readers: receipts.readers.into_iter().map(reader).collect(),
+            page: receipts.page,
+        }
+    }
+}
