@@ -25,7 +25,8 @@ pub const TOKEN_ISSUER: &str = "PETREL_TOKEN_ISSUER";
 pub const TOKEN_AUDIENCE: &str = "PETREL_TOKEN_AUDIENCE";
 /// Where the issuer's keys are. Absent: `<issuer>/.well-known/jwks.json`.
 pub const JWKS_URL: &str = "PETREL_JWKS_URL";
-/// The origins of web pages that may connect, with commas between them. Absent or `*`: any.
+/// The origins of web pages that may connect, with commas between them; `*`: any. Absent: none, and only programs that
+/// are no browsers connect.
 pub const ALLOWED_ORIGINS: &str = "PETREL_ALLOWED_ORIGINS";
 /// Seconds, 0 to 900, after which a phone whose socket took a message gets a push too. Absent: 30. 0: never.
 pub const PUSH_DELAY_S: &str = "PETREL_PUSH_DELAY_S";
@@ -162,7 +163,7 @@ impl Origins {
     /// Reads [`ALLOWED_ORIGINS`].
     pub fn read(env: Env<'_>) -> Self {
         let origins = list(env, ALLOWED_ORIGINS);
-        if origins.is_empty() || origins.iter().any(|origin| origin == "*") {
+        if origins.iter().any(|origin| origin == "*") {
             return Self::Any;
         }
         Self::These(origins.into_iter().map(|o| o.trim_end_matches('/').to_owned()).collect())
