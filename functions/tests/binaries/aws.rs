@@ -1,0 +1,212 @@
+//! What a function reaches: DynamoDB (embedded, over HTTP), @connections, SQS and SNS that write down what they get,
+//! and an issuer of tokens.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use petrel_aws::{Tables, embedded};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Serves on a free port of the loopback interface and returns the address.
+pub async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// The jobs as SQS hands them to a function; the message ids are 0, 1, 2 …
+pub fn batch(jobs: &[String]) -> Value {
+    let record = |(n, body): (usize, &String)| {
+        json!({"messageId": n.to_string(), "receiptHandle": "r", "body": body, "attributes": {},
+            "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "eu-central-1"})
+    };
+    json!({"Records": jobs.iter().enumerate().map(record).collect::<Vec<_>>()})
+}
+
+#[derive(Default)]
+struct Seen {
+    posts: Vec<(String, Value)>,
+    jobs: BTreeMap<String, Vec<String>>,
+    pushes: Vec<String>,
+}
+
+/// The services around the functions.
+pub struct Aws {
+    dynamo: String,
+    other: String,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Aws {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dynamo = listener.local_addr().unwrap().to_string();
+        let database = dynoxide::Database::memory().unwrap();
+        tokio::spawn(dynoxide::server::serve_on(listener, database));
+
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let router = Router::new()
+            .route("/@connections/{id}", post(posted))
+            .route("/", post(called))
+            .with_state(seen.clone());
+        let aws = Self { dynamo, other: serve(router).await, seen };
+        aws.create_tables().await;
+        aws
+    }
+
+    async fn create_tables(&self) {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .endpoint_url(format!("http://{}", self.dynamo))
+            .credentials_provider(Credentials::new("a", "b", None, None, "test"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let tables = Tables {
+            messages: "messages".into(),
+            conversations: "conversations".into(),
+            connections: "connections".into(),
+        };
+        let client = aws_sdk_dynamodb::Client::from_conf(config);
+        embedded::create_tables(&client, &tables).await.unwrap();
+    }
+
+    /// The environment that the template would give.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let url = format!("http://{}", self.other);
+        let app = "arn:aws:sns:eu-central-1:1:app/GCM/petrel".to_owned();
+        [
+            ("AWS_REGION", "eu-central-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "a".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "b".to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", self.dynamo)),
+            ("AWS_ENDPOINT_URL_SQS", url.clone()),
+            ("AWS_ENDPOINT_URL_SNS", url.clone()),
+            ("PETREL_WEBSOCKET_ENDPOINT", url.clone()),
+            ("PETREL_MESSAGES_TABLE", "messages".to_owned()),
+            ("PETREL_CONVERSATIONS_TABLE", "conversations".to_owned()),
+            ("PETREL_CONNECTIONS_TABLE", "connections".to_owned()),
+            ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
+            ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
+            ("PETREL_FCM_ARN", app),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// Every frame that was posted to a connection, in order.
+    pub fn posts(&self) -> Vec<(String, Value)> {
+        self.seen.lock().unwrap().posts.clone()
+    }
+
+    /// The bodies in a queue, which is empty then.
+    pub fn take_jobs(&self, queue: &str) -> Vec<String> {
+        self.seen.lock().unwrap().jobs.remove(queue).unwrap_or_default()
+    }
+
+    /// Every publish to a phone, as the form that SNS got.
+    pub fn pushes(&self) -> Vec<String> {
+        self.seen.lock().unwrap().pushes.clone()
+    }
+}
+
+async fn posted(
+    State(seen): State<Arc<Mutex<Seen>>>,
+    Path(id): Path<String>,
+    body: String,
+) -> StatusCode {
+    seen.lock().unwrap().posts.push((id, serde_json::from_str(&body).unwrap()));
+    StatusCode::OK
+}
+
+/// SQS speaks JSON and names its action in a header; SNS sends a form.
+async fn called(
+    State(seen): State<Arc<Mutex<Seen>>>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, String) {
+    if !headers.contains_key("x-amz-target") {
+        return (StatusCode::OK, published(&seen, body));
+    }
+    assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
+    let request: Value = serde_json::from_str(&body).unwrap();
+    let queue = request["QueueUrl"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let entries = request["Entries"].as_array().unwrap();
+    let mut seen = seen.lock().unwrap();
+    let jobs = seen.jobs.entry(queue).or_default();
+    jobs.extend(entries.iter().map(|e| e["MessageBody"].as_str().unwrap().to_owned()));
+    let successful: Vec<Value> = entries
+        .iter()
+        .map(|e| json!({"Id": e["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}))
+        .collect();
+    (StatusCode::OK, json!({"Successful": successful, "Failed": []}).to_string())
+}
+
+fn published(seen: &Mutex<Seen>, form: String) -> String {
+    let answer = |action: &str, result: &str| {
+        format!(
+            "<{action}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
+             <{action}Result>{result}</{action}Result></{action}Response>"
+        )
+    };
+    if form.contains("Action=CreatePlatformEndpoint") {
+        let arn = "arn:aws:sns:eu-central-1:1:endpoint/GCM/petrel/e";
+        return answer("CreatePlatformEndpoint", &format!("<EndpointArn>{arn}</EndpointArn>"));
+    }
+    if form.contains("Action=SetEndpointAttributes") {
+        return answer("SetEndpointAttributes", "");
+    }
+    assert!(form.contains("Action=Publish"), "{form}");
+    seen.lock().unwrap().pushes.push(form);
+    answer("Publish", "<MessageId>m</MessageId>")
+}
+
+/// An identity provider with one ES256 key.
+pub struct Issuer {
+    key: EcdsaKeyPair,
+    url: String,
+}
+
+impl Issuer {
+    pub async fn start() -> Self {
+        let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).unwrap();
+        // An uncompressed point: 4, x, y.
+        let (x, y) = key.public_key().as_ref()[1..].split_at(32);
+        let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "k", "use": "sig", "alg": "ES256",
+            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)});
+        let keys = get(move || async move { Json(json!({"keys": [jwk]})) });
+        let router = Router::new().route("/.well-known/jwks.json", keys);
+        let url = format!("http://{}", serve(router).await);
+        Self { key, url }
+    }
+
+    pub fn env(&self) -> Vec<(String, String)> {
+        [("PETREL_TOKEN_ISSUER", self.url.as_str()), ("PETREL_TOKEN_AUDIENCE", "petrel")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    pub fn token(&self, user: &str) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let header = json!({"alg": "ES256", "kid": "k"});
+        let claims = json!({"sub": user, "iss": self.url, "aud": "petrel", "exp": now + 60});
+        let parts = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let message = parts.join(".");
+        let signature = self.key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
