@@ -24,13 +24,13 @@ pub struct SocketContext {
     pub connection_id: String,
     /// When it was opened, ms.
     pub connected_at: u64,
-    /// What the authorizer found out.
+    /// What the authorizer found out; null before it was asked.
     pub authorizer: Value,
 }
 
 impl SocketContext {
     fn context(&self, event_type: &str, route: &str) -> Value {
-        json!({
+        let mut context = json!({
             "routeKey": route,
             "eventType": event_type,
             "messageDirection": "IN",
@@ -41,8 +41,20 @@ impl SocketContext {
             "stage": STAGE,
             "apiId": API,
             "domainName": "localhost",
-            "authorizer": self.authorizer,
-        })
+        });
+        if !self.authorizer.is_null() {
+            context["authorizer"] = self.authorizer.clone();
+        }
+        context
+    }
+
+    /// What the authorizer of the WebSocket API is asked.
+    pub fn authorize(&self, request: &request::Parts) -> Value {
+        let mut event = handshake(request);
+        event["type"] = "REQUEST".into();
+        event["methodArn"] = format!("arn:aws:execute-api:local:0:{API}/{STAGE}/$connect").into();
+        event["requestContext"] = self.context("CONNECT", "$connect");
+        event
     }
 
     /// `$connect`.
@@ -67,14 +79,6 @@ impl SocketContext {
         context["messageId"] = Uuid::now_v7().simple().to_string().into();
         json!({ "requestContext": context, "body": body, "isBase64Encoded": false })
     }
-}
-
-/// What the authorizer of the WebSocket API is asked.
-pub fn authorize(request: &request::Parts) -> Value {
-    let mut event = handshake(request);
-    event["type"] = "REQUEST".into();
-    event["methodArn"] = format!("arn:aws:execute-api:local:0:{API}/{STAGE}/$connect").into();
-    event
 }
 
 /// The headers and the query of a handshake.

@@ -11,12 +11,13 @@ use axum::http::{HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use futures::SinkExt;
 use petrel_functions::{authorizer, connect, route};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::events::{self, SocketContext, now_ms};
+use crate::events::{SocketContext, now_ms};
 use crate::serve::Server;
 use crate::sockets::Outbox;
 
@@ -47,8 +48,13 @@ pub async fn accept(
     request: &request::Parts,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let Ok(event) = serde_json::from_value(events::authorize(request)) else {
-        return StatusCode::BAD_REQUEST.into_response();
+    let mut context = SocketContext {
+        connection_id: Uuid::now_v7().simple().to_string(),
+        connected_at: now_ms(),
+        authorizer: Value::Null,
+    };
+    let Some(event) = readable(context.authorize(request)) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let allowed = match authorizer::handle(&server.authorizer, event).await {
         Ok(allowed) => allowed,
@@ -61,13 +67,9 @@ pub async fn accept(
     if statements["Statement"][0]["Effect"] != "Allow" {
         return (StatusCode::FORBIDDEN, "the origin is not allowed").into_response();
     }
-    let context = SocketContext {
-        connection_id: Uuid::now_v7().simple().to_string(),
-        connected_at: now_ms(),
-        authorizer: allowed.context,
-    };
-    let Ok(event) = serde_json::from_value(context.connect(request)) else {
-        return StatusCode::BAD_REQUEST.into_response();
+    context.authorizer = allowed.context;
+    let Some(event) = readable(context.connect(request)) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let connected = connect::handle(&server.app, event).await;
     if connected.status_code != 200 {
@@ -92,6 +94,13 @@ pub async fn accept(
         .on_upgrade(move |socket| run(server, context, socket))
 }
 
+/// The event as its handler takes it. That it cannot be read is a mistake here, not the client's.
+fn readable<T: DeserializeOwned>(json: Value) -> Option<T> {
+    serde_json::from_value(json)
+        .inspect_err(|error| tracing::error!(%error, "an event that no handler can read"))
+        .ok()
+}
+
 async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket) {
     let _running = server.running.token();
     let context = Arc::new(context);
@@ -114,7 +123,7 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
 
 /// `$disconnect`.
 async fn gone(server: &Server, context: &SocketContext, ended: &End) {
-    if let Ok(event) = serde_json::from_value(context.disconnect(ended.code, ended.reason)) {
+    if let Some(event) = readable(context.disconnect(ended.code, ended.reason)) {
         connect::handle(&server.app, event).await;
     }
 }
@@ -192,7 +201,7 @@ async fn answer(server: &Server, context: &SocketContext, body: &str) {
     let action = serde_json::from_str::<Value>(body).ok();
     let action = action.as_ref().and_then(|v| v.get("action")).and_then(Value::as_str);
     let named = action.and_then(|a| ROUTES.into_iter().find(|r| *r == a)).unwrap_or("$default");
-    let Ok(event) = serde_json::from_value(context.message(named, body)) else { return };
+    let Some(event) = readable(context.message(named, body)) else { return };
     let answered = tokio::time::timeout(INTEGRATION_TIMEOUT, route::handle(&server.app, event));
     let frame = match answered.await {
         Ok(response) => text(response),

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod client;
+pub mod frames;
+pub mod replica;
+
+pub use client::{Client, Error, Incoming, Login, Outgoing};
+pub use replica::Replica;

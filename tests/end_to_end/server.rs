@@ -1,0 +1,207 @@
+//! The server: the real binary, started, stopped and killed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use petrel_test_client::client::PATIENCE;
+use petrel_test_client::{Client, Login};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::{interval, timeout};
+
+use crate::rest::{Answer, Call};
+use crate::tokens::Token;
+
+/// A `petrel` that is not running yet.
+pub fn petrel(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_petrel"));
+    command.env("PETREL_DATA", data).env("RUST_LOG", "warn").kill_on_drop(true);
+    command
+}
+
+/// Runs a `petrel` to its end.
+pub async fn run(data: &Path, args: &[&str]) -> Output {
+    timeout(PATIENCE, petrel(data).args(args).output()).await.unwrap().unwrap()
+}
+
+/// A running server. It dies with its value.
+pub struct Server {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    addr: String,
+    args: Vec<String>,
+    data: TempDir,
+}
+
+impl Server {
+    /// A server with data on disk.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server with these arguments.
+    pub async fn with(args: &[&str]) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), args).await
+    }
+
+    /// A server with data in this folder.
+    pub async fn on(data: TempDir, args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
+        let (child, stdout, addr) = spawn(data.path(), &args).await;
+        Self { child, stdout, addr, args, data }
+    }
+
+    /// Starts it again, after it ended, with the same arguments and data.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.id().is_none(), "it still runs");
+        (self.child, self.stdout, self.addr) = spawn(self.data.path(), &self.args).await;
+    }
+
+    /// Kills it: no code of it runs after this.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.ask_to_stop();
+        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// The folder with its data.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Host and port.
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Where sockets open.
+    pub fn ws(&self) -> String {
+        format!("ws://{}/ws", self.addr)
+    }
+
+    /// The next line that it prints.
+    pub async fn next_line(&mut self) -> Option<String> {
+        self.stdout.next_line().await.unwrap()
+    }
+
+    /// The key that it signs with.
+    pub fn key(&self) -> Vec<u8> {
+        fs::read(self.data().join("key")).unwrap()
+    }
+
+    /// A good token.
+    pub fn token(&self, user: &str) -> String {
+        Token::of(user).signed(&self.key())
+    }
+
+    /// How this user connects.
+    pub fn login(&self, user: &str) -> Login {
+        Login::new(&self.ws(), &self.token(user))
+    }
+
+    /// A socket of this user, on a device without a name.
+    pub async fn connect(&self, user: &str) -> Client {
+        Client::connect(&self.login(user)).await.unwrap()
+    }
+
+    /// A socket of this device of the user.
+    pub async fn connect_device(&self, user: &str, device: &str) -> Client {
+        Client::connect(&self.login(user).device(device)).await.unwrap()
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: &str, path: &str) -> Call {
+        Call::new(method, format!("http://{}{path}", self.addr))
+    }
+
+    /// A request of this user.
+    pub fn request_as(&self, user: &str, method: &str, path: &str) -> Call {
+        self.request(method, path).token(&self.token(user))
+    }
+
+    pub async fn get(&self, user: &str, path: &str) -> Answer {
+        self.request_as(user, "GET", path).send().await
+    }
+
+    pub async fn post(&self, user: &str, path: &str, body: &Value) -> Answer {
+        self.request_as(user, "POST", path).json(body).send().await
+    }
+
+    /// Founds a group and returns its id.
+    pub async fn found(&self, creator: &str, others: &[String]) -> String {
+        let group = json!({"name": "crew", "member_ids": others});
+        let made = self.post(creator, "/api/conversations", &group).await.expect(201);
+        made["conversation_id"].as_str().unwrap().to_owned()
+    }
+
+    /// What goes on inside.
+    pub async fn state(&self) -> Value {
+        self.request("GET", "/local/state").send().await.expect(200)
+    }
+
+    /// Waits until what goes on inside is so. There is nothing else to wait for when it is no client that is told.
+    pub async fn wait_until(&self, what: &str, so: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let looking = async {
+            let mut again = interval(Duration::from_millis(10));
+            loop {
+                again.tick().await;
+                last = self.state().await;
+                if so(&last) {
+                    return;
+                }
+            }
+        };
+        let became = timeout(PATIENCE, looking).await;
+        assert!(became.is_ok(), "waited until {what}; it is {last}");
+        last
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It goes with the child handle; what it had to say stays behind only for a test that failed.
+        if std::thread::panicking() {
+            let log = fs::read_to_string(log_of(self.data.path())).unwrap_or_default();
+            eprintln!("the server's log:\n{log}");
+        }
+    }
+}
+
+fn log_of(data: &Path) -> PathBuf {
+    data.join("log")
+}
+
+async fn spawn(data: &Path, args: &[String]) -> (Child, Lines<BufReader<ChildStdout>>, String) {
+    let log = File::options().create(true).append(true).open(log_of(data)).unwrap();
+    let mut child = petrel(data)
+        .args(["serve", "--addr", "127.0.0.1:0"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = timeout(PATIENCE, stdout.next_line()).await.unwrap().unwrap();
+    let Some(first) = first else {
+        panic!("it did not start: {}", fs::read_to_string(log_of(data)).unwrap())
+    };
+    let addr = first.strip_prefix("petrel listening on http://").expect(&first).to_owned();
+    (child, stdout, addr)
+}
