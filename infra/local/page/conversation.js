@@ -52,17 +52,22 @@ export class Conversation {
     return Math.max(0, this.entries.at(-1).ordinal - this.readOrdinal);
   }
 
+  /** Whether this is where what may be read begins: everyone reads from the entry that names him as a member on. */
+  announces({ content: { change } }) {
+    return ['created', 'added'].includes(change?.kind) && Boolean(change.members?.includes(this.me));
+  }
+
   /** Takes entries in the order of their seq: appends what follows, keeps what lies beyond a hole, drops what is held.
-   *  `from`: the server was asked to go on after this seq, so where it starts later, nothing in between may be read
-   *  (joined late, or removed and added again). A push proves nothing of the kind and comes without. */
-  take(run, from) {
-    if (from === this.high && run[0]?.seq > from + 1) Object.assign(this, { entries: [], effects: new Map() });
+   *  `begins`: what is asked for by seq comes without a hole, so the stretch may begin with it. A push proves nothing
+   *  of the kind. */
+  take(run, { begins = false } = {}) {
     for (const entry of run) {
       if (!Number.isSafeInteger(entry?.seq) || !entry.content?.type) continue;
       if (entry.sender_id === this.me) this.settle(entry.message_id);
       this.head = Math.max(this.head, entry.seq);
-      const begins = !this.high && from !== undefined;
-      if (begins || entry.seq === this.high + 1) this.#append(entry);
+      // Added late, or removed and added again: nothing in between may be read.
+      if (entry.seq > this.high + 1 && this.announces(entry)) this.#begin(entry);
+      else if (entry.seq === this.high + 1 || (begins && !this.high)) this.#append(entry);
       else if (entry.seq > this.high) this.ahead.set(entry.seq, entry);
     }
     for (let next; this.high && (next = this.ahead.get(this.high + 1)); ) this.#append(next);
@@ -77,6 +82,13 @@ export class Conversation {
     }
     this.entries.unshift(...run);
     this.older = more;
+  }
+
+  #begin(entry) {
+    Object.assign(this, { entries: [], effects: new Map(), older: false });
+    // What was there before is not unread.
+    this.readOrdinal = Math.max(this.readOrdinal ?? 0, entry.ordinal);
+    this.#append(entry);
   }
 
   /** The message stands in the log: it is sent, whoever said so. */
@@ -130,7 +142,7 @@ export class Conversation {
     const before = this.entries.at(-1)?.ordinal ?? 0;
     // `sent` tells the place of an own message, but not its ordinal.
     entry.ordinal ??= before + (COUNTS.has(entry.content.type) ? 1 : 0);
-    if (entry.seq === 1) this.readOrdinal ??= 0;
+    if (entry.seq === 1) Object.assign(this, { older: false, readOrdinal: this.readOrdinal ?? 0 });
     this.entries.push(entry);
     this.#note(entry);
     this.typing.delete(entry.sender_id);

@@ -109,13 +109,13 @@ export class Petrel {
   /** Loads what lies before the held stretch. */
   async loadOlder(id) {
     const c = this.conversation(id);
-    if (!c.older || c.loading || c.low === 1 || !c.head) return;
+    if (!c.older || c.loading || !c.head) return;
     c.loading = true;
     const before = c.low || c.head + 1;
     const batch = await this.#history(c, { before }).catch(() => null);
     c.loading = false;
     if (batch && !c.low) {
-      c.take(batch.messages, 0);
+      c.take(batch.messages, { begins: true });
       c.older = batch.more;
     } else if (batch && c.low === before) c.takeOlder(batch.messages, batch.more);
     this.#took(c);
@@ -152,7 +152,7 @@ export class Petrel {
     /** Of a sync, or a late one of `history`. */
     batch: ({ conversation_id, messages }) => {
       const c = this.conversation(conversation_id);
-      c.take(messages, c.low ? undefined : 0);
+      c.take(messages, { begins: true });
       this.#took(c);
     },
     sent: (frame) => {
@@ -277,7 +277,7 @@ export class Petrel {
       for (let more = true; more; ) {
         const batch = await this.#history(c, { after: head });
         hidden ||= batch.messages[0]?.seq > head + 1;
-        c.take(batch.messages, c.low ? head : 0);
+        c.take(batch.messages, { begins: true });
         head = batch.messages.at(-1)?.seq ?? head;
         more = batch.more;
       }
@@ -301,8 +301,9 @@ export class Petrel {
   #history(c, side) {
     const frame = { action: 'history', conversation_id: c.id, ...side, limit: HISTORY_LIMIT };
     // A late answer to an earlier question does not fit, and is taken for what it holds.
+    const next = (e) => e.seq === side.after + 1 || (e.seq > side.after && c.announces(e));
     const fits = ({ type, conversation_id, messages: m }) => type === 'batch' && conversation_id === c.id
-      && (!m.length || (side.before ? m.at(-1).seq === side.before - 1 : m[0].seq > side.after));
+      && (side.before ? m.at(-1)?.seq === side.before - 1 : !m.length || next(m[0]));
     return this.#wire.ask(() => frame, fits);
   }
 
@@ -320,12 +321,9 @@ export class Petrel {
       const first = Math.min(...c.ahead.keys());
       try {
         const { messages } = await this.#history(c, high ? { after: high } : { before: first });
-        if (high) c.take(messages, high);
-        else {
-          // Heard of in the middle: the stretch begins with what lies before, and a sync tells the rest.
-          c.take([...messages, c.ahead.get(first)].filter(Boolean), 0);
-          this.#sync();
-        }
+        // Heard of in the middle, the stretch begins with what lies before, and a sync tells the rest.
+        c.take(messages, { begins: true });
+        if (!high) this.#sync();
       } catch {
         // It may not be read any more.
         c.ahead.clear();

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { directId, isUserId, peerOf, uuid7 } from './petrel.js';
 import {
-  C, batch, connected, create, entries, entry, message, outbox, refusal, sent, seqs, settled, socket, state, synced,
+  C, G, batch, connected, create, entries, entry, message, outbox, refusal, sent, seqs, settled, socket, state, synced,
   text, world,
 } from './testing.js';
 
@@ -172,14 +172,19 @@ test('sync_required: reads to the head, finds one there, raises seen for the oth
 });
 
 test('sync_required, and part of the log may not be read: says so instead of sending twice', async () => {
-  await connected(3);
-  const item = world.client.send(C, text('a'));
+  await connected(0);
+  const [created, added] = ['created', 'added'].map((kind) => ({ type: 'system', change: { kind, members: ['ana'] } }));
+  await socket().say({ ...message(entry(1, { content: created })), conversation_id: G });
+  const item = world.client.send(G, text('a'));
   await socket().say(refusal('sync_required', { message_id: item.message_id }));
-  await socket().say(batch(entries(50, 52)));
-  assert.deepEqual([item.failed.code, item.seen, seqs()], ['sync_required', 52, [50, 51, 52]]);
+  // A late answer to something else is not taken for this one's.
+  await socket().say({ ...batch(entries(40, 41)), conversation_id: G });
+  await socket().say({ ...batch([entry(50, { content: added }), entry(51)]), conversation_id: G });
+  assert.deepEqual([item.failed.code, item.seen], ['sync_required', 51]);
+  assert.deepEqual(world.client.conversation(G).entries.map((e) => e.seq), [50, 51]);
   socket().sent = [];
   world.client.retry(item);
-  assert.equal(socket().take('send')[0].seen, 52);
+  assert.equal(socket().take('send')[0].seen, 51);
 });
 
 test('sync_required by a log that has lost what was held: begins at 0, and not in a rush', async () => {

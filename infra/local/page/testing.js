@@ -5,6 +5,7 @@ import { beforeEach } from 'node:test';
 import { Petrel, uuid7 } from './petrel.js';
 
 export const C = 'd:ana:bo';
+export const G = 'g:0192f3c4-0000-7000-8000-000000000000';
 export const text = (words) => ({ type: 'text', text: words });
 export const entry = (seq, more = {}) => ({
   seq, ordinal: seq, message_id: uuid7(seq), sender_id: 'bo', sent_at: seq, content: text(`no ${seq}`), ...more,
@@ -12,7 +13,7 @@ export const entry = (seq, more = {}) => ({
 export const entries = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => entry(from + i));
 
 /** Runs timers in order, and lets promises go on after each. */
-class Clock {
+export class Clock {
   time = 1_790_000_000_000;
   timers = new Map();
   last = 0;
