@@ -243,14 +243,15 @@ function route() {
 
 const look = () => petrel?.look(document.visibilityState === 'visible' ? open : null);
 
-/** Watermarks of the other one that went by while this tab was not connected: once a connection. */
+/** Watermarks of the other one that went by while this tab was not connected: once a connection. Asked about the first
+ *  message held, for the answer names only those who have it, and then how far they got altogether. */
 function refreshTicks(c) {
-  const last = c.entries.findLast((e) => e.sender_id === petrel.user);
+  const first = c.entries.find((e) => e.sender_id === petrel.user);
   const { status } = petrel;
-  if (!last || c.ticked === status || status.state !== 'online' || peerOf(c.id, petrel.user) === null) return;
+  if (!first || c.ticked === status || status.state !== 'online' || peerOf(c.id, petrel.user) === null) return;
   c.ticked = status;
   // Without them the ticks say less, and nothing wrong.
-  petrel.receipts(c.id, last.seq).catch(() => {});
+  petrel.receipts(c.id, first.seq).catch(() => {});
 }
 
 /** A group's name stands in its first entry, which is not always at hand. Once after every change of membership. */
@@ -401,9 +402,8 @@ async function showReaders(c, seq) {
   if (!answer) return;
   const { delivered, read, members, readers, page } = answer;
   $('readers-counts').textContent = `Read by ${read}, delivered to ${delivered}, of ${members}.`;
-  const state = (r) => (r.read >= seq ? 'read' : r.delivered >= seq ? 'delivered' : 'not yet');
   const lines = readers.map((r) => el('li', {}, el('span', { textContent: r.user_id }),
-    el('span', { className: 'quiet', textContent: state(r) })));
+    el('span', { className: 'quiet', textContent: r.read >= seq ? 'read' : 'delivered' })));
   if (page) lines.push(el('li', { className: 'quiet', textContent: '… and more' }));
   $('readers-list').replaceChildren(...lines);
   $('readers').showModal();
