@@ -169,6 +169,11 @@ fn page() -> Router<Arc<Server>> {
     Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
-        .route("/petrel.js", file(script, include_str!("../page/petrel.js")))
         .route("/app.js", file(script, include_str!("../page/app.js")))
+        .route("/conversation.js", file(script, include_str!("../page/conversation.js")))
+        .route("/dom.js", file(script, include_str!("../page/dom.js")))
+        .route("/petrel.js", file(script, include_str!("../page/petrel.js")))
+        .route("/session.js", file(script, include_str!("../page/session.js")))
+        .route("/view.js", file(script, include_str!("../page/view.js")))
+        .route("/wire.js", file(script, include_str!("../page/wire.js")))
 }
