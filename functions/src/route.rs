@@ -11,12 +11,12 @@ pub async fn handle(app: &App, event: ApiGatewayWebsocketProxyRequest) -> ApiGat
     let frame = match event::socket(&event) {
         Ok(socket) => {
             let json = event.body.as_deref().unwrap_or_default();
-            app.respond(&Caller::over(socket), json).await
+            app.respond(&Caller::over(socket), json).await.map(|answer| answer.to_json())
         }
         Err(error) => {
             tracing::error!(error = error.with_causes(), "event without a caller");
-            Some(ServerFrame::error(&error, None, None))
+            Some(ServerFrame::error(&error, None, None).to_json())
         }
     };
-    event::response(200, frame.map(|f| f.to_json()))
+    event::response(200, frame)
 }

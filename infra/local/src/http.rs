@@ -168,6 +168,7 @@ fn page() -> Router<Arc<Server>> {
     let script = "text/javascript; charset=utf-8";
     Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
         .route("/app.js", file(script, include_str!("../page/app.js")))
         .route("/conversation.js", file(script, include_str!("../page/conversation.js")))

@@ -10,7 +10,7 @@ use crate::ports::Posted;
 use crate::services::{
     Ack, App, Caller, DEFAULT_LIMIT, MAX_PAGE, Outgoing, Range, SendRequest, SyncRequest,
 };
-use crate::wire::{ClientFrame, SendFrame, SendItem, ServerFrame};
+use crate::wire::{Answer, ClientFrame, SendFrame, SendItem, ServerFrame};
 
 /// Most bytes of one client frame. API Gateway closes the socket on a larger frame; a larger message in several frames
 /// arrives and is refused here.
@@ -21,27 +21,31 @@ pub const DEFAULT_PAGE: usize = 50;
 impl App {
     /// Handles one frame of an authenticated caller. Never fails: a refusal is an `error` frame, and one that answers
     /// `send` carries its `message_id` where the frame had one. `ack` and `typing` are answered by nothing.
-    pub async fn handle(&self, caller: &Caller, json: &str) -> Vec<ServerFrame> {
-        if json.len() > MAX_FRAME_BYTES {
-            let error = Error::new(
+    pub async fn handle(&self, caller: &Caller, json: &str) -> Vec<Answer> {
+        let frame: Option<Value> = serde_json::from_str(json).ok();
+        let read = match &frame {
+            _ if json.len() > MAX_FRAME_BYTES => Err(Error::new(
                 ErrorKind::TooLarge,
                 format!("a frame holds at most {MAX_FRAME_BYTES} bytes"),
-            );
-            return vec![refusal(json, &error)];
-        }
-        let answered = match ClientFrame::parse(json) {
-            Ok(frame) => self.answer(caller, frame).await,
+            )),
+            Some(frame) => ClientFrame::read(frame),
+            None => Err(Error::bad_request("the frame is not JSON")),
+        };
+        let answered = match read {
+            Ok(read) => self.answer(caller, read).await,
             Err(error) => Err(error),
         };
-        answered.unwrap_or_else(|error| {
+        let frame = frame.unwrap_or_default();
+        let answers = answered.unwrap_or_else(|error| {
             log(caller, &error);
-            vec![refusal(json, &error)]
-        })
+            vec![refusal(&frame, &error)]
+        });
+        answers.into_iter().map(|answer| Answer::new(answer, &frame)).collect()
     }
 
     /// Handles one frame that came over a socket, and returns the one frame that a route can answer with; what comes
     /// before it (the batches of a `sync`) is posted to the socket first, in order.
-    pub async fn respond(&self, caller: &Caller, json: &str) -> Option<ServerFrame> {
+    pub async fn respond(&self, caller: &Caller, json: &str) -> Option<Answer> {
         let mut frames = self.handle(caller, json).await;
         let last = frames.pop()?;
         for frame in frames {
@@ -52,7 +56,8 @@ impl App {
                 // `synced` must not stand where a batch is missing.
                 Posted::Later => {
                     let error = Error::new(ErrorKind::Busy, "the socket is overloaded; sync again");
-                    return Some(refusal(json, &error));
+                    let frame = serde_json::from_str(json).unwrap_or_default();
+                    return Some(Answer::new(refusal(&frame, &error), &frame));
                 }
             }
         }
@@ -158,14 +163,13 @@ fn log(caller: &Caller, error: &Error) {
 }
 
 /// The `error` frame, with the action and the message id of the frame it answers as far as they can be read.
-fn refusal(json: &str, error: &Error) -> ServerFrame {
-    let frame: Value = serde_json::from_str(json).unwrap_or_default();
+fn refusal(frame: &Value, error: &Error) -> ServerFrame {
     let action = match frame.get("action").and_then(Value::as_str) {
         Some(action) if error.kind != ErrorKind::UnknownAction => Some(action),
         _ => None,
     };
     // Of several messages the first is named: nothing was tried.
     let first = frame.get("messages").and_then(|m| m.get(0));
-    let id = first.unwrap_or(&frame).get("message_id").and_then(Value::as_str);
+    let id = first.unwrap_or(frame).get("message_id").and_then(Value::as_str);
     ServerFrame::error(error, action, id.and_then(|id| MessageId::parse(id).ok()))
 }

@@ -194,3 +194,24 @@ fn what_each_bad_frame_gets() {
     let batch = say(&app, "ana", &json!({"action": "history", "conversation_id": c, "after": 0}));
     assert_eq!(batch[0]["messages"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_request_id_comes_back_with_every_answer() {
+    let app = app();
+    for (frame, answers) in [
+        (json!({"action": "sync", "request_id": "r-1"}), 1),
+        (
+            json!({"action": "history", "conversation_id": "d:ana:bo", "after": 0, "request_id": "r-1"}),
+            1,
+        ),
+        (json!({"action": "dance", "request_id": "r-1"}), 1),
+    ] {
+        let answered = say(&app, "ana", &frame);
+        assert_eq!(answered.len(), answers, "{frame}");
+        assert!(answered.iter().all(|a| a["request_id"] == "r-1"), "{answered:?}");
+    }
+    for odd in [json!(7), json!("x".repeat(65)), json!(null)] {
+        let answered = say(&app, "ana", &json!({"action": "sync", "request_id": odd}));
+        assert_eq!(answered[0].get("request_id"), None);
+    }
+}

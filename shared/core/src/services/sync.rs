@@ -153,11 +153,13 @@ impl App {
     ) -> Result<Seq> {
         let given = sync.cursors.get(&row.conversation).copied();
         // A cursor beyond the head is a device's mistake; it must not hide what comes next.
-        let mut cursor = given.unwrap_or(row.marks.delivered).max(row.joined.prev()).min(head);
+        let mut cursor = given.unwrap_or(row.marks.delivered);
         if sync.tail {
+            // A device that holds nothing wants the newest to show, delivered or not.
             let limit = u64::try_from(sync.limit).unwrap_or(u64::MAX);
-            cursor = cursor.max(Seq::new(head.get().saturating_sub(limit)));
+            cursor = given.unwrap_or(Seq::ZERO).max(Seq::new(head.get().saturating_sub(limit)));
         }
+        cursor = cursor.max(row.joined.prev()).min(head);
         let mut left = sync.limit;
         while left > 0 && *room > 0 && cursor < head {
             let mut messages =

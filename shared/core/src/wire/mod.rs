@@ -5,6 +5,7 @@ pub mod rest;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
@@ -92,18 +93,14 @@ impl ClientFrame {
     /// Reads a frame.
     ///
     /// # Errors
-    /// `bad_request` for what is no JSON object, has no action or has a wrong field; `unknown_action`.
-    pub fn parse(json: &str) -> Result<Self> {
-        let value: serde_json::Value =
-            serde_json::from_str(json).map_err(|_| Error::bad_request("the frame is not JSON"))?;
-        let action = value
-            .get("action")
-            .and_then(serde_json::Value::as_str)
-            .ok_or_else(|| Error::bad_request("the frame has no action"))?;
+    /// `bad_request` for what is no object, has no action or has a wrong field; `unknown_action`.
+    pub fn read(frame: &Value) -> Result<Self> {
+        let action = frame.get("action").and_then(Value::as_str);
+        let action = action.ok_or_else(|| Error::bad_request("the frame has no action"))?;
         if !ACTIONS.contains(&action) {
             return Err(Error::new(ErrorKind::UnknownAction, "no such action"));
         }
-        serde_json::from_value(value).map_err(|e| Error::bad_request(e.to_string()))
+        Self::deserialize(frame).map_err(|e| Error::bad_request(e.to_string()))
     }
 }
 
@@ -216,6 +213,35 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+}
+
+/// A frame that answers another: with the `request_id` that the other carried, if it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The frame.
+    #[serde(flatten)]
+    pub frame: ServerFrame,
+    /// What the client calls its request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl Answer {
+    /// Longest `request_id` that is echoed, bytes.
+    const MAX_REQUEST_ID: usize = 64;
+
+    /// The frame as the answer to this one. A `request_id` that is no string, or too long a one, is not echoed.
+    pub fn new(frame: ServerFrame, to: &Value) -> Self {
+        let id = to.get("request_id").and_then(Value::as_str);
+        let id = id.filter(|id| id.len() <= Self::MAX_REQUEST_ID);
+        Self { frame, request_id: id.map(str::to_owned) }
+    }
+
+    /// The frame as it goes over the wire.
+    pub fn to_json(&self) -> String {
+        // Cannot fail: no frame has a map whose keys are not strings, or a float.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// What became of one message of several.
@@ -396,7 +422,6 @@ mod tests {
     fn bad_frames_get_their_code() {
         let id = "0192f3c4-0000-7000-8000-000000000001";
         for (frame, kind) in [
-            ("", ErrorKind::BadRequest),
             ("[]", ErrorKind::BadRequest),
             ("7", ErrorKind::BadRequest),
             ("{}", ErrorKind::BadRequest),
@@ -414,7 +439,8 @@ mod tests {
                 ErrorKind::BadRequest,
             ),
         ] {
-            assert_eq!(ClientFrame::parse(frame).unwrap_err().kind, kind, "{frame}");
+            let value = serde_json::from_str(frame).unwrap();
+            assert_eq!(ClientFrame::read(&value).unwrap_err().kind, kind, "{frame}");
         }
     }
 }

@@ -171,3 +171,16 @@ fn the_overview_lists_what_a_sync_would_without_messages() {
     assert_eq!(kind(block_on(world.app.group(&caller("eve"), &group))), ErrorKind::NotAMember);
     assert_eq!(block_on(world.app.group(&caller("bo"), &c)).unwrap().name, None);
 }
+
+#[test]
+fn a_device_that_holds_nothing_gets_the_newest_by_tail_though_all_is_delivered() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    for _ in 0..5 {
+        world.say("ana", &c, "x");
+    }
+    world.ack("bo", &c, 5, 5).unwrap();
+    let sync = SyncRequest { cursors: [].into(), limit: 2, tail: true, page: None };
+    let synced = block_on(world.app.sync(&caller("bo"), &sync)).unwrap();
+    assert_eq!(through(&synced), [4, 5]);
+}
