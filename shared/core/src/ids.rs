@@ -10,7 +10,7 @@ use crate::error::Error;
 
 /// Declares a string newtype whose only way in is `parse`, also when it comes from JSON.
 macro_rules! string_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $pattern:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
@@ -39,6 +39,17 @@ macro_rules! string_id {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<str>::deserialize(d)?;
@@ -52,6 +63,7 @@ string_id!(
     /// A user, as the identity provider's `sub` names them: 1 to 64 of `A-Z a-z 0-9 _ . | @ -`.
     UserId,
     "user id",
+    r"^[A-Za-z0-9_.|@-]{1,64}$",
     |t| (1..=64).contains(&t.len())
         && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.|@-".contains(&b))
 );
@@ -60,6 +72,7 @@ string_id!(
     /// One device (one socket) of a user: 1 to 64 of `A-Z a-z 0-9 _ -`.
     DeviceId,
     "device id",
+    r"^[A-Za-z0-9_-]{1,64}$",
     |t| (1..=64).contains(&t.len())
         && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 );
@@ -68,6 +81,7 @@ string_id!(
     /// A connection, as the gateway names it: 1 to 128 visible ASCII characters. Never used twice.
     ConnectionId,
     "connection id",
+    r"^[!-~]{1,128}$",
     |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
@@ -75,6 +89,7 @@ string_id!(
     /// A device's address at the push service: 1 to 512 visible ASCII characters.
     EndpointId,
     "push endpoint",
+    r"^[!-~]{1,512}$",
     |t| (1..=512).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
@@ -82,6 +97,7 @@ string_id!(
     /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
     ConversationId,
     "conversation id",
+    r"^(d:[A-Za-z0-9_.|@-]{1,64}:[A-Za-z0-9_.|@-]{1,64}|g:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
     |t| match t.split_once(':') {
         Some(("d", pair)) => pair.split_once(':').is_some_and(|(a, b)| {
             a <= b && UserId::parse(a).is_ok() && UserId::parse(b).is_ok()
@@ -140,6 +156,17 @@ impl fmt::Display for MessageId {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for MessageId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MessageId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "uuid", "description": "UUIDv7" })
+    }
+}
+
 impl<'de> Deserialize<'de> for MessageId {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(d)?;
@@ -152,6 +179,7 @@ impl<'de> Deserialize<'de> for MessageId {
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Seq(u64);
 
 impl Seq {

@@ -14,6 +14,7 @@ pub const MAX_REACTION_BYTES: usize = 64;
 
 /// What an entry holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
     /// Plain text.
@@ -72,6 +73,7 @@ pub enum Content {
 
 /// A change of who belongs to a group. Its place in the log is the place from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum MembershipChange {
     /// The group came into being with these members (the creator among them). Always seq 1.
@@ -148,6 +150,7 @@ impl Content {
 
 /// One stored entry. Never changes once it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entry {
     /// The conversation whose log it stands in.
     pub conversation_id: ConversationId,

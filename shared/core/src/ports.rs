@@ -49,6 +49,7 @@ pub trait Log: Send + Sync {
 /// What a member may do beyond reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Role {
     /// May add and remove members.
     Admin,
@@ -264,6 +265,7 @@ pub trait Jobs: Send + Sync {
 /// Who delivers pushes to a kind of phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Platform {
     /// Apple, production.
     Apns,

@@ -1,6 +1,8 @@
 //! The protocol's frames, each defined once. Flat, snake_case, times in ms since 1970.
 
 pub mod rest;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +16,7 @@ use crate::services::{Conversation, Page, Receipt, SendResult, Sent, Synced};
 
 /// What a client sends. The route is `action`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// Store and deliver one message, or several.
@@ -62,6 +65,7 @@ pub enum ClientFrame {
 
 /// The fields of `send`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SendFrame {
     /// Where to …
     pub conversation_id: Option<ConversationId>,
@@ -79,6 +83,7 @@ pub struct SendFrame {
 
 /// One of several messages in a `send`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SendItem {
     /// The idempotency key.
     pub message_id: MessageId,
@@ -106,6 +111,7 @@ impl ClientFrame {
 
 /// An entry inside a `batch`: without `type` and `conversation_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EntryFrame {
     seq: Seq,
     ordinal: u64,
@@ -130,6 +136,7 @@ impl From<&Entry> for EntryFrame {
 
 /// What the server sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
     /// The message stands at `seq`.
@@ -217,6 +224,7 @@ pub enum ServerFrame {
 
 /// A frame that answers another: with the `request_id` that the other carried, if it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Answer {
     /// The frame.
     #[serde(flatten)]
@@ -246,6 +254,7 @@ impl Answer {
 
 /// What became of one message of several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ResultFrame {
     /// It stands at `seq`.
@@ -270,6 +279,7 @@ pub enum ResultFrame {
 
 /// Why one message of several was not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorFrame {
     code: &'static str,
     message: String,
@@ -300,6 +310,7 @@ impl From<&SendResult> for ResultFrame {
 
 /// One conversation in `synced`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConversationFrame {
     id: ConversationId,
     head: Seq,

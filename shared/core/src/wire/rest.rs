@@ -13,6 +13,7 @@ use crate::services::{Group, Page, Receipts, Synced};
 
 /// `POST /api/messages`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostMessage {
     /// Where to …
     pub conversation_id: Option<ConversationId>,
@@ -28,6 +29,7 @@ pub struct PostMessage {
 
 /// `POST /api/conversations`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostGroup {
     /// Shown to its members.
     pub name: String,
@@ -39,6 +41,7 @@ pub struct PostGroup {
 
 /// `POST /api/conversations/{id}/members`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostMembers {
     /// Whom to add.
     pub user_ids: Vec<UserId>,
@@ -46,6 +49,7 @@ pub struct PostMembers {
 
 /// `POST /api/conversations/{id}/ack`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostAck {
     /// Highest seq on a device.
     pub delivered: Option<Seq>,
@@ -55,6 +59,7 @@ pub struct PostAck {
 
 /// `POST /api/sync`: the fields of the `sync` frame.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostSync {
     /// Highest seq held, by conversation.
     #[serde(default)]
@@ -70,6 +75,7 @@ pub struct PostSync {
 
 /// `PUT /api/devices/{device}/push`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PutPush {
     /// Whose push service.
     pub platform: Platform,
@@ -79,6 +85,7 @@ pub struct PutPush {
 
 /// A stretch of a log.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Messages {
     messages: Vec<EntryFrame>,
     more: bool,
@@ -93,6 +100,7 @@ impl From<&Page> for Messages {
 
 /// A stretch of one log of several.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Batch {
     conversation_id: ConversationId,
     #[serde(flatten)]
@@ -101,6 +109,7 @@ struct Batch {
 
 /// What a `POST /api/sync` answers.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncAnswer {
     batches: Vec<Batch>,
     #[serde(flatten)]
@@ -119,6 +128,7 @@ impl From<&Synced> for SyncAnswer {
 
 /// What a `GET /api/conversations` answers.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConversationList {
     conversations: Vec<ConversationFrame>,
     page: Option<ConversationId>,
@@ -134,6 +144,7 @@ impl From<&Synced> for ConversationList {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct MemberAnswer {
     user_id: UserId,
     role: Role,
@@ -142,6 +153,7 @@ struct MemberAnswer {
 
 /// What a `GET /api/conversations/{id}` answers.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupAnswer {
     conversation_id: ConversationId,
     name: Option<String>,
@@ -170,6 +182,7 @@ impl GroupAnswer {
 
 /// What a change of membership answers: the entry that announces it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeAnswer {
     conversation_id: ConversationId,
     /// `null` if there was nothing to change.
@@ -190,6 +203,7 @@ impl ChangeAnswer {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct ReaderAnswer {
     user_id: UserId,
     delivered: Seq,
@@ -198,6 +212,7 @@ struct ReaderAnswer {
 
 /// What a `GET /api/conversations/{id}/receipts` answers.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReceiptsAnswer {
     conversation_id: ConversationId,
     seq: Seq,
