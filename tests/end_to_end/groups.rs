@@ -53,15 +53,15 @@ async fn a_thousand_members_get_every_message_and_its_sender_does_not_wait_for_t
     // in the queue. If `sent` waited for them it would be empty each time, however often one looks.
     let (sender, members) = sockets.split_first_mut().unwrap();
     let mut sent = vec![];
-    let mut waited_never = false;
-    while !waited_never {
+    let mut was_ahead = false;
+    while !was_ahead {
         let messages: Vec<_> = (0..10).map(|_| (frames::new_id(), frames::text("hi"))).collect();
         let head = 1 + sent.len() as u64;
         assert!(head < 100, "the queue was always empty when `sent` came");
         let answer = sender.ask(&frames::send_several(&group, head, &messages)).await;
         assert_eq!(answer["results"][9]["seq"], head + 10, "{answer}");
         sent.extend(messages.into_iter().map(|(id, _)| id));
-        waited_never = server.state().await["queues"]["fanout"]["messages"] != 0;
+        was_ahead = server.state().await["queues"]["fanout"]["messages"] != 0;
     }
 
     let head = 1 + sent.len() as u64;
