@@ -24,13 +24,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+/// Most bytes of a request for a group: 1000 user ids of up to 64 bytes, written as JSON.
+const MAX_GROUP_BYTES: usize = 128 * 1024;
+
 /// The routes, all below `/api`.
 pub fn router(app: App) -> Router {
+    let founding = post(create).layer(DefaultBodyLimit::max(MAX_GROUP_BYTES));
     Router::new()
         .route("/api/health", get(health))
         .route("/api/messages", post(send))
         .route("/api/sync", post(sync))
-        .route("/api/conversations", get(list).post(create))
+        .route("/api/conversations", get(list).merge(founding))
         .route("/api/conversations/{id}", get(group))
         .route("/api/conversations/{id}/messages", get(messages))
         .route("/api/conversations/{id}/receipts", get(receipts))
@@ -101,10 +105,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Answer<Self> {
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-                BytesRejection::FailedToBufferBody(_) => Error::new(
-                    ErrorKind::TooLarge,
-                    format!("a body holds at most {MAX_FRAME_BYTES} bytes"),
-                ),
+                BytesRejection::FailedToBufferBody(_) => {
+                    Error::new(ErrorKind::TooLarge, "the body is larger than this request takes")
+                }
                 other => Error::bad_request(other.body_text()),
             })?;
         let body = serde_json::from_slice(&bytes).map_err(|e| Error::bad_request(e.to_string()))?;

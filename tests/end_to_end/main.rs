@@ -13,3 +13,5 @@ mod server;
 mod tokens;
 
 mod direct;
+mod groups;
+mod pushes;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use petrel_test_client::client::PATIENCE;
 use petrel_test_client::{Client, Login};
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +17,11 @@ use tokio::time::{interval, timeout};
 
 use crate::rest::{Answer, Call};
 use crate::tokens::Token;
+
+/// So many user ids.
+pub fn crowd(size: usize) -> Vec<String> {
+    (0..size).map(|n| format!("user{n:03}")).collect()
+}
 
 /// A `petrel` that is not running yet.
 pub fn petrel(data: &Path) -> Command {
@@ -124,6 +130,12 @@ impl Server {
         Client::connect(&self.login(user).device(device)).await.unwrap()
     }
 
+    /// A socket of each of these users.
+    pub async fn connect_all(&self, users: &[String]) -> Vec<Client> {
+        let sockets: Vec<_> = users.iter().map(|user| self.connect(user)).collect();
+        stream::iter(sockets).buffered(50).collect().await
+    }
+
     /// A request without a token.
     pub fn request(&self, method: &str, path: &str) -> Call {
         Call::new(method, format!("http://{}{path}", self.addr))
@@ -147,6 +159,20 @@ impl Server {
         let group = json!({"name": "crew", "member_ids": others});
         let made = self.post(creator, "/api/conversations", &group).await.expect(201);
         made["conversation_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until every message that was queued for delivery has been posted.
+    pub async fn fanned_out(&self) {
+        let empty = |state: &Value| state["queues"]["fanout"]["messages"] == 0;
+        self.wait_until("everything is fanned out", empty).await;
+    }
+
+    /// Waits until every push that was queued, also those with a delay, has been sent or skipped.
+    pub async fn pushed_out(&self) -> Vec<Value> {
+        self.fanned_out().await;
+        let empty = |state: &Value| state["queues"]["push"]["messages"] == 0;
+        let state = self.wait_until("every push is out", empty).await;
+        state["pushes"].as_array().unwrap().clone()
     }
 
     /// What goes on inside.

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::frames;
+use crate::{Replica, frames};
 
 /// Most time to wait for a frame. Generous: it only runs out when something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -325,6 +325,21 @@ impl Client {
         let (batches, rest) = self.mailbox.drain(..).partition(|f| f["type"] == "batch");
         self.mailbox = rest;
         (Vec::from(batches), synced)
+    }
+
+    /// Takes frames into the replica until it holds everything up to `seq`. Other frames are dropped.
+    ///
+    /// # Panics
+    /// When something is missing.
+    pub async fn receive_through(&mut self, replica: &mut Replica, conversation: &str, seq: u64) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while replica.last(conversation) < seq {
+            match tokio::time::timeout_at(deadline, self.next()).await {
+                Ok(Ok(frame)) => replica.apply(&frame),
+                Ok(Err(end)) => panic!("waited for {seq} in {replica:?}; the socket ended ({end})"),
+                Err(_) => panic!("waited for {seq} in {replica:?}"),
+            }
+        }
     }
 
     /// Takes everything that came and was not waited for.

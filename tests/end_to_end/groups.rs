@@ -1,0 +1,155 @@
+//! Groups: few members are posted to at once, many through the queue, and nobody can tell the difference.
+
+use futures::future::join_all;
+use petrel_test_client::{Replica, frames};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::server::{Server, crowd};
+
+async fn everyone_gets_each_message_once(size: usize) {
+    let server = Server::start().await;
+    let users = crowd(size);
+    let mut sockets = server.connect_all(&users).await;
+    let group = server.found(&users[0], &users[1..]).await;
+    for seen in 1..=3 {
+        sockets[0].say(&group, seen, "hello everyone").await;
+    }
+    server.fanned_out().await;
+    for (n, socket) in sockets.iter_mut().enumerate() {
+        // All is posted: nothing can come any more behind the answer to a question that is asked now.
+        socket.sync(&json!({&group: 4})).await;
+        let mut device = Replica::new();
+        socket.take_mailbox().iter().for_each(|frame| device.apply(frame));
+        let expected = if n == 0 { 1 } else { 4 };
+        assert_eq!((device.last(&group), device.doubled(&group)), (expected, 0), "{}", users[n]);
+    }
+}
+
+#[tokio::test]
+async fn each_of_10_members_gets_each_message_once() {
+    everyone_gets_each_message_once(10).await;
+}
+
+#[tokio::test]
+async fn each_of_32_members_the_most_that_are_posted_to_at_once_gets_each_message_once() {
+    everyone_gets_each_message_once(32).await;
+}
+
+#[tokio::test]
+async fn each_of_33_members_the_fewest_that_are_queued_for_gets_each_message_once() {
+    everyone_gets_each_message_once(33).await;
+}
+
+#[tokio::test]
+async fn a_thousand_members_get_every_message_and_its_sender_does_not_wait_for_that() {
+    let server = Server::with(&["--memory"]).await;
+    let users = crowd(1000);
+    let mut sockets = server.connect_all(&users).await;
+    let group = server.found(&users[0], &users[1..]).await;
+    server.fanned_out().await;
+
+    // Ten messages to a thousand devices are ten thousand posts; that they are not done when `sent` is there is seen
+    // in the queue. If `sent` waited for them it would be empty each time, however often one looks.
+    let (sender, members) = sockets.split_first_mut().unwrap();
+    let mut sent = vec![];
+    let mut was_ahead = false;
+    while !was_ahead {
+        let messages: Vec<_> = (0..10).map(|_| (frames::new_id(), frames::text("hi"))).collect();
+        let head = 1 + sent.len() as u64;
+        assert!(head < 100, "the queue was always empty when `sent` came");
+        let answer = sender.ask(&frames::send_several(&group, head, &messages)).await;
+        assert_eq!(answer["results"][9]["seq"], head + 10, "{answer}");
+        sent.extend(messages.into_iter().map(|(id, _)| id));
+        was_ahead = server.state().await["queues"]["fanout"]["messages"] != 0;
+    }
+
+    let head = 1 + sent.len() as u64;
+    let receiving = members.iter_mut().map(|member| async {
+        let mut device = Replica::new();
+        member.receive_through(&mut device, &group, head).await;
+        assert_eq!(device.ids(&group)[1..], sent);
+    });
+    assert_eq!(join_all(receiving).await.len(), 999);
+}
+
+#[tokio::test]
+async fn a_thousand_members_with_ids_as_identity_providers_make_them_are_one_request() {
+    let server = Server::with(&["--memory"]).await;
+    let others: Vec<String> = (0..999).map(|_| Uuid::new_v4().to_string()).collect();
+    let group = server.found("ana", &others).await;
+    let members = server.get("ana", &format!("/api/conversations/{group}")).await.expect(200);
+    assert_eq!(members["members"].as_array().unwrap().len(), 1000);
+}
+
+/// The entries that this user may read, by HTTP.
+async fn readable(server: &Server, user: &str, group: &str) -> Vec<Value> {
+    let path = format!("/api/conversations/{group}/messages?after=0");
+    let page = server.get(user, &path).await.expect(200);
+    page["messages"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn who_joins_in_mid_stream_reads_from_there_on_and_who_leaves_reads_no_more() {
+    let server = Server::start().await;
+    let (mut ana, mut bo, mut cy) =
+        (server.connect("ana").await, server.connect("bo").await, server.connect("cy").await);
+    let group = server.found("ana", &["bo".to_owned()]).await;
+    let members = format!("/api/conversations/{group}/members");
+    ana.say(&group, 1, "before cy").await;
+
+    let added = server.post("ana", &members, &json!({"user_ids": ["cy"]})).await.expect(200);
+    assert_eq!((&added["seq"], &added["change"]["change"]["kind"]), (&json!(3), &json!("added")));
+    let after = ana.say(&group, 3, "after cy").await;
+
+    let mut device = Replica::new();
+    device.join_at(&group, 3);
+    cy.receive_through(&mut device, &group, 4).await;
+    assert_eq!(device.ids(&group)[1], after["message_id"]);
+    let pushed = device.entries(&group).to_vec();
+    assert_eq!(
+        readable(&server, "cy", &group).await,
+        pushed,
+        "history begins where the pushes did"
+    );
+    let (batches, synced) = cy.sync(&json!({&group: 0})).await;
+    assert_eq!(batches[0]["messages"], json!(pushed), "so does sync");
+    assert_eq!(synced["conversations"][0]["unread"], 1, "what came before is not unread");
+    let refused = cy.ask(&frames::ack(&group, Some(2), None)).await;
+    assert_eq!(refused["code"], "bad_request", "nor can it be acknowledged");
+
+    let gone = server.request_as("bo", "DELETE", &format!("{members}/bo")).send().await.expect(200);
+    assert_eq!((&gone["seq"], &gone["change"]["change"]["kind"]), (&json!(5), &json!("removed")));
+    let unread = ana.say(&group, 5, "without bo").await;
+    cy.wait_for_message(unread["message_id"].as_str().unwrap()).await;
+    let (batches, synced) = bo.sync(&json!({&group: 1})).await;
+    assert_eq!((batches, &synced["conversations"]), (vec![], &json!([])));
+    let last = bo.take_mailbox().iter().filter_map(|f| f["seq"].as_u64()).max();
+    assert_eq!(last, Some(5), "bo is told that he left, and nothing after it");
+    let asked = [
+        frames::history_after(&group, 0, 100),
+        frames::ack(&group, Some(5), None),
+        frames::typing(&group, true),
+        frames::send(&group, 5, &frames::new_id(), frames::text("let me in")),
+    ];
+    for frame in asked {
+        assert_eq!(bo.ask(&frame).await["code"], "not_a_member", "{frame}");
+    }
+
+    server.post("ana", &members, &json!({"user_ids": ["bo"]})).await.expect(200);
+    let back = ana.say(&group, 7, "bo is back").await;
+    let again = readable(&server, "bo", &group).await;
+    assert_eq!(again.len(), 2, "who comes back reads from there on: {again:?}");
+    assert_eq!((&again[0]["seq"], &again[1]["message_id"]), (&json!(7), &back["message_id"]));
+}
+
+#[tokio::test]
+async fn the_same_request_for_a_group_is_the_same_group() {
+    let server = Server::start().await;
+    let request = json!({"name": "crew", "member_ids": ["bo", "cy"], "request_id": "r1"});
+    let first = server.post("ana", "/api/conversations", &request).await.expect(201);
+    let again = server.post("ana", "/api/conversations", &request).await.expect(201);
+    assert_eq!(first, again);
+    let list = server.get("bo", "/api/conversations").await.expect(200);
+    assert_eq!(list["conversations"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,147 @@
+//! Waking phones: about what they may not have, once, and not about what they have.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use petrel_test_client::frames;
+use serde_json::{Value, json};
+
+use crate::server::{Server, crowd};
+
+/// This user has a phone.
+async fn has_a_phone(server: &Server, user: &str) {
+    let endpoint = json!({"platform": "fcm", "token": format!("token of {user}")});
+    let put = server.request_as(user, "PUT", "/api/devices/phone/push").json(&endpoint);
+    put.send().await.expect(204);
+}
+
+async fn have_phones(server: &Server, users: &[String]) {
+    let all: Vec<_> = users.iter().map(|user| has_a_phone(server, user)).collect();
+    stream::iter(all).buffer_unordered(20).collect::<()>().await;
+}
+
+#[tokio::test]
+async fn of_a_thousand_members_each_phone_that_is_offline_is_woken_once_a_message() {
+    let server = Server::with(&["--memory", "--push-delay", "0"]).await;
+    let users = crowd(1000);
+    // Some in every chunk of members: user005, user010, …
+    let phones: Vec<String> = users.iter().skip(5).step_by(5).cloned().collect();
+    have_phones(&server, &phones).await;
+    let (online, offline) = phones.split_at(10);
+    let _sockets = server.connect_all(online).await;
+    let group = server.found(&users[0], &users[1..]).await;
+    let mut sender = server.connect(&users[0]).await;
+    for seen in 1..=3 {
+        sender.say(&group, seen, "wake up").await;
+    }
+
+    let pushes = server.pushed_out().await;
+    let distinct: BTreeSet<_> = pushes.iter().map(Value::to_string).collect();
+    assert_eq!(distinct.len(), offline.len() * 3, "one a phone and message");
+    assert_eq!(pushes.len(), distinct.len(), "and none twice");
+    let seqs: BTreeSet<_> = pushes.iter().filter_map(|p| p["seq"].as_u64()).collect();
+    assert_eq!(Vec::from_iter(seqs), [2, 3, 4], "that the group was founded wakes nobody");
+    let push = &pushes[0];
+    assert_eq!(
+        (&push["conversation_id"], &push["sender_id"], &push["preview"]),
+        (&json!(group), &json!(users[0]), &json!("wake up"))
+    );
+}
+
+#[tokio::test]
+async fn a_push_job_is_for_a_hundred_members() {
+    let server = Server::with(&["--memory", "--push-delay", "900"]).await;
+    let users = crowd(300);
+    have_phones(&server, &users).await;
+    let _sockets = server.connect_all(&users).await;
+    let group = server.found(&users[0], &users[1..]).await;
+    let mut sender = server.connect(&users[0]).await;
+    sender.say(&group, 1, "who is there?").await;
+    server.fanned_out().await;
+    // Their sockets took it, so their pushes wait.
+    let state = server.state().await;
+    assert_eq!((&state["queues"]["push"]["messages"], &state["pushes"]), (&json!(3), &json!([])));
+}
+
+#[tokio::test]
+async fn a_phone_is_not_woken_about_what_was_acknowledged_meanwhile() {
+    let delay = Duration::from_secs(1);
+    let server = Server::with(&["--push-delay", "1"]).await;
+    let (mut ana, _bo) = (server.connect("ana").await, server.connect("bo").await);
+    has_a_phone(&server, "bo").await;
+    has_a_phone(&server, "cy").await;
+    let _cy = server.connect("cy").await;
+
+    // The delay counts from some moment after the send: an acknowledgement that stands before the delay has passed since
+    // was in time. On a machine so slow that it was not, the next message shows it.
+    let mut seq = 0;
+    let acknowledged = loop {
+        let begun = Instant::now();
+        seq = ana.say("d:ana:bo", seq, "did you get this?").await["seq"].as_u64().unwrap();
+        let ack = json!({"delivered": seq});
+        server.post("bo", "/api/conversations/d:ana:bo/ack", &ack).await.expect(204);
+        if begun.elapsed() < delay {
+            break seq;
+        }
+    };
+    ana.say("d:ana:cy", 0, "and you?").await;
+
+    let pushes = server.pushed_out().await;
+    let about = |conversation: &str, seq: u64| {
+        let same = |p: &&Value| p["conversation_id"] == conversation && p["seq"] == seq;
+        pushes.iter().filter(same).count()
+    };
+    assert_eq!(about("d:ana:bo", acknowledged), 0, "{pushes:?}");
+    assert_eq!(about("d:ana:cy", 1), 1, "cy's socket took it, but cy did not say so: {pushes:?}");
+}
+
+#[tokio::test]
+async fn no_delayed_push_is_made_when_that_is_off() {
+    let server = Server::with(&["--push-delay", "0"]).await;
+    has_a_phone(&server, "bo").await;
+    has_a_phone(&server, "cy").await;
+    let (mut ana, _bo) = (server.connect("ana").await, server.connect("bo").await);
+    ana.say("d:ana:bo", 0, "you are online").await;
+    ana.say("d:ana:cy", 0, "you are not").await;
+    let pushes = server.pushed_out().await;
+    assert_eq!(pushes.len(), 1, "{pushes:?}");
+    assert_eq!(pushes[0]["conversation_id"], "d:ana:cy");
+}
+
+#[tokio::test]
+async fn nobody_is_woken_by_edits_reactions_and_what_they_wrote_themselves() {
+    let server = Server::with(&["--push-delay", "0"]).await;
+    has_a_phone(&server, "ana").await;
+    has_a_phone(&server, "bo").await;
+    let mut ana = server.connect("ana").await;
+    ana.say("d:ana:bo", 0, "one").await;
+    let not_said = [
+        json!({"type": "reaction", "target": 1, "emoji": "👍"}),
+        json!({"type": "edit", "target": 1, "text": "two"}),
+        json!({"type": "delete", "target": 1}),
+    ];
+    for (seen, content) in (1..).zip(not_said) {
+        let sent = ana.ask(&frames::send("d:ana:bo", seen, &frames::new_id(), content)).await;
+        assert_eq!(sent["type"], "sent", "{sent}");
+    }
+    let sealed = json!({"type": "sealed", "ciphertext": "c2VjcmV0"});
+    ana.ask(&frames::send("d:ana:bo", 4, &frames::new_id(), sealed)).await;
+
+    let mut pushes = server.pushed_out().await;
+    pushes.sort_by_key(|push| push["seq"].as_u64());
+    let said: Vec<_> = pushes.iter().map(|p| (&p["seq"], &p["preview"])).collect();
+    assert_eq!(said, [(&json!(1), &json!("one")), (&json!(5), &json!(null))]);
+}
+
+#[tokio::test]
+async fn a_device_that_takes_no_more_pushes_gets_none() {
+    let server = Server::with(&["--push-delay", "0"]).await;
+    has_a_phone(&server, "bo").await;
+    let mut ana = server.connect("ana").await;
+    ana.say("d:ana:bo", 0, "ring").await;
+    assert_eq!(server.pushed_out().await.len(), 1);
+    server.request_as("bo", "DELETE", "/api/devices/phone/push").send().await.expect(204);
+    ana.say("d:ana:bo", 1, "silence").await;
+    assert_eq!(server.pushed_out().await.len(), 1);
+}
