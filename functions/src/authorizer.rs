@@ -29,7 +29,8 @@ pub struct Authorizer {
 /// Decides about one socket. The answer allows it, or denies it for its origin (403).
 ///
 /// # Errors
-/// `unauthenticated` (401) without a valid token; on AWS it must reach the gateway as the text `Unauthorized`.
+/// `unauthenticated` (401) without a valid token; `busy` if the issuer's keys cannot be fetched. [`failure`] is what the
+/// gateway must be told.
 pub async fn handle(
     authorizer: &Authorizer,
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
@@ -54,6 +55,17 @@ pub async fn handle(
     response.policy_document.statement = vec![statement];
     response.context = json!({ USER: user, DEVICE: device });
     Ok(response)
+}
+
+/// The error as the runtime passes it on to the gateway.
+pub fn failure(error: Error) -> lambda_runtime::Error {
+    if error.kind == ErrorKind::Unauthenticated {
+        // The one text that API Gateway turns into a 401.
+        "Unauthorized".into()
+    } else {
+        tracing::error!(error = error.with_causes(), "no decision");
+        error.into()
+    }
 }
 
 /// The token: from the subprotocol (browsers), the query (tools) or the header everyone knows.
