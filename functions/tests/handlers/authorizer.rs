@@ -49,12 +49,17 @@ async fn a_token_comes_by_subprotocol_query_or_header() {
     let bearer = format!("bearer.{token}");
     let browser = format!("petrel.v1, {bearer}");
     let header = format!("Bearer {token}");
+    let lower = format!("bearer {token}");
     let device = ("device_id", "phone");
+    let mut two_lines = events::authorize(&[(PROTOCOL, &bearer)], &[device]);
+    events::set_header(&mut two_lines, PROTOCOL, "petrel.v1");
     for (way, event) in [
         ("subprotocol", events::authorize(&[(PROTOCOL, &browser)], &[device])),
         ("subprotocol alone", events::authorize(&[(PROTOCOL, &bearer)], &[device])),
+        ("subprotocols in two lines", two_lines),
         ("query", events::authorize(&[], &[("token", &token), device])),
         ("header", events::authorize(&[("Authorization", &header)], &[device])),
+        ("scheme in lower case", events::authorize(&[("Authorization", &lower)], &[device])),
     ] {
         let expected = json!({
             "principalId": "ana",

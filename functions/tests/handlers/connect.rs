@@ -44,6 +44,7 @@ async fn the_subprotocol_is_picked_if_it_was_offered_and_a_token_never() {
         (&["petrel.v1"][..], true),
         (&["petrel.v1, bearer.e30.e30.e30"], true),
         (&["bearer.e30.e30.e30,petrel.v1"], true),
+        (&["petrel.v1", "bearer.e30.e30.e30"], true),
         (&["bearer.e30.e30.e30"], false),
         (&["petrel.v10"], false),
         (&["other"], false),
