@@ -74,27 +74,30 @@ async fn what_each_bad_message_gets() {
     let both = json!({"conversation_id": "d:ana:bo"});
     let other = json!({"to_user_id": null, "conversation_id": "d:ana:bo"});
     let nobody = json!({"to_user_id": null});
-    for (who, change, status, code) in [
-        ("ana", json!({"to_user_id": "a b"}), 400, "bad_request"),
-        ("ana", json!({"to_user_id": 7}), 400, "bad_request"),
-        ("ana", json!({"content": null}), 400, "bad_request"),
-        ("ana", json!({"content": {"type": "spell"}}), 400, "bad_request"),
-        ("ana", json!({"seen": -1}), 400, "bad_request"),
-        ("ana", json!({"seen": "1"}), 400, "bad_request"),
-        ("ana", json!({"message_id": "7"}), 400, "bad_request"),
-        ("ana", text(""), 400, "bad_request"),
-        ("ana", both, 400, "bad_request"),
-        ("ana", nobody, 400, "bad_request"),
-        ("eve", other, 403, "not_a_member"),
-        ("bo", edit, 403, "forbidden"),
-        ("ana", gone, 404, "not_found"),
-        ("ana", json!({"seen": 2}), 409, "sync_required"),
-        ("ana", text(&"x".repeat(16 * 1024 + 1)), 413, "too_large"),
-        ("ana", text(&"x".repeat(32 * 1024)), 413, "too_large"),
+    // Those that could be read name the message that they answer.
+    for (who, change, status, code, named) in [
+        ("ana", json!({"to_user_id": "a b"}), 400, "bad_request", false),
+        ("ana", json!({"to_user_id": 7}), 400, "bad_request", false),
+        ("ana", json!({"content": null}), 400, "bad_request", false),
+        ("ana", json!({"content": {"type": "spell"}}), 400, "bad_request", false),
+        ("ana", json!({"seen": -1}), 400, "bad_request", false),
+        ("ana", json!({"seen": "1"}), 400, "bad_request", false),
+        ("ana", json!({"message_id": "7"}), 400, "bad_request", false),
+        ("ana", text(""), 400, "bad_request", true),
+        ("ana", both, 400, "bad_request", true),
+        ("ana", nobody, 400, "bad_request", true),
+        ("eve", other, 403, "not_a_member", true),
+        ("bo", edit, 403, "forbidden", true),
+        ("ana", gone, 404, "not_found", true),
+        ("ana", json!({"seen": 2}), 409, "sync_required", true),
+        ("ana", text(&"x".repeat(16 * 1024 + 1)), 413, "too_large", true),
+        ("ana", text(&"x".repeat(32 * 1024)), 413, "too_large", false),
     ] {
         let label = format!("{who}: {change:.100}");
         let answer = ask(&app, who, "POST", "/api/messages", post(change)).await;
         check(&answer, status, code, &label);
+        let (action, id) = if named { (json!("send"), json!(ID)) } else { Default::default() };
+        assert_eq!((&answer.body["action"], &answer.body["message_id"]), (&action, &id), "{label}");
     }
     for body in ["", "hello", "[]", "null", "7", "{", "{}", "\u{0}"] {
         let event = events::http(Some("ana"), "POST", "/api/messages", body);
@@ -166,6 +169,7 @@ async fn what_bad_changes_of_groups_and_devices_get() {
     let id = group(&app).await;
     let members = format!("/api/conversations/{id}/members");
     let (bo, odd) = (format!("{members}/bo"), format!("{members}/a%20b"));
+    let not_text = format!("{members}/%FF");
     let direct = "/api/conversations/d:ana:bo/members";
     let names = |from: usize, to: usize| (from..to).map(|n| format!("u{n}")).collect::<Vec<_>>();
     let new = |name: &str, members: Vec<String>| json!({"name": name, "member_ids": members});
@@ -202,6 +206,7 @@ async fn what_bad_changes_of_groups_and_devices_get() {
             ("ana", "POST", &members, json!({"user_ids": "cy"}), 400, "bad_request"),
             ("ana", "POST", direct, json!({"user_ids": ["cy"]}), 400, "bad_request"),
             ("ana", "DELETE", &odd, Value::Null, 400, "bad_request"),
+            ("ana", "DELETE", &not_text, Value::Null, 400, "bad_request"),
             ("bo", "POST", &members, json!({"user_ids": ["cy"]}), 403, "forbidden"),
             ("bo", "DELETE", &format!("{members}/ana"), Value::Null, 403, "forbidden"),
             ("eve", "POST", &members, json!({"user_ids": ["eve"]}), 403, "not_a_member"),
@@ -212,6 +217,7 @@ async fn what_bad_changes_of_groups_and_devices_get() {
             ("ana", "PUT", push, token("pigeon", "t"), 400, "bad_request"),
             ("ana", "PUT", "/api/devices/a%20b/push", token("fcm", "t"), 400, "bad_request"),
             ("ana", "DELETE", "/api/devices/a%20b/push", Value::Null, 400, "bad_request"),
+            ("ana", "DELETE", "/api/devices/%FF/push", Value::Null, 400, "bad_request"),
         ],
     )
     .await;
@@ -244,7 +250,7 @@ impl Log for Out {
 }
 
 #[tokio::test]
-async fn an_outage_says_when_to_come_back() {
+async fn an_outage_says_when_to_come_back_and_which_message_to_repeat() {
     let (_, up) = app();
     ask(&up, "ana", "POST", "/api/messages", hi("hi")).await;
     let down = App { log: Arc::new(Out), ..up };
@@ -264,5 +270,7 @@ async fn an_outage_says_when_to_come_back() {
         assert_eq!(answer.headers["retry-after"], "1", "{path}");
         // The cause is for the log.
         assert!(!answer.body.to_string().contains("out"), "{path}");
+        // The server has minted this id: whoever repeats the request with it cannot store it twice.
+        assert_eq!(answer.body.get("message_id").is_some(), path == "/api/messages", "{path}");
     }
 }
