@@ -11,7 +11,7 @@ use axum::routing::{delete, get, post, put};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
-use petrel_core::ids::{ConversationId, DeviceId, Seq, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::ports::mint;
 use petrel_core::services::{Ack, DEFAULT_LIMIT, NewGroup, Outgoing, SendRequest, SyncRequest};
 use petrel_core::wire::ServerFrame;
@@ -42,34 +42,35 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations/{id}/members", post(add))
         .route("/api/conversations/{id}/members/{user}", delete(remove))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
-        .fallback(|| async { Refusal(Error::new(ErrorKind::NotFound, "no such resource")) })
+        .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })
         .method_not_allowed_fallback(|| async {
-            Refusal(Error::new(ErrorKind::NotFound, "no such method here"))
+            Refusal::from(Error::new(ErrorKind::NotFound, "no such method here"))
         })
         .layer(DefaultBodyLimit::max(MAX_FRAME_BYTES))
         .with_state(app)
 }
 
-/// An error as a response.
-struct Refusal(Error);
+/// An error as a response, and the message that it answers.
+struct Refusal(Error, Option<MessageId>);
 
 type Answer<T> = Result<T, Refusal>;
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self(error)
+        Self(error, None)
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self(error) = self;
+        let Self(error, message_id) = self;
         if error.source.is_some() {
             tracing::error!(error = error.with_causes(), "request failed");
         }
         let status = StatusCode::from_u16(error.kind.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let frame = ServerFrame::error(&error, None, None);
+        let action = message_id.map(|_| "send");
+        let frame = ServerFrame::error(&error, action, message_id);
         let mut response = (status, axum::Json(frame)).into_response();
         if let Some(ms) = error.retry_after_ms {
             response
@@ -129,19 +130,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// A conversation named in the path.
+/// What the path names.
+struct Named<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(Self(named)),
+            Err(rejection) => Err(Error::bad_request(rejection.body_text()).into()),
+        }
+    }
+}
+
+/// A conversation that the path names.
 struct In(ConversationId);
 
 impl<S: Send + Sync> FromRequestParts<S> for In {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        #[derive(Deserialize)]
-        struct Id {
-            id: String,
-        }
-        let path = Path::<Id>::from_request_parts(parts, state).await;
-        let Path(Id { id }) = path.map_err(|e| Error::bad_request(e.body_text()))?;
+        let Named(id) = Named::<String>::from_request_parts(parts, state).await?;
         Ok(Self(ConversationId::parse(&id)?))
     }
 }
@@ -158,19 +168,17 @@ async fn send(
     Who(caller): Who,
     Body(body): Body<PostMessage>,
 ) -> Answer<(StatusCode, axum::Json<ServerFrame>)> {
-    let conversation = address(&caller, body.conversation_id, body.to_user_id)?;
     let message_id = body.message_id.unwrap_or_else(|| mint(&*app.world));
+    // Also where the server has minted the id: whoever repeats the request with it cannot store it twice.
+    let refuse = |error| Refusal(error, Some(message_id));
+    let conversation = address(&caller, body.conversation_id, body.to_user_id).map_err(refuse)?;
     let messages = vec![Outgoing { message_id, content: body.content }];
     let request = SendRequest { conversation: conversation.clone(), seen: body.seen, messages };
-    let mut results = app.send(&caller, request).await?;
+    let mut results = app.send(&caller, request).await.map_err(refuse)?;
     let result = results.pop().ok_or_else(|| Error::port("a send without a result"))?;
-    let duplicate = match &result {
-        Ok(sent) => sent.duplicate,
-        Err(_) => false,
-    };
-    let result = result.map_err(|(_, error)| error)?;
-    let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, axum::Json(ServerFrame::send_result(conversation, &Ok(result)))))
+    let sent = result.map_err(|(_, error)| refuse(error))?;
+    let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, axum::Json(ServerFrame::send_result(conversation, &Ok(sent)))))
 }
 
 async fn sync(
@@ -278,7 +286,7 @@ async fn add(
 async fn remove(
     State(app): State<App>,
     Who(caller): Who,
-    Path((id, user)): Path<(String, String)>,
+    Named((id, user)): Named<(String, String)>,
 ) -> Answer<axum::Json<ChangeAnswer>> {
     let (id, user) = (ConversationId::parse(&id)?, UserId::parse(&user)?);
     let entry = app.remove_members(&caller, &id, &[user]).await?;
@@ -288,7 +296,7 @@ async fn remove(
 async fn set_push(
     State(app): State<App>,
     Who(caller): Who,
-    Path(device): Path<String>,
+    Named(device): Named<String>,
     Body(body): Body<PutPush>,
 ) -> Answer<StatusCode> {
     app.set_push(&caller, DeviceId::parse(&device)?, body.platform, &body.token).await?;
@@ -298,7 +306,7 @@ async fn set_push(
 async fn remove_push(
     State(app): State<App>,
     Who(caller): Who,
-    Path(device): Path<String>,
+    Named(device): Named<String>,
 ) -> Answer<StatusCode> {
     app.remove_push(&caller, &DeviceId::parse(&device)?).await?;
     Ok(StatusCode::NO_CONTENT)

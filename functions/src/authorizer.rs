@@ -5,14 +5,14 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
-use lambda_http::http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use lambda_http::http::header::{AUTHORIZATION, ORIGIN};
 use petrel_aws::settings::Origins;
 use petrel_aws::token::Verifier;
 use petrel_core::{Error, ErrorKind, Result};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::event::{DEVICE, USER};
+use crate::event::{self, DEVICE, USER};
 
 /// Begins the subprotocol that carries a token: the one header that a browser can set.
 const BEARER_PROTOCOL: &str = "bearer.";
@@ -29,7 +29,8 @@ pub struct Authorizer {
 /// Decides about one socket. The answer allows it, or denies it for its origin (403).
 ///
 /// # Errors
-/// `unauthenticated` (401) without a valid token; on AWS it must reach the gateway as the text `Unauthorized`.
+/// `unauthenticated` (401) without a valid token; `busy` if the issuer's keys cannot be fetched. [`failure`] is what the
+/// gateway must be told.
 pub async fn handle(
     authorizer: &Authorizer,
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
@@ -56,16 +57,28 @@ pub async fn handle(
     Ok(response)
 }
 
+/// The error as the runtime passes it on to the gateway.
+pub fn failure(error: Error) -> lambda_runtime::Error {
+    if error.kind == ErrorKind::Unauthenticated {
+        // The one text that API Gateway turns into a 401.
+        "Unauthorized".into()
+    } else {
+        tracing::error!(error = error.with_causes(), "no decision");
+        error.into()
+    }
+}
+
 /// The token: from the subprotocol (browsers), the query (tools) or the header everyone knows.
 fn token(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> Option<String> {
-    let protocols = event.headers.get_all(SEC_WEBSOCKET_PROTOCOL);
-    let offered = protocols.iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(','));
-    if let Some(token) = offered.filter_map(|p| p.trim().strip_prefix(BEARER_PROTOCOL)).next() {
+    let mut offered = event::subprotocols(&event.headers, &event.multi_value_headers);
+    if let Some(token) = offered.find_map(|p| p.strip_prefix(BEARER_PROTOCOL)) {
         return Some(token.to_owned());
     }
     if let Some(token) = event.query_string_parameters.first("token") {
         return Some(token.to_owned());
     }
     let header = event.headers.get(AUTHORIZATION)?.to_str().ok()?;
-    header.strip_prefix("Bearer ").map(str::to_owned)
+    let (scheme, token) = header.split_once(' ')?;
+    // RFC 9110: the scheme's case does not matter.
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.to_owned())
 }

@@ -27,7 +27,8 @@ pub async fn handle(app: &App, event: ApiGatewayWebsocketProxyRequest) -> ApiGat
         }
     };
     // A browser closes a socket whose subprotocol was not picked.
-    if !leaves && offers(&event, SUBPROTOCOL) {
+    let mut offered = event::subprotocols(&event.headers, &event.multi_value_headers);
+    if !leaves && offered.any(|p| p == SUBPROTOCOL) {
         response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     response
@@ -40,10 +41,4 @@ async fn connect(app: &App, event: &ApiGatewayWebsocketProxyRequest) -> Result<(
 async fn disconnect(app: &App, event: &ApiGatewayWebsocketProxyRequest) -> Result<()> {
     let socket = event::socket(event)?;
     app.disconnect(&socket.user, &socket.device, &socket.id).await
-}
-
-fn offers(event: &ApiGatewayWebsocketProxyRequest, protocol: &str) -> bool {
-    let headers = event.headers.get_all(SEC_WEBSOCKET_PROTOCOL);
-    let mut offered = headers.iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(','));
-    offered.any(|p| p.trim() == protocol)
 }

@@ -2,6 +2,8 @@
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use aws_lambda_events::encodings::Body;
+use lambda_http::http::HeaderMap;
+use lambda_http::http::header::SEC_WEBSOCKET_PROTOCOL;
 use petrel_core::ids::{ConnectionId, DeviceId, UserId};
 use petrel_core::ports::Connection;
 use petrel_core::{Error, Result};
@@ -29,6 +31,18 @@ pub(crate) fn socket(event: &ApiGatewayWebsocketProxyRequest) -> Result<Connecti
         id: ConnectionId::parse(id)?,
         connected_at: u64::try_from(context.connected_at).map_err(Error::port)?,
     })
+}
+
+/// The subprotocols that a handshake offers. They may stand in several lines, of which `headers` has the last and
+/// `multiValueHeaders` all.
+pub(crate) fn subprotocols<'a>(
+    headers: &'a HeaderMap,
+    multi_value_headers: &'a HeaderMap,
+) -> impl Iterator<Item = &'a str> {
+    let several = multi_value_headers.contains_key(SEC_WEBSOCKET_PROTOCOL);
+    let headers = if several { multi_value_headers } else { headers };
+    let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+    lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
 }
 
 /// What API Gateway expects of a route.

@@ -9,7 +9,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn, tracing};
 use petrel_aws as clients;
 use petrel_aws::settings::{Origins, process_env};
-use petrel_core::{App, ErrorKind};
+use petrel_core::App;
 
 use crate::authorizer::Authorizer;
 use crate::{api, connect, queue, route};
@@ -79,15 +79,8 @@ pub async fn authorizer() -> Result<(), Error> {
     let handler = |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
         let authorizer = authorizer.clone();
         async move {
-            crate::authorizer::handle(&authorizer, event.payload).await.map_err(|error| {
-                if error.kind == ErrorKind::Unauthenticated {
-                    // The one text that API Gateway turns into a 401.
-                    Error::from("Unauthorized")
-                } else {
-                    tracing::error!(error = error.with_causes(), "no decision");
-                    Error::from(error)
-                }
-            })
+            let decided = crate::authorizer::handle(&authorizer, event.payload).await;
+            decided.map_err(crate::authorizer::failure)
         }
     };
     lambda_runtime::run(service_fn(handler)).await
