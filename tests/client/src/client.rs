@@ -218,6 +218,14 @@ impl Client {
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
+    /// Sends a frame, to a server that may be gone.
+    ///
+    /// # Errors
+    /// When the socket is closed.
+    pub async fn try_send(&mut self, frame: &Value) -> Result<(), Error> {
+        self.outgoing.send(frame).await
+    }
+
     /// Sends whatever a WebSocket can carry.
     ///
     /// # Panics
