@@ -104,7 +104,7 @@ async fn who_joins_in_mid_stream_reads_from_there_on_and_who_leaves_reads_no_mor
     let after = ana.say(&group, 3, "after cy").await;
 
     let mut device = Replica::new();
-    device.join_at(&group, 3);
+    device.begin_at(&group, 3);
     cy.receive_through(&mut device, &group, 4).await;
     assert_eq!(device.ids(&group)[1], after["message_id"]);
     let pushed = device.entries(&group).to_vec();

@@ -15,8 +15,10 @@ mod tokens;
 
 mod contents;
 mod direct;
+mod gateway;
 mod groups;
 mod killed;
+mod process;
 mod pushes;
 mod reading;
 mod resending;
