@@ -3,6 +3,7 @@
 use petrel_test_client::{Replica, frames};
 use serde_json::json;
 
+use crate::look::pick;
 use crate::server::Server;
 
 #[tokio::test]
@@ -19,7 +20,7 @@ async fn two_people_who_are_online_write_to_each_other() {
     let second = bo.say("d:ana:bo", 1, "hi ana").await;
     let arrived = ana.wait_for_type("message").await;
     assert_eq!(arrived["message_id"], second["message_id"]);
-    assert_eq!((&arrived["seq"], &arrived["sender_id"]), (&json!(2), &json!("bo")));
+    assert_eq!(pick(&arrived, &["seq", "sender_id"]), json!({"seq": 2, "sender_id": "bo"}));
 }
 
 #[tokio::test]
@@ -61,7 +62,10 @@ async fn a_thousand_messages_to_someone_who_is_away_arrive_in_order_when_they_co
         batches.iter().for_each(|batch| device.apply(batch));
         let reached = device.last("d:ana:bo");
         let state = &synced["conversations"][0];
-        assert_eq!((&state["head"], &state["sent_through"]), (&json!(1000), &json!(reached)));
+        assert_eq!(
+            pick(state, &["head", "sent_through"]),
+            json!({"head": 1000, "sent_through": reached})
+        );
         let more = batches.last().unwrap()["more"].as_bool().unwrap();
         assert_eq!(more, reached < 1000, "`more` says whether to ask again");
         if !more {

@@ -2,16 +2,23 @@
 //!
 //! # Layout
 //!
-//! `server`, `rest` and `tokens` are the harness. Every other module is about one promise; its tests are sentences.
+//! `server`, `rest`, `tokens` and `look` are the harness. Every other module is about one promise; its tests are sentences.
 //! Nothing here knows the server's code. Nothing sleeps: a test waits for a frame, or for a state, and only runs out of
 //! patience when something is wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod look;
 mod rest;
 mod server;
 mod tokens;
 
+mod contents;
 mod direct;
+mod gateway;
 mod groups;
+mod killed;
+mod process;
 mod pushes;
+mod reading;
+mod resending;

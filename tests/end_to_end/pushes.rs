@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use petrel_test_client::frames;
 use serde_json::{Value, json};
 
+use crate::look::{each, pick};
 use crate::server::{Server, crowd};
 
 /// This user has a phone.
@@ -42,10 +43,9 @@ async fn of_a_thousand_members_each_phone_that_is_offline_is_woken_once_a_messag
     assert_eq!(pushes.len(), distinct.len(), "and none twice");
     let seqs: BTreeSet<_> = pushes.iter().filter_map(|p| p["seq"].as_u64()).collect();
     assert_eq!(Vec::from_iter(seqs), [2, 3, 4], "that the group was founded wakes nobody");
-    let push = &pushes[0];
     assert_eq!(
-        (&push["conversation_id"], &push["sender_id"], &push["preview"]),
-        (&json!(group), &json!(users[0]), &json!("wake up"))
+        pick(&pushes[0], &["conversation_id", "sender_id", "preview"]),
+        json!({"conversation_id": group, "sender_id": users[0], "preview": "wake up"})
     );
 }
 
@@ -130,8 +130,9 @@ async fn nobody_is_woken_by_edits_reactions_and_what_they_wrote_themselves() {
 
     let mut pushes = server.pushed_out().await;
     pushes.sort_by_key(|push| push["seq"].as_u64());
-    let said: Vec<_> = pushes.iter().map(|p| (&p["seq"], &p["preview"])).collect();
-    assert_eq!(said, [(&json!(1), &json!("one")), (&json!(5), &json!(null))]);
+    let pushes = pushes.into();
+    assert_eq!(each(&pushes, "/seq"), json!([1, 5]));
+    assert_eq!(each(&pushes, "/preview"), json!(["one", null]), "nobody looks into what is sealed");
 }
 
 #[tokio::test]

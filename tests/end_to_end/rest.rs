@@ -50,12 +50,12 @@ impl Call {
     }
 
     pub fn json(self, body: &Value) -> Self {
-        self.body(body.to_string())
+        self.header("content-type", "application/json").text(&body.to_string())
     }
 
-    pub fn body(mut self, body: String) -> Self {
-        self.body = body;
-        self.header("content-type", "application/json")
+    pub fn text(mut self, body: &str) -> Self {
+        self.body = body.to_owned();
+        self
     }
 
     pub async fn send(self) -> Answer {

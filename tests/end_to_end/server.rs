@@ -73,16 +73,11 @@ impl Server {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks it to stop and waits until it has.
-    pub async fn stop(&mut self) -> ExitStatus {
-        self.ask_to_stop();
-        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
-    }
-
-    /// Asks it to stop.
-    pub fn ask_to_stop(&self) {
+    /// Tells it to stop with this signal and waits until it has.
+    pub async fn stop(&mut self, signal: Signal) -> ExitStatus {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
     }
 
     /// The folder with its data.
@@ -122,12 +117,12 @@ impl Server {
 
     /// A socket of this user, on a device without a name.
     pub async fn connect(&self, user: &str) -> Client {
-        Client::connect(&self.login(user)).await.unwrap()
+        open(&self.login(user)).await
     }
 
     /// A socket of this device of the user.
     pub async fn connect_device(&self, user: &str, device: &str) -> Client {
-        Client::connect(&self.login(user).device(device)).await.unwrap()
+        open(&self.login(user).device(device)).await
     }
 
     /// A socket of each of these users.
@@ -207,6 +202,13 @@ impl Drop for Server {
             eprintln!("the server's log:\n{log}");
         }
     }
+}
+
+/// Opens a socket as a client does: only what it syncs after that, and what is posted to it from then on, is complete.
+async fn open(login: &Login) -> Client {
+    let mut client = Client::connect(login).await.unwrap();
+    client.sync(&json!({})).await;
+    client
 }
 
 fn log_of(data: &Path) -> PathBuf {

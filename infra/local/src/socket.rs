@@ -115,7 +115,12 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
     );
     if ended.code != 1006 {
         let frame = CloseFrame { code: ended.code, reason: ended.reason.into() };
-        let goodbye = socket.send(Message::Close(Some(frame)));
+        let goodbye = async {
+            // Refused where the client said it first; then reading sends the answer.
+            let _ = socket.send(Message::Close(Some(frame))).await;
+            // Read to its end: a connection that closes with something unread is reset, and that may overtake the close.
+            while socket.recv().await.is_some_and(|m| m.is_ok()) {}
+        };
         let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
     }
     gone(&server, &context, &ended).await;
@@ -167,7 +172,10 @@ async fn converse(
                 }
                 Some(Ok(Message::Binary(_))) => return end(1003, "text frames only"),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) | None => return end(1006, "closed by the client"),
+                Some(Ok(Message::Close(close))) => {
+                    return end(close.map_or(1005, |c| c.code), "closed by the client");
+                }
+                None => return end(1006, "the connection ended"),
                 Some(Err(error)) if is_too_large(&error) => return end(1009, "Message too big"),
                 Some(Err(_)) => return end(1006, "broken connection"),
             },

@@ -9,6 +9,8 @@ use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -218,6 +220,14 @@ impl Client {
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
+    /// Sends a frame, to a server that may be gone.
+    ///
+    /// # Errors
+    /// When the socket is closed.
+    pub async fn try_send(&mut self, frame: &Value) -> Result<(), Error> {
+        self.outgoing.send(frame).await
+    }
+
     /// Sends whatever a WebSocket can carry.
     ///
     /// # Panics
@@ -263,7 +273,8 @@ impl Client {
 
     /// What lies in the mailbox, for a panic: all of it would bury the reason.
     fn came(&self) -> String {
-        let last: Vec<String> = self.mailbox.iter().rev().take(10).map(Value::to_string).collect();
+        let start = |frame: &Value| frame.to_string().chars().take(300).collect::<String>();
+        let last: Vec<String> = self.mailbox.iter().rev().take(10).map(start).collect();
         format!("{} other frames came, the last first:\n{}", self.mailbox.len(), last.join("\n"))
     }
 
@@ -363,12 +374,11 @@ impl Client {
         }
     }
 
-    /// Closes the socket and waits until the server has done the same.
-    pub async fn close(mut self) {
+    /// Closes the socket with 1000 and returns the code that the server answers with: the same, if it was listening.
+    pub async fn close(mut self) -> u16 {
+        let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         // Already closed is closed.
-        let _ = self.outgoing.send_raw(Message::Close(None)).await;
-        let _ =
-            tokio::time::timeout(PATIENCE, async { while self.incoming.next().await.is_ok() {} })
-                .await;
+        let _ = self.outgoing.send_raw(Message::Close(Some(close))).await;
+        self.wait_for_close().await
     }
 }

@@ -2,6 +2,7 @@
 //! too early until the hole before it is filled, and says where a hole is.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -41,7 +42,7 @@ impl Log {
 }
 
 /// What a device holds.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Replica(BTreeMap<String, Log>);
 
 impl Replica {
@@ -50,10 +51,10 @@ impl Replica {
         Self::default()
     }
 
-    /// The device joins this conversation at this seq: its log begins there.
-    pub fn join_at(&mut self, conversation: &str, seq: u64) {
+    /// The log of this conversation begins at this seq, for the device joins it there, or cares for nothing before.
+    pub fn begin_at(&mut self, conversation: &str, seq: u64) {
         let log = self.0.entry(conversation.to_owned()).or_default();
-        assert!(log.entries.is_empty(), "joined {conversation} twice");
+        assert!(log.entries.is_empty(), "{conversation} has begun");
         log.floor = seq.saturating_sub(1);
     }
 
@@ -119,6 +120,17 @@ impl Replica {
     /// The `sync` that asks for what is missing.
     pub fn sync(&self) -> Value {
         frames::sync(&self.cursors())
+    }
+}
+
+/// How far it is: the entries themselves would bury that.
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = |(id, log): (&String, &Log)| {
+            let ahead: Vec<u64> = log.ahead.keys().copied().collect();
+            format!("{id}: {} to {}, then {ahead:?}", log.floor + 1, log.last())
+        };
+        f.debug_set().entries(self.0.iter().map(log)).finish()
     }
 }
 
