@@ -24,13 +24,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+/// Most bytes of a request for a group: a thousand of the longest user ids, and the longest name in its longest escapes.
+const MAX_GROUP_BYTES: usize = 128 * 1024;
+
 /// The routes, all below `/api`.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/api/health", get(health))
         .route("/api/messages", post(send))
         .route("/api/sync", post(sync))
-        .route("/api/conversations", get(list).post(create))
+        .route(
+            "/api/conversations",
+            get(list).post(create).layer(DefaultBodyLimit::max(MAX_GROUP_BYTES)),
+        )
         .route("/api/conversations/{id}", get(group))
         .route("/api/conversations/{id}/messages", get(messages))
         .route("/api/conversations/{id}/receipts", get(receipts))
@@ -102,10 +108,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Answer<Self> {
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-                BytesRejection::FailedToBufferBody(_) => Error::new(
-                    ErrorKind::TooLarge,
-                    format!("a body holds at most {MAX_FRAME_BYTES} bytes"),
-                ),
+                BytesRejection::FailedToBufferBody(_) => {
+                    Error::new(ErrorKind::TooLarge, "the body is too large")
+                }
                 other => Error::bad_request(other.body_text()),
             })?;
         let body = serde_json::from_slice(&bytes).map_err(|e| Error::bad_request(e.to_string()))?;
