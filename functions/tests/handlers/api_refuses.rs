@@ -175,6 +175,7 @@ async fn what_bad_changes_of_groups_and_devices_get() {
     let new = |name: &str, members: Vec<String>| json!({"name": name, "member_ids": members});
     let long = "x".repeat(257);
     let many = new("trip", names(0, 1_000));
+    let huge = new("trip", vec!["x".repeat(128 * 1024)]);
     let token = |platform: &str, token: &str| json!({"platform": platform, "token": token});
     let push = "/api/devices/phone/push";
     refused(
@@ -201,6 +202,7 @@ async fn what_bad_changes_of_groups_and_devices_get() {
             ),
             ("ana", "POST", "/api/conversations", json!({"name": "trip"}), 400, "bad_request"),
             ("ana", "POST", "/api/conversations", many, 400, "too_many_members"),
+            ("ana", "POST", "/api/conversations", huge, 413, "too_large"),
             ("ana", "POST", &members, json!({"user_ids": []}), 400, "bad_request"),
             ("ana", "POST", &members, json!({"user_ids": names(0, 50)}), 400, "bad_request"),
             ("ana", "POST", &members, json!({"user_ids": "cy"}), 400, "bad_request"),
