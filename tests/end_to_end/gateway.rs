@@ -7,7 +7,7 @@ use petrel_test_client::{Client, Error, Replica, frames};
 use serde_json::{Value, json};
 
 use crate::look::pick;
-use crate::server::{Server, crowd};
+use crate::server::Server;
 
 const KIB: usize = 1024;
 

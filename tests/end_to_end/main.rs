@@ -21,4 +21,5 @@ mod killed;
 mod process;
 mod pushes;
 mod reading;
+mod refusals;
 mod resending;

@@ -227,9 +227,10 @@ async fn spawn(data: &Path, args: &[String]) -> (Child, Lines<BufReader<ChildStd
         .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = timeout(PATIENCE, stdout.next_line()).await.unwrap().unwrap();
-    let Some(first) = first else {
-        panic!("it did not start: {}", fs::read_to_string(log_of(data)).unwrap())
+    let addr = first.as_deref().and_then(|line| line.strip_prefix("petrel listening on http://"));
+    let Some(addr) = addr.map(str::to_owned) else {
+        let log = fs::read_to_string(log_of(data)).unwrap();
+        panic!("it did not start; its first line is {first:?}, its log is\n{log}")
     };
-    let addr = first.strip_prefix("petrel listening on http://").expect(&first).to_owned();
     (child, stdout, addr)
 }
