@@ -21,9 +21,13 @@ impl Stack {
         Self { aws: Aws::start().await, issuer: Issuer::start().await }
     }
 
+    /// Starts a binary with no more than the variables that the template gives it.
     async fn function(&self, binary: &str) -> Lambda {
         let mut env = self.aws.env();
         env.extend(self.issuer.env());
+        let name = binary.rsplit('/').next().unwrap();
+        let given = variables(name);
+        env.retain(|(variable, _)| !variable.starts_with("PETREL_") || given.contains(variable));
         Lambda::start(binary, &env).await
     }
 
@@ -38,6 +42,17 @@ impl Stack {
         });
         authorizer.invoke(&event).await
     }
+}
+
+/// The names of the variables that the template gives to the function of this binary.
+fn variables(binary: &str) -> Vec<String> {
+    let template = include_str!("../../../template.yaml");
+    let (_, function) = template.split_once(&format!("Binary: {binary} }}")).unwrap();
+    let (_, after) = function.split_once("Variables:\n").unwrap();
+    let lines = after.lines().map(str::trim).take_while(|line| line.starts_with("PETREL_"));
+    let names: Vec<String> = lines.map(|l| l.split(':').next().unwrap().to_owned()).collect();
+    assert!(!names.is_empty(), "{binary} gets no variables");
+    names
 }
 
 fn context(user: &str, kind: &str, route: &str) -> Value {

@@ -61,30 +61,33 @@ pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<
 }
 
 impl Dynamo {
+    /// Reads one item.
+    pub(crate) async fn get(&self, table: &str, key: Item) -> Result<Option<Item>> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(table)
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(Error::port)?;
+        Ok(found.item)
+    }
+
     /// Reads the items under these keys (none twice), those that exist, in any order: all of them, or it fails.
-    pub(crate) async fn batch_get(
-        &self,
-        table: &str,
-        keys: Vec<Item>,
-        strong: bool,
-    ) -> Result<Vec<Item>> {
+    pub(crate) async fn batch_get(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>> {
         let mut found = vec![];
         for batch in keys.chunks(BATCH) {
-            self.batch(table, batch.to_vec(), strong, &mut found).await?;
+            self.batch(table, batch.to_vec(), &mut found).await?;
         }
         Ok(found)
     }
 
-    async fn batch(
-        &self,
-        table: &str,
-        keys: Vec<Item>,
-        strong: bool,
-        found: &mut Vec<Item>,
-    ) -> Result<()> {
+    async fn batch(&self, table: &str, keys: Vec<Item>, found: &mut Vec<Item>) -> Result<()> {
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
-            .consistent_read(strong)
+            .consistent_read(true)
             .build()
             .map_err(Error::port)?;
         let mut wanted = HashMap::from([(table.to_owned(), wanted)]);

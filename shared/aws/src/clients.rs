@@ -30,11 +30,11 @@ const ATTEMPTS: u32 = 3;
 /// pause, up to 1 s, is longer than what a send may take.
 const BACKOFF: Duration = Duration::from_millis(50);
 
-/// For one attempt of a post or a push, which many wait for: the core puts back what was not taken.
+/// For one attempt of a post, a job or a push, which many wait for: the core goes on without it.
 const POST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For a post or a push with all its attempts.
+/// For a post, a job or a push with all its attempts.
 const POST_TIMEOUT: Duration = Duration::from_millis(2_200);
-/// Attempts of a post or a push.
+/// Attempts of a post, a job or a push.
 const POST_ATTEMPTS: u32 = 2;
 
 /// The product over AWS as these variables say (see [`settings`]). Credentials, region and `AWS_ENDPOINT_URL*`
@@ -107,13 +107,11 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::MESSAGES_TABLE)),
     };
-    // A change of membership writes the log too.
-    let conversations: Arc<dyn Conversations> =
-        match (&settings.conversations_table, &settings.messages_table) {
-            (Some(_), Some(_)) => dynamo.clone(),
-            (Some(_), None) => Arc::new(Unset(settings::MESSAGES_TABLE)),
-            (None, _) => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
-        };
+    // A change of membership writes the log too, and DynamoDB refuses it where that is not named.
+    let conversations: Arc<dyn Conversations> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let connections: Arc<dyn Connections> = match settings.connections_table {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
@@ -138,7 +136,12 @@ fn jobs(config: &SdkConfig, settings: &Settings) -> Arc<dyn Jobs> {
         fan_out: settings.fanout_queue_url.clone(),
         push: settings.push_queue_url.clone(),
     };
-    Arc::new(Sqs::new(aws_sdk_sqs::Client::new(config), queues))
+    // Short as for posts: when the queue is out, the core delivers by itself, and its time is bounded.
+    let config = aws_sdk_sqs::config::Builder::from(config)
+        .timeout_config(timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT))
+        .retry_config(retries(POST_ATTEMPTS))
+        .build();
+    Arc::new(Sqs::new(aws_sdk_sqs::Client::from_conf(config), queues))
 }
 
 fn notifier(config: &SdkConfig, settings: &Settings) -> Arc<dyn Notifier> {

@@ -38,6 +38,17 @@ fn read(item: &Item, found: &mut Devices) -> Result<()> {
 }
 
 impl Dynamo {
+    /// The device that has this endpoint, as far as was noted.
+    async fn owner(&self, id: &EndpointId) -> Result<Option<Endpoint>> {
+        let key = item([(keys::USER_ID, s(keys::owner(id)))]);
+        let Some(note) = self.get(&self.tables.connections, key).await? else { return Ok(None) };
+        Ok(Some(Endpoint {
+            user: UserId::parse(text(&note, keys::OWNER)?).map_err(Error::port)?,
+            device: DeviceId::parse(text(&note, keys::OWNER_DEVICE)?).map_err(Error::port)?,
+            id: id.clone(),
+        }))
+    }
+
     /// An update of a user's item.
     fn update(&self, user: &UserId, expression: &str) -> UpdateItemFluentBuilder {
         self.client
@@ -91,7 +102,7 @@ impl Connections for Dynamo {
         let users: BTreeSet<&UserId> = users.iter().collect();
         let keys = users.into_iter().map(|u| item([(keys::USER_ID, s(u.as_str()))])).collect();
         let mut found = Devices::default();
-        for item in self.batch_get(&self.tables.connections, keys, true).await? {
+        for item in self.batch_get(&self.tables.connections, keys).await? {
             read(&item, &mut found)?;
         }
         found.connections.sort_by(|a, b| (&a.user, &a.device).cmp(&(&b.user, &b.device)));
@@ -100,13 +111,26 @@ impl Connections for Dynamo {
     }
 
     async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        let update = self
-            .update(&endpoint.user, "SET #device = :id")
+        // The note of whose it is comes last: until it stands, a repeat finds the owner before and takes it from him
+        // again.
+        if let Some(before) = self.owner(&endpoint.id).await?
+            && before != *endpoint
+        {
+            self.remove_endpoint(&before).await?;
+        }
+        self.update(&endpoint.user, "SET #device = :id")
             .expression_attribute_names("#device", keys::endpoint(&endpoint.device))
             .expression_attribute_values(":id", s(endpoint.id.as_str()))
             .send()
-            .await;
-        update.map(drop).map_err(Error::port)
+            .await
+            .map_err(Error::port)?;
+        let note = item([
+            (keys::USER_ID, s(keys::owner(&endpoint.id))),
+            (keys::OWNER, s(endpoint.user.as_str())),
+            (keys::OWNER_DEVICE, s(endpoint.device.as_str())),
+        ]);
+        let put = self.client.put_item().table_name(&self.tables.connections);
+        put.set_item(Some(note)).send().await.map(drop).map_err(Error::port)
     }
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {

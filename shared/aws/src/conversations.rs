@@ -106,19 +106,6 @@ impl Dynamo {
         unless(put, &[CHECK_FAILED]).map(drop)
     }
 
-    async fn get(&self, key: Item) -> Result<Option<Item>> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.tables.conversations)
-            .set_key(Some(key))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(Error::port)?;
-        Ok(found.item)
-    }
-
     /// The items of a partition of the conversations table whose sort key begins so, after `page`.
     async fn partition(
         &self,
@@ -226,8 +213,8 @@ fn lost(error: &TransactWriteItemsError) -> bool {
 
 #[async_trait]
 impl Conversations for Dynamo {
-    async fn members(&self, group: &ConversationId) -> Result<Vec<Member>> {
-        let items = self.partition(group.as_str(), keys::MEMBER, None, usize::MAX).await?;
+    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
+        let items = self.partition(group.as_str(), keys::MEMBER, None, limit).await?;
         let mut members = items.iter().map(read_member).collect::<Result<Vec<_>>>()?;
         members.sort_by(|a, b| a.user.cmp(&b.user));
         Ok(members)
@@ -264,7 +251,11 @@ impl Conversations for Dynamo {
     }
 
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {
-        self.get(row_key(user, of)).await?.as_ref().map(read_row).transpose()
+        self.get(&self.tables.conversations, row_key(user, of))
+            .await?
+            .as_ref()
+            .map(read_row)
+            .transpose()
     }
 
     async fn rows(
@@ -314,7 +305,7 @@ impl Conversations for Dynamo {
     ) -> Result<Vec<(UserId, UserConversation)>> {
         let users: BTreeSet<&UserId> = users.iter().collect();
         let keys = users.into_iter().map(|u| row_key(u, conversation)).collect();
-        let items = self.batch_get(&self.tables.conversations, keys, false).await?;
+        let items = self.batch_get(&self.tables.conversations, keys).await?;
         let row = |item: &Item| {
             let user = text(item, keys::PK)?.strip_prefix(keys::USER);
             let user = user.ok_or_else(|| malformed(keys::PK))?;
@@ -325,6 +316,6 @@ impl Conversations for Dynamo {
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         let key = item([(keys::PK, s(keys::user(owner))), (keys::SK, s(keys::block(other)))]);
-        Ok(self.get(key).await?.is_some())
+        Ok(self.get(&self.tables.conversations, key).await?.is_some())
     }
 }

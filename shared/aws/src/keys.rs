@@ -1,7 +1,7 @@
 //! Where everything lies: the tables, the keys and the names of the attributes. Nothing else in this crate spells
 //! one of them.
 
-use petrel_core::ids::{ConversationId, DeviceId, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, UserId};
 
 /// The names of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,10 @@ pub const CONNECTED_AT: &str = "at";
 
 /// Begins the partition key of a user's list and blocks.
 pub const USER: &str = "u#";
+/// connections, note of an endpoint's owner: the user.
+pub const OWNER: &str = "owner";
+/// connections, note of an endpoint's owner: the device.
+pub const OWNER_DEVICE: &str = "device";
 /// Begins the sort key of a member.
 pub const MEMBER: &str = "m#";
 /// Begins the sort key of a row of a user's list.
@@ -90,4 +94,9 @@ pub fn device(device: &DeviceId) -> String {
 /// The name of a device's push endpoint.
 pub fn endpoint(device: &DeviceId) -> String {
     format!("{ENDPOINT}{device}")
+}
+
+/// The note of who has an endpoint, in the place of a user; no user id holds a `#`.
+pub fn owner(endpoint: &EndpointId) -> String {
+    format!("e#{endpoint}")
 }

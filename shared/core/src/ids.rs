@@ -60,12 +60,15 @@ macro_rules! string_id {
 }
 
 string_id!(
-    /// A user, as the identity provider's `sub` names them: 1 to 64 of `A-Z a-z 0-9 _ . | @ -`.
+    /// A user, as the identity provider's `sub` names them: 1 to 64 of `A-Z a-z 0-9 _ . | @ -`, but not `.` or `..`.
     UserId,
     "user id",
     r"^[A-Za-z0-9_.|@-]{1,64}$",
     |t| (1..=64).contains(&t.len())
         && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.|@-".contains(&b))
+        // In a path these two would be gone before anyone sees them.
+        && t != "."
+        && t != ".."
 );
 
 string_id!(

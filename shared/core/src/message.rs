@@ -15,7 +15,7 @@ pub const MAX_REACTION_BYTES: usize = 64;
 /// What an entry holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
     /// Plain text.
     Text {
@@ -74,7 +74,7 @@ pub enum Content {
 /// A change of who belongs to a group. Its place in the log is the place from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MembershipChange {
     /// The group came into being with these members (the creator among them). Always seq 1.
     Created {

@@ -104,9 +104,9 @@ pub struct Membership {
 /// Who belongs to which conversation, and how far they got.
 #[async_trait]
 pub trait Conversations: Send + Sync {
-    /// The members of a group, in the order of their user ids. Must be strongly consistent. Empty for a group that
-    /// does not exist. Never called for a direct conversation: its id names its members.
-    async fn members(&self, group: &ConversationId) -> Result<Vec<Member>>;
+    /// The members of a group, in the order of their user ids, at most `limit`. Must be strongly consistent. Empty for
+    /// a group that does not exist. Never called for a direct conversation: its id names its members.
+    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>>;
 
     /// Writes each user's row of a direct conversation, joined at 1, if it is absent; rows that exist stay as they
     /// are. May be repeated, and may fail half-way.
@@ -143,7 +143,8 @@ pub trait Conversations: Send + Sync {
         new: Watermarks,
     ) -> Result<bool>;
 
-    /// The rows that these users (at most 100) have of one conversation, those that exist. May be stale.
+    /// The rows that these users (at most 100) have of one conversation, those that exist. Must be strongly consistent:
+    /// who has no row is not a member, and is not woken.
     async fn rows_of(
         &self,
         conversation: &ConversationId,
@@ -201,7 +202,9 @@ pub trait Connections: Send + Sync {
     /// rather than leave a user out.
     async fn of(&self, users: &[UserId]) -> Result<Devices>;
 
-    /// Sets where the device takes pushes. It outlives the device's sockets.
+    /// Sets where the device takes pushes, and takes the endpoint away from the device that had it before, whoever's
+    /// that was: a phone changes hands, and the next owner must not see the last one's messages. It outlives the
+    /// device's sockets. May be repeated after a failure.
     async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()>;
 
     /// Removes the device's endpoint if it is this one.

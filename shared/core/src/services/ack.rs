@@ -109,15 +109,14 @@ impl App {
         let from = if new.read > old_marks.read { old_marks.read } else { old_marks.delivered };
         let top = if new.delivered > old_marks.delivered { new.delivered } else { new.read };
         let from = from.next().max(old.joined);
+        // Before the entries: in a large group they are not needed.
+        let members = self.read_few_members(&receipt.conversation, MAX_INLINE).await;
+        let Ok(Some(members)) = members else { return };
         let Ok(covered) =
             self.log.newest(&receipt.conversation, from, Some(top.next()), MAX_COVERED).await
         else {
             return;
         };
-        let Ok(members) = self.read_members(&receipt.conversation).await else { return };
-        if members.len() > MAX_INLINE {
-            return;
-        }
         // Those who left learn nothing more.
         let authors: BTreeSet<UserId> = covered
             .into_iter()

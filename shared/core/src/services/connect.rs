@@ -6,8 +6,10 @@ use crate::error::Result;
 use crate::ids::{ConnectionId, DeviceId, UserId};
 use crate::ports::Connection;
 
-/// Most sockets of one user. One more takes the place of the oldest.
+/// Most sockets of one user. One more takes the place of the oldest other.
 pub const MAX_DEVICES: usize = 10;
+/// The gateway ends a socket after 2 hours; with some room for clocks, ms.
+const MAX_AGE_MS: u64 = 125 * 60_000;
 
 impl App {
     /// Registers a device's socket. A `$connect` that comes late does not take a newer one's place.
@@ -15,12 +17,15 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn connect(&self, connection: &Connection) -> Result<()> {
-        let mut all = self.connections.register(connection).await?;
-        if all.len() > MAX_DEVICES {
-            all.sort_by_key(|c| c.connected_at);
-            for oldest in &all[..all.len() - MAX_DEVICES] {
-                self.disconnect(&oldest.user, &oldest.device, &oldest.id).await?;
-            }
+        let mut others = self.connections.register(connection).await?;
+        others.retain(|c| c.id != connection.id);
+        others.sort_by_key(|c| c.connected_at);
+        let over = (others.len() + 1).saturating_sub(MAX_DEVICES);
+        // No socket lives so long: its `$disconnect` was lost.
+        let dead = self.world.now_ms().saturating_sub(MAX_AGE_MS);
+        let old = others.iter().filter(|c| c.connected_at < dead).count();
+        for gone in others.iter().take(over.max(old)) {
+            self.disconnect(&gone.user, &gone.device, &gone.id).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::members::Members;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
@@ -21,6 +22,8 @@ const MAX_NAME_BYTES: usize = 256;
 const RECENT: usize = 100;
 /// Tries for a change before `busy`.
 const MAX_TRIES: usize = 12;
+/// Tries that may fail, not lose, before `busy`.
+const MAX_FAILURES: usize = 2;
 /// The namespace of group ids that derive from a request.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7065_7472_656c_4000_8000_6772_6f75_7073);
 
@@ -149,7 +152,7 @@ impl App {
         self.change(caller, group, users, true).await
     }
 
-    /// Removes members; a member who removes himself leaves. Returns the entry as for adding.
+    /// Removes members; a member who removes himself leaves, and may repeat that. Returns the entry as for adding.
     ///
     /// # Errors
     /// `not_a_member`, `forbidden` unless the caller is an admin or leaves, `busy`.
@@ -163,28 +166,37 @@ impl App {
     }
 
     /// The change stands already. If the caller made it a while ago, an earlier call may have ended before it
-    /// delivered: deliver it again.
+    /// delivered: deliver it again, to those who are told of it. An own change that no longer holds is another one.
     async fn deliver_change_again(
         &self,
         caller: &Caller,
         group: &ConversationId,
         users: &BTreeSet<UserId>,
+        members: &Members,
         add: bool,
     ) -> Result<Option<Entry>> {
         let recent = self.log.newest(group, Seq::FIRST, None, RECENT).await?;
         let made = recent.into_iter().find(|entry| {
-            let named = match &entry.content {
-                Content::System { change: MembershipChange::Added { members } } if add => members,
-                Content::System { change: MembershipChange::Removed { members } } if !add => {
-                    members
+            if entry.sender_id != caller.user {
+                return false;
+            }
+            match &entry.content {
+                Content::System { change: MembershipChange::Added { members: named } } if add => {
+                    let since = |u| members.get(u).is_some_and(|m| m.joined == entry.seq);
+                    named.iter().all(|u| users.contains(u) && since(u))
                 }
-                _ => return false,
-            };
-            entry.sender_id == caller.user && named.iter().all(|u| users.contains(u))
+                Content::System { change: MembershipChange::Removed { members: named } } => {
+                    !add && named.iter().all(|u| users.contains(u))
+                }
+                _ => false,
+            }
         });
         if let Some(entry) = &made {
-            let members = self.read_members(group).await?;
-            self.deliver(entry, members.who_read(entry.seq), caller.connection()).await?;
+            let mut to = members.who_read(entry.seq);
+            if !add {
+                to.extend(users.iter().cloned());
+            }
+            self.deliver(entry, to, caller.connection()).await?;
         }
         Ok(made)
     }
@@ -203,21 +215,31 @@ impl App {
             return Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")));
         }
         let users: BTreeSet<UserId> = users.iter().cloned().collect();
-        for _ in 0..MAX_TRIES {
+        let leaves = !add && users.len() == 1 && users.contains(&caller.user);
+        let mut failures = 0;
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
             // The head before the members: a change in between takes head + 1, and the transaction fails.
             let head = self.log.newest(group, Seq::FIRST, None, 1).await?.into_iter().next();
             let members = self.read_members(group).await?;
-            let (Some(head), Some(me)) = (head, members.get(&caller.user)) else {
-                return Err(Error::not_a_member());
+            let (head, me) = match (head, members.get(&caller.user)) {
+                (Some(head), Some(me)) => (head, me),
+                (Some(_), None) if leaves => {
+                    // Perhaps he left a while ago; a stranger finds no such entry.
+                    let left = self.deliver_change_again(caller, group, &users, &members, add);
+                    return left.await?.map(Some).ok_or_else(Error::not_a_member);
+                }
+                _ => return Err(Error::not_a_member()),
             };
-            let leaves = !add && users.len() == 1 && users.contains(&caller.user);
             if me.role != Role::Admin && !leaves {
                 return Err(Error::new(ErrorKind::Forbidden, "only an admin may do this"));
             }
             let changed: Vec<UserId> =
                 users.iter().filter(|u| members.get(u).is_some() != add).cloned().collect();
             if changed.is_empty() {
-                return self.deliver_change_again(caller, group, &users, add).await;
+                return self.deliver_change_again(caller, group, &users, &members, add).await;
             }
             if add && members.len() + changed.len() > MAX_MEMBERS {
                 return Err(too_many());
@@ -246,13 +268,22 @@ impl App {
                 removed: if add { vec![] } else { changed.clone() },
             };
             // Unsure or taken: read again. If it happened after all, it is found there.
-            if matches!(self.conversations.change(&membership).await, Ok(Put::Stored)) {
-                let mut to = members.who_read(entry.seq);
-                if add {
-                    to.extend(changed);
+            match self.conversations.change(&membership).await {
+                Ok(Put::Taken) => {}
+                Ok(Put::Stored) => {
+                    let mut to = members.who_read(entry.seq);
+                    if add {
+                        to.extend(changed);
+                    }
+                    self.deliver(&entry, to, caller.connection()).await?;
+                    return Ok(Some(entry));
                 }
-                self.deliver(&entry, to, caller.connection()).await?;
-                return Ok(Some(entry));
+                Err(error) => {
+                    failures += 1;
+                    if failures == MAX_FAILURES {
+                        return Err(error);
+                    }
+                }
             }
         }
         Err(Error::new(ErrorKind::Busy, "too many changes at once; send the same again"))

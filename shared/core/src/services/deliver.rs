@@ -18,6 +18,8 @@ pub(super) const MAX_INLINE: usize = 32;
 pub(super) const CHUNK: usize = 100;
 /// Posts under way at once.
 const CONCURRENT_POSTS: usize = 64;
+/// Chunks delivered at once when the queue is out.
+const CONCURRENT_CHUNKS: usize = 4;
 /// How often a job is put back because a service is overloaded.
 pub(super) const MAX_ATTEMPTS: u8 = 5;
 /// A socket younger than this may answer 410 because its `$connect` has not returned, ms.
@@ -28,7 +30,8 @@ impl App {
     /// `except` is the connection that sent it.
     ///
     /// # Errors
-    /// `busy` when a recipient could neither be posted to nor queued for.
+    /// `busy` when it is unknown who is connected. A socket that the gateway would not take a frame for, while the
+    /// queue is out, is no error: it hears of the entry at its next sync.
     pub(super) async fn deliver(
         &self,
         entry: &Entry,
@@ -52,12 +55,12 @@ impl App {
         let error = error.with_causes();
         tracing::warn!(conversation = %entry.conversation_id, seq = %entry.seq, error, "no queue");
         // A chunk that fails does not keep the others from theirs.
-        let mut done = Ok(());
-        for chunk in to.chunks(CHUNK) {
-            let delivered = self.deliver_chunk(entry, chunk.to_vec(), except.clone(), 0).await;
-            done = done.and(delivered);
-        }
-        done
+        let chunks: Vec<_> = to
+            .chunks(CHUNK)
+            .map(|chunk| self.deliver_chunk(entry, chunk.to_vec(), except.clone(), 0))
+            .collect();
+        let delivered = stream::iter(chunks).buffer_unordered(CONCURRENT_CHUNKS);
+        delivered.fold(Ok(()), async |all, one| all.and(one)).await
     }
 
     /// Posts to every connection of at most 100 users; queues what could not be posted, and a push for who is
@@ -88,15 +91,12 @@ impl App {
             .await;
 
         let now = self.world.now_ms();
-        for (connection, _) in posted.iter().filter(|(_, p)| *p == Posted::Gone) {
-            if now.saturating_sub(connection.connected_at) >= YOUNG_MS {
-                // Left for the next delivery if it fails: the row only costs a post.
-                let _ = self
-                    .connections
-                    .remove(&connection.user, &connection.device, &connection.id)
-                    .await;
-            }
-        }
+        let dead = posted
+            .iter()
+            .filter(|(c, p)| *p == Posted::Gone && now.saturating_sub(c.connected_at) >= YOUNG_MS);
+        // Left for the next delivery if it fails: the row only costs a post.
+        let removals = dead.map(|(c, _)| self.connections.remove(&c.user, &c.device, &c.id));
+        futures::future::join_all(removals).await;
         let has = |user: &UserId, outcome: Posted| {
             posted.iter().any(|(c, p)| c.user == *user && *p == outcome)
         };
@@ -121,23 +121,20 @@ impl App {
             .filter(|u| !put_back || !later.contains(u))
             .cloned()
             .partition(|u| has(u, Posted::Accepted));
-        self.queue_push(entry, offline, 0).await;
-        if self.settings.push_delay_s > 0 {
-            self.queue_push(entry, online, self.settings.push_delay_s).await;
-        }
+        let delay_s = self.settings.push_delay_s;
+        let online = if delay_s > 0 { online } else { vec![] };
+        futures::join!(self.queue_push(entry, offline, 0), self.queue_push(entry, online, delay_s));
         Ok(())
     }
 
-    /// The log is the queue: a push that cannot be queued, also at the second try, does not withhold `sent`.
+    /// The log is the queue: a push that cannot be queued does not withhold `sent`.
     async fn queue_push(&self, entry: &Entry, to: Vec<UserId>, delay_s: u32) {
         if to.is_empty() {
             return;
         }
         let conversation = entry.conversation_id.clone();
         let job = Job::Push { to, conversation, seq: entry.seq, attempt: 0 };
-        if self.jobs.enqueue(vec![job.clone()], delay_s).await.is_err()
-            && let Err(error) = self.jobs.enqueue(vec![job], delay_s).await
-        {
+        if let Err(error) = self.jobs.enqueue(vec![job], delay_s).await {
             let (conversation, seq) = (&entry.conversation_id, entry.seq);
             let error = error.with_causes();
             tracing::error!(%conversation, %seq, error, "pushes could not be queued");

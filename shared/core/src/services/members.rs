@@ -64,12 +64,26 @@ impl Members {
 impl App {
     /// Reads the members; a direct conversation's stand in its id.
     pub(super) async fn read_members(&self, of: &ConversationId) -> Result<Members> {
+        self.read_some_members(of, usize::MAX).await
+    }
+
+    /// Reads all members, or `None` if they are more than `most`, at the cost of no more than that.
+    pub(super) async fn read_few_members(
+        &self,
+        of: &ConversationId,
+        most: usize,
+    ) -> Result<Option<Members>> {
+        let members = self.read_some_members(of, most + 1).await?;
+        Ok(Some(members).filter(|m| m.len() <= most))
+    }
+
+    async fn read_some_members(&self, of: &ConversationId, limit: usize) -> Result<Members> {
         let members = match of.pair() {
             Some((a, b)) => [a, b]
                 .into_iter()
                 .map(|user| Member { user, role: Role::Member, joined: Seq::FIRST })
                 .collect(),
-            None => self.conversations.members(of).await?,
+            None => self.conversations.members(of, limit).await?,
         };
         Ok(Members(members.into_iter().map(|m| (m.user.clone(), m)).collect()))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::connect::MAX_DEVICES;
 use super::deliver::{MAX_ATTEMPTS, put_back_delay_s};
 use super::{App, Caller};
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ impl App {
     /// Sets where a device of the caller takes pushes.
     ///
     /// # Errors
-    /// `bad_request` for a token or a platform that the push service refuses; `busy`.
+    /// `bad_request` for a token or a platform that the push service refuses, and past [`MAX_DEVICES`]; `busy`.
     pub async fn set_push(
         &self,
         caller: &Caller,
@@ -30,6 +31,13 @@ impl App {
             return Err(Error::bad_request(format!("token is 1 to {MAX_TOKEN_BYTES} bytes")));
         }
         let user = caller.user.clone();
+        let endpoints = self.connections.of(std::slice::from_ref(&user)).await?.endpoints;
+        let others = endpoints.iter().filter(|e| e.device != device).count();
+        if others >= MAX_DEVICES {
+            return Err(Error::bad_request(format!(
+                "at most {MAX_DEVICES} devices of a user take pushes; remove one first"
+            )));
+        }
         let id = self.notifier.endpoint(platform, token, &user).await?;
         self.connections.set_endpoint(&Endpoint { user, device, id }).await
     }

@@ -20,6 +20,8 @@ const STATELESS_WINDOW: usize = 100;
 const READ_PAGE: usize = 200;
 /// Most time before the first retry, ms; it doubles with each.
 const RETRY_MS: u64 = 2;
+/// Puts that may fail, not lose, before `busy`: each has had its attempts and its time already.
+const MAX_FAILURES: usize = 2;
 /// Puts tried for one message before `busy`.
 const MAX_TRIES: usize = 12;
 
@@ -154,19 +156,20 @@ impl App {
         tail: &mut Tail,
         members: &mut Members,
     ) -> Result<(Entry, bool)> {
-        let mut unsure = false;
+        let mut unsure = None;
+        let mut failures = 0;
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 // Before the read, so that what is read is fresh when the next put is tried.
-                let most = (1 << attempt.min(7)) * RETRY_MS;
-                self.world.pause(self.world.jitter(most)).await;
+                self.pause(attempt).await;
                 self.read_on(conversation, tail, members).await?;
             }
             let Some(member) = members.get(&caller.user).cloned() else {
                 return Err(Error::not_a_member());
             };
             if let Some(stored) = tail.find(&caller.user, message.message_id) {
-                return Ok((stored.clone(), true));
+                // This very call may have stored it, in a put whose answer was lost.
+                return Ok((stored.clone(), unsure.is_none()));
             }
             let head = tail.head();
             self.check_target(caller, conversation, &message.content, &member, head).await?;
@@ -192,18 +195,31 @@ impl App {
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
                 // true later, this very message stands there and the next try finds it.
                 Ok(Put::Taken) => {}
-                Err(_) => unsure = true,
+                Err(error) => {
+                    failures += 1;
+                    unsure = Some(error);
+                    if failures == MAX_FAILURES {
+                        break;
+                    }
+                }
             }
         }
-        let message = if unsure {
-            "too many senders at once; the message may be stored; send the same again"
+        let message = if unsure.is_some() {
+            "the message may be stored; send the same again"
         } else {
             "too many senders at once; the message is not stored; send the same again"
         };
         Err(Error {
             retry_after_ms: Some(500 + self.world.jitter(1_000)),
+            source: unsure.map(Into::into),
             ..Error::new(ErrorKind::Busy, message)
         })
+    }
+
+    /// Waits a random while before a lost race is tried again, longer with each.
+    pub(super) async fn pause(&self, attempt: usize) {
+        let most = (1 << attempt.min(7)) * RETRY_MS;
+        self.world.pause(self.world.jitter(most)).await;
     }
 
     /// Reads everything above the head that was known. Never leaves one out: `after` is strongly consistent and

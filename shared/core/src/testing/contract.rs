@@ -67,7 +67,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let (ana, bo, cy) = (user("ana"), user("bo"), user("cy"));
     let g = group();
     let founders = [(ana.clone(), Role::Admin), (bo.clone(), Role::Member)];
-    assert!(conversations.members(&g).await.unwrap().is_empty());
+    assert!(conversations.members(&g, 99).await.unwrap().is_empty());
     assert_eq!(conversations.row(&ana, &g).await.unwrap(), None);
     assert_eq!(conversations.found(&g, &founders[..1]).await.unwrap(), Put::Stored);
     assert_eq!(conversations.found(&g, &founders).await.unwrap(), Put::Stored);
@@ -84,10 +84,11 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let late = [(bo.clone(), Role::Admin), (cy.clone(), Role::Member)];
     assert_eq!(conversations.found(&g, &late).await.unwrap(), Put::Taken);
     assert_eq!(conversations.row(&cy, &g).await.unwrap(), None);
-    let members = conversations.members(&g).await.unwrap();
+    let members = conversations.members(&g, 99).await.unwrap();
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.role, m.joined.get())).collect();
     assert_eq!(found, [(&ana, Role::Admin, 1), (&bo, Role::Member, 1)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap().unwrap().marks, one);
+    assert_eq!(conversations.members(&g, 1).await.unwrap(), members[..1]);
 
     // A change whose place is taken changes nothing.
     let change = |seq: u64, added: &[&UserId], removed: &[&UserId]| Membership {
@@ -102,12 +103,12 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     };
     let taken = conversations.change(&change(1, &[&cy], &[&bo])).await.unwrap();
     assert_eq!(taken, Put::Taken);
-    assert_eq!(conversations.members(&g).await.unwrap(), members);
+    assert_eq!(conversations.members(&g, 99).await.unwrap(), members);
 
     // A change is the entry and the rows, or nothing.
     let stored = conversations.change(&change(2, &[&cy], &[&bo])).await.unwrap();
     assert_eq!(stored, Put::Stored);
-    let members = conversations.members(&g).await.unwrap();
+    let members = conversations.members(&g, 99).await.unwrap();
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
     assert_eq!(found, [(&ana, 1), (&cy, 2)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
@@ -155,7 +156,7 @@ pub async fn connections(connections: &dyn Connections) {
     // Nor does its $disconnect remove it.
     connections.remove(&ana, &phone, &socket("c1", 1).id).await.unwrap();
     assert_eq!(of(vec![ana.clone()]).await.connections.len(), 1);
-    assert_eq!(of(vec![bo]).await, Devices::default());
+    assert_eq!(of(vec![bo.clone()]).await, Devices::default());
     // A second device stands beside the first.
     let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
     let both = [socket("c2", 2), tablet.clone()];
@@ -177,6 +178,14 @@ pub async fn connections(connections: &dyn Connections) {
     // Only the endpoint that is named goes.
     connections.remove_endpoint(&endpoint("e1")).await.unwrap();
     assert_eq!(of(vec![ana.clone()]).await.endpoints, [endpoint("e2")]);
+    // A phone that changes hands takes its endpoint along.
+    let taken = Endpoint { user: bo.clone(), ..endpoint("e2") };
+    for _ in 0..2 {
+        connections.set_endpoint(&taken).await.unwrap();
+        assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&taken));
+    }
+    connections.set_endpoint(&endpoint("e2")).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, [endpoint("e2")]);
     connections.remove_endpoint(&endpoint("e2")).await.unwrap();
     assert_eq!(of(vec![ana.clone()]).await, Devices::default());
 }

@@ -144,3 +144,26 @@ fn an_eleventh_socket_takes_the_place_of_the_oldest() {
         (0..11).map(|n| world.received(&format!("bo-{n}"), "message").len()).collect();
     assert_eq!(got, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
 }
+
+#[test]
+fn a_live_socket_comes_back_by_its_sync_whatever_dead_rows_are_newer() {
+    let world = World::new();
+    world.online("bo", "bo");
+    for n in 0..10 {
+        world.memory.pass(1);
+        world.online("bo", &format!("ghost-{n}"));
+    }
+    world.sync("bo", &[], 200);
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert_eq!(world.received("bo", "message").len(), 1);
+}
+
+#[test]
+fn rows_of_sockets_older_than_any_socket_go_at_the_next_connect() {
+    let world = World::new();
+    world.online("bo", "old");
+    world.memory.pass(2 * 3_600_000 + 5 * 60_000 + 1);
+    world.online("bo", "new");
+    let devices = block_on(world.memory.of(&[user("bo")])).unwrap();
+    assert_eq!(devices.connections, [socket("bo", "new", world.app.world.now_ms())]);
+}

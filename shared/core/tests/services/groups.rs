@@ -92,3 +92,31 @@ fn a_membership_change_whose_call_died_before_delivering_is_delivered_by_its_rep
     let nobody = block_on(world.app.remove_members(&caller("ana"), &group, &[user("eve")]));
     assert_eq!(nobody.unwrap(), None);
 }
+
+#[test]
+fn leaving_can_be_repeated_and_is_told_again() {
+    let world = World::new();
+    let group = world.group("ana", &["bo", "cy"]);
+    let leave = || block_on(world.app.remove_members(&caller("bo"), &group, &[user("bo")]));
+    let first = leave().unwrap().unwrap();
+    world.online("ana", "ana");
+    assert_eq!(leave().unwrap().unwrap(), first);
+    assert_eq!(world.received("ana", "message")[0]["seq"], first.seq.get());
+    // Who never belonged has nothing to leave.
+    let stranger = block_on(world.app.remove_members(&caller("eve"), &group, &[user("eve")]));
+    assert_eq!(kind(stranger), ErrorKind::NotAMember);
+}
+
+#[test]
+fn an_own_change_that_no_longer_holds_is_not_taken_for_the_one_that_stands() {
+    let world = World::new();
+    let group = world.group("ana", &["bo"]);
+    let add = || block_on(world.app.add_members(&caller("ana"), &group, &[user("cy")])).unwrap();
+    add();
+    block_on(world.app.remove_members(&caller("ana"), &group, &[user("cy")])).unwrap();
+    let second = add();
+    assert_eq!(add(), second);
+    block_on(world.app.remove_members(&caller("cy"), &group, &[user("cy")])).unwrap();
+    let third = add().unwrap();
+    assert!(third.seq > second.unwrap().seq);
+}

@@ -112,3 +112,29 @@ fn a_device_may_stop_taking_pushes_and_a_bad_token_is_refused() {
         assert_eq!(kind(block_on(set)), ErrorKind::BadRequest);
     }
 }
+
+#[test]
+fn ten_devices_of_a_user_take_pushes_and_an_eleventh_is_refused() {
+    let world = World::new();
+    let set = |n: u32| {
+        let device = DeviceId::parse(&format!("phone-{n}")).unwrap();
+        let bo = caller("bo");
+        block_on(world.app.set_push(&bo, device, Platform::Fcm, &format!("token-{n}")))
+    };
+    for n in (0..10).chain(0..10) {
+        set(n).unwrap();
+    }
+    assert_eq!(kind(set(10)), ErrorKind::BadRequest);
+}
+
+#[test]
+fn a_phone_that_changes_hands_shows_nothing_of_its_last_owner() {
+    let world = World::new();
+    for owner in ["ana", "bo"] {
+        let device = DeviceId::parse("phone").unwrap();
+        block_on(world.app.set_push(&caller(owner), device, Platform::Fcm, "one")).unwrap();
+    }
+    world.say("cy", &direct("ana", "cy"), "secret");
+    world.run_pushes(0);
+    assert!(world.woken().is_empty());
+}
