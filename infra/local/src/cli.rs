@@ -81,6 +81,12 @@ struct Serve {
     /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+    /// Give no tokens to the page, not even on the loopback interface
+    ///
+    /// Without this, whoever reaches the server on the loopback interface may be anyone. A request that came through a
+    /// proxy is refused in any case, as far as the proxy says that it is one.
+    #[arg(long)]
+    no_login: bool,
     /// How logs are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -123,6 +129,8 @@ fn print_token(args: &Token) -> Result<(), Failure> {
 }
 
 fn run_server(args: Serve) -> Result<(), Failure> {
+    // What people write is nobody else's to read.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env_lossy();
@@ -146,6 +154,7 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         lifetime: Duration::from_secs(args.lifetime),
         push_delay_s: args.push_delay,
         origins: args.allow_origin,
+        login: !args.no_login,
     };
     // The embedded database works on the thread that calls it and waits for the disk there: a few threads more than
     // cores, so that a write does not hold up the sockets.

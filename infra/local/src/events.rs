@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, Uri, request};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -114,7 +116,11 @@ fn headers(headers: &HeaderMap) -> (Map<String, Value>, BTreeMap<String, Vec<Str
 }
 
 /// A request to the HTTP API (payload format 2.0), with the claims of its token.
-pub fn request(parts: &request::Parts, body: &str, claims: Option<Value>) -> Value {
+pub fn request(parts: &request::Parts, body: &[u8], claims: Option<Value>) -> Value {
+    let (body, encoded) = match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (STANDARD.encode(body), true),
+    };
     let (headers, _) = headers(&parts.headers);
     let mut context = json!({
         "accountId": "0",
@@ -143,7 +149,7 @@ pub fn request(parts: &request::Parts, body: &str, claims: Option<Value>) -> Val
         "headers": headers,
         "requestContext": context,
         "body": body,
-        "isBase64Encoded": false,
+        "isBase64Encoded": encoded,
     })
 }
 

@@ -24,8 +24,8 @@ use crate::key;
 use crate::serve::Server;
 use crate::socket;
 
-/// Largest body that API Gateway passes on.
-const MAX_BODY: usize = 10 * 1024 * 1024;
+/// Largest body that is read. API Gateway passes on 10 MB; no handler takes that much.
+const MAX_BODY: usize = 256 * 1024;
 /// How long a token of the page is valid.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 
@@ -91,20 +91,31 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
         }
     };
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return refuse(&Error::new(ErrorKind::TooLarge, "a body holds at most 10 MB"));
+        return refuse(&Error::new(ErrorKind::TooLarge, "the body is too large"));
     };
-    let event = events::request(&head, &String::from_utf8_lossy(&body), claims);
+    let event = events::request(&head, &body, claims);
     let Ok(request) = lambda_http::request::from_str(&event.to_string()) else {
         return refuse(&Error::bad_request("not a request that the gateway can pass on"));
     };
-    match handlers.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    // As on AWS, a client that hangs up does not stop the function half-way.
+    match server.running.spawn(handlers.oneshot(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(error) => refuse(&Error::port(error)),
     }
 }
 
-/// Whether a request names the loopback interface: a page of another name that resolves here is refused.
+/// Whether a request comes from this machine: to a loopback interface by its name, as a page of another name that
+/// resolves here does not, and through no proxy that says so.
 fn is_local(server: &Server, headers: &HeaderMap) -> bool {
+    let forwarded = |name: &HeaderName| {
+        *name == header::FORWARDED
+            || *name == header::VIA
+            || name.as_str().starts_with("x-forwarded")
+    };
+    if headers.keys().any(forwarded) {
+        return false;
+    }
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     server.open_login && ["localhost", "127.0.0.1", "[::1]"].contains(&name)
@@ -155,7 +166,7 @@ async fn state(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respons
 fn page() -> Router<Arc<Server>> {
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move {
-            let policy = "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'";
+            let policy = "default-src 'self'; frame-ancestors 'none'";
             let headers: [(HeaderName, &str); 4] = [
                 (header::CONTENT_TYPE, kind),
                 (header::CONTENT_SECURITY_POLICY, policy),

@@ -24,7 +24,9 @@ const AT_ONCE: usize = 8;
 /// A message that was received so often and not deleted is dead.
 const MAX_RECEIVES: u32 = 5;
 /// How long a received message stays hidden.
-const VISIBILITY: Duration = Duration::from_secs(30);
+const VISIBILITY: Duration = Duration::from_secs(180);
+/// Most time for a batch, as the function's time-out on AWS.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Dead letters kept to be looked at.
 const MAX_DEAD: usize = 1_000;
 
@@ -134,8 +136,13 @@ impl Queue {
 
     async fn run_batch(&self, app: &App, batch: Vec<(String, String, u32)>) {
         let event = events::batch(self.name, &batch);
-        let Ok(event) = serde_json::from_value::<SqsEvent>(event) else { return };
-        let response = queue::handle(app, event).await;
+        let event = match serde_json::from_value::<SqsEvent>(event) {
+            Ok(event) => event,
+            Err(error) => return tracing::error!(%error, "an event that no handler can read"),
+        };
+        let Ok(response) = tokio::time::timeout(TIMEOUT, queue::handle(app, event)).await else {
+            return tracing::error!(queue = self.name, "batch timed out");
+        };
         let failed: BTreeSet<&str> =
             response.batch_item_failures.iter().map(|f| f.item_identifier.as_str()).collect();
         let mut state = self.state();

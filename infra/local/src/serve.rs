@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::cli::Failure;
 use crate::http;
@@ -44,6 +45,8 @@ pub struct Options {
     pub push_delay_s: u32,
     /// Origins of web pages besides the server's own.
     pub origins: Vec<String>,
+    /// Whether the page may make tokens for whoever asks on the loopback interface.
+    pub login: bool,
 }
 
 /// The running server.
@@ -104,13 +107,13 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         app,
         authorizer: Authorizer {
             verifier: Verifier::local(&key, expected),
-            origins: origins(addr, &options.origins),
+            origins: origins(&options.origins),
         },
         sockets,
         queues,
         pushes,
         key,
-        open_login: addr.ip().is_loopback(),
+        open_login: addr.ip().is_loopback() && options.login,
         options,
         stop: stop.clone(),
         running: TaskTracker::new(),
@@ -118,28 +121,34 @@ pub async fn run(options: Options) -> Result<(), Failure> {
 
     // Before the line that says so, so that a signal that follows it is not missed.
     let told = told_to_stop()?;
-    welcome(addr);
+    welcome(addr, &server.options);
     tracing::info!(%addr, data = %server.options.data.display(), memory = server.options.memory, "serving");
     let router = http::router(server.clone());
     let stopped = stop.clone();
     let serving = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
     tokio::spawn(async move {
         told.await;
-        tracing::info!("stopping");
+        tracing::info!("stopping; once more stops at once");
         stop.cancel();
-    });
-    let ended = tokio::time::timeout(GRACE, async {
-        server.stop.cancelled().await;
-        server.running.close();
-        server.running.wait().await;
-    });
-    let (served, _) = tokio::join!(serving.into_future(), async {
-        server.stop.cancelled().await;
-        if ended.await.is_err() {
-            tracing::warn!("some sockets did not close in time");
+        if let Ok(again) = told_to_stop() {
+            again.await;
+            std::process::exit(130);
         }
     });
-    served?;
+    let late = async {
+        server.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let all = async {
+        serving.into_future().await?;
+        server.running.close();
+        server.running.wait().await;
+        Ok::<_, std::io::Error>(())
+    };
+    tokio::select! {
+        served = all => served?,
+        () = late => tracing::warn!("some clients did not let go in time"),
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -184,18 +193,9 @@ async fn database(options: &Options) -> Result<Dynamo, Failure> {
     Ok(Dynamo::new(client, tables))
 }
 
-/// The server's own pages, and those that were named.
-fn origins(addr: SocketAddr, more: &[String]) -> Origins {
-    if more.iter().any(|o| o == "*") {
-        return Origins::Any;
-    }
-    let port = addr.port();
-    let mut own = vec![format!("http://{addr}")];
-    if addr.ip().is_loopback() || addr.ip().is_unspecified() {
-        own.extend(["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:{port}")));
-    }
-    own.extend(more.iter().cloned());
-    Origins::These(own)
+/// The pages that were named. The server's own needs no naming.
+fn origins(named: &[String]) -> Origins {
+    if named.iter().any(|o| o == "*") { Origins::Any } else { Origins::These(named.to_vec()) }
 }
 
 /// Resolves when a signal tells the process to stop.
@@ -211,15 +211,18 @@ fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 /// Says where the server is, and how to try it. Nobody may read it, and that is no reason to stop.
-fn welcome(addr: SocketAddr) {
+fn welcome(addr: SocketAddr, options: &Options) {
+    let program = std::env::current_exe().unwrap_or_else(|_| "petrel".into());
+    let (program, data) = (program.display(), options.data.display());
     let words = format!(
         "petrel listening on http://{addr}
 
 Open http://{addr} in two browser tabs and chat. Or from a terminal:
-  wscat -c \"ws://{addr}/ws?token=$(petrel token ana)\"
-  {{\"action\":\"send\",\"to_user_id\":\"bo\",\"message_id\":\"0192f3c4-0000-7000-8000-000000000001\",\"content\":{{\"type\":\"text\",\"text\":\"hi\"}}}}
+  npx --yes wscat -c \"ws://{addr}/ws?token=$({program} token ana --data {data})\"
+  {{\"action\":\"send\",\"to_user_id\":\"bo\",\"message_id\":\"{id}\",\"content\":{{\"type\":\"text\",\"text\":\"hi\"}}}}
 Ctrl-C stops.
-"
+",
+        id = Uuid::now_v7(),
     );
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(words.as_bytes()).and_then(|()| out.flush());

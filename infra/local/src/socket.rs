@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lambda_events::apigw::ApiGatewayProxyResponse;
 use aws_lambda_events::encodings::Body;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderValue, StatusCode, header, request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use futures::SinkExt;
 use petrel_functions::{authorizer, connect, route};
@@ -26,7 +26,7 @@ const MAX_FRAME: usize = 32 * 1024;
 /// Largest message in, over several frames.
 const MAX_MESSAGE: usize = 128 * 1024;
 /// Frames of one socket that are handled at the same time. AWS has no such limit but that of the account.
-const MAX_AT_ONCE: usize = 16;
+const MAX_AT_ONCE: u32 = 16;
 /// Most time for a route, as on AWS.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 /// The routes that have a name; every other frame goes to `$default`.
@@ -53,7 +53,12 @@ pub async fn accept(
         connected_at: now_ms(),
         authorizer: Value::Null,
     };
-    let Some(event) = readable(context.authorize(request)) else {
+    let mut request = request.clone();
+    if is_own(&request.headers) {
+        // The server's own page, by whatever name it was reached.
+        request.headers.remove(header::ORIGIN);
+    }
+    let Some(event) = readable(context.authorize(&request)) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let allowed = match authorizer::handle(&server.authorizer, event).await {
@@ -68,7 +73,7 @@ pub async fn accept(
         return (StatusCode::FORBIDDEN, "the origin is not allowed").into_response();
     }
     context.authorizer = allowed.context;
-    let Some(event) = readable(context.connect(request)) else {
+    let Some(event) = readable(context.connect(&request)) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let connected = connect::handle(&server.app, event).await;
@@ -94,6 +99,13 @@ pub async fn accept(
         .on_upgrade(move |socket| run(server, context, socket))
 }
 
+/// Whether the page that opens the socket came from where the socket goes.
+fn is_own(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|h: &HeaderValue| h.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|o| o.split_once("://"));
+    origin.is_some_and(|(_, authority)| text(header::HOST) == Some(authority))
+}
+
 /// The event as its handler takes it. That it cannot be read is a mistake here, not the client's.
 fn readable<T: DeserializeOwned>(json: Value) -> Option<T> {
     serde_json::from_value(json)
@@ -105,7 +117,19 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
     let _running = server.running.token();
     let context = Arc::new(context);
     let mut outbox = server.sockets.open(&context.connection_id);
-    let ended = converse(&server, &context, &mut socket, &mut outbox).await;
+    let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE as usize));
+    let ended = converse(&server, &context, &at_once, &mut socket, &mut outbox).await;
+    if ended.code == 1001 {
+        // The socket is sound: what is under way is answered before it closes.
+        let _ = at_once.acquire_many(MAX_AT_ONCE).await;
+        let rest = async {
+            while let Some(frame) = outbox.try_next() {
+                write(&mut socket, &mut outbox, frame).await?;
+            }
+            Ok::<_, axum::Error>(())
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    }
     server.sockets.close(&context.connection_id);
     tracing::debug!(
         connection = context.connection_id,
@@ -113,6 +137,8 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
         reason = ended.reason,
         "closed"
     );
+    // What is under way finishes: a `sync` that outlived `$disconnect` would register the socket again.
+    let _ = at_once.acquire_many(MAX_AT_ONCE).await;
     if ended.code != 1006 {
         let frame = CloseFrame { code: ended.code, reason: ended.reason.into() };
         let goodbye = async {
@@ -137,16 +163,17 @@ async fn gone(server: &Server, context: &SocketContext, ended: &End) {
 async fn converse(
     server: &Arc<Server>,
     context: &Arc<SocketContext>,
+    at_once: &Arc<Semaphore>,
     socket: &mut WebSocket,
     outbox: &mut Outbox,
 ) -> End {
-    let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
     let dies = Instant::now() + server.options.lifetime;
     let mut idle = Instant::now() + server.options.idle_timeout;
     let cut = outbox.cut.clone();
     loop {
+        // As long as its answers are that far behind, nothing more is read from the client.
+        let may_read = at_once.available_permits() > 0;
         tokio::select! {
-            biased;
             () = cut.cancelled() => return end(1008, "too slow a reader"),
             () = server.stop.cancelled() => return end(1001, "the server stops"),
             () = sleep_until(dies.min(idle)) => return end(1001, "Going away"),
@@ -157,13 +184,14 @@ async fn converse(
                         return end(1006, "cannot write");
                     },
                     () = cut.cancelled() => return end(1006, "too slow a reader"),
-                    () = sleep_until(dies) => return end(1006, "too slow a reader"),
+                    () = sleep_until(dies.min(idle)) => return end(1006, "too slow a reader"),
+                    () = server.stop.cancelled() => return end(1006, "the server stops"),
                 }
             }
-            message = socket.recv() => match message {
+            _ = at_once.acquire(), if !may_read => {}
+            message = socket.recv(), if may_read => match message {
                 Some(Ok(Message::Text(body))) => {
-                    // No permit: the client is ahead of its answers, so nothing more is read for a while.
-                    let Ok(permit) = at_once.clone().acquire_owned().await else { continue };
+                    let Ok(permit) = at_once.clone().try_acquire_owned() else { continue };
                     let (server, context) = (server.clone(), context.clone());
                     tokio::spawn(async move {
                         answer(&server, &context, &body).await;
