@@ -1,0 +1,55 @@
+//! The meter: what each operation asks of AWS and what AWS charges for it, measured where the SDK's unmodified clients
+//! meet the embedded database, and held against the tables of docs/costs.md. A change that costs more, or less, fails
+//! here until the document says so.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+mod operations;
+mod prices;
+mod rules;
+mod wire;
+mod world;
+
+use operations::{Bills, measure};
+use wire::Bill;
+
+const DOCUMENT: &str = include_str!("../../../../docs/costs.md");
+
+/// The rows of the table below this heading, without the two of its head.
+fn documented(heading: &str) -> Vec<String> {
+    let (_, section) = DOCUMENT.split_once(heading).unwrap();
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    lines.take_while(|line| line.starts_with('|')).skip(2).map(str::to_owned).collect()
+}
+
+fn row(name: &str, bill: &Bill) -> String {
+    let call = |(api, times): (&String, &u64)| match times {
+        1 => api.clone(),
+        _ => format!("{times} {api}"),
+    };
+    let calls: Vec<_> = bill.calls.iter().map(call).collect();
+    let (number, calls) = (bill.called(), calls.join(", "));
+    format!("| {name} | {number} | {calls} | {} | {} |", bill.writes, bill.reads)
+}
+
+fn rows(bills: &Bills) -> Vec<String> {
+    bills.rows().map(|(name, bill)| row(name, bill)).collect()
+}
+
+#[track_caller]
+fn compare(heading: &str, measured: &[String]) {
+    let documented = documented(heading);
+    let table = measured.join("\n");
+    println!("{heading}\n{table}\n");
+    for (measured, documented) in measured.iter().zip(&documented) {
+        assert_eq!(measured, documented, "\nif it is meant so, the table is now:\n{table}\n");
+    }
+    assert_eq!(measured.len(), documented.len(), "\nthe table is now:\n{table}\n");
+}
+
+#[tokio::test]
+async fn costs_are_as_documented() {
+    let bills = measure().await;
+    compare("## Measured", &rows(&bills));
+    compare("## In dollars", &prices::rows(&bills));
+}

@@ -1,0 +1,210 @@
+//! AWS as the SDK's clients see it: DynamoDB is the embedded database, the other services take everything. Each request
+//! is noted with what AWS charges for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{
+    AsyncSleep, BehaviorVersion, Credentials, Region, SharedAsyncSleep, SharedCredentialsProvider,
+    Sleep,
+};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+
+/// What some requests cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bill {
+    /// How often each API was called.
+    pub calls: BTreeMap<String, u64>,
+    /// Write units.
+    pub writes: f64,
+    /// Read units.
+    pub reads: f64,
+    /// Messages as API Gateway meters them: of 32 KiB.
+    pub messages: u64,
+    /// Requests as SQS meters them: of 64 KiB.
+    pub queued: u64,
+    /// Jobs that were queued.
+    pub jobs: u64,
+    /// Pushes.
+    pub pushes: u64,
+}
+
+impl Bill {
+    pub fn called(&self) -> u64 {
+        self.calls.values().sum()
+    }
+}
+
+/// Notes what passes it.
+#[derive(Clone)]
+pub struct Meter {
+    database: SharedHttpClient,
+    bill: Arc<Mutex<Bill>>,
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meter")
+    }
+}
+
+impl Meter {
+    /// A meter before the database of this client.
+    pub fn over(client: &Client) -> Self {
+        let database = client.config().http_client().unwrap();
+        Self { database, bill: Arc::default() }
+    }
+
+    /// What was noted since this was called last.
+    pub fn read(&self) -> Bill {
+        std::mem::take(&mut self.bill.lock().unwrap())
+    }
+
+    /// A configuration whose every client passes the meter.
+    pub fn config(&self) -> SdkConfig {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .sleep_impl(SharedAsyncSleep::new(Timer))
+            .retry_config(RetryConfig::standard())
+            .http_client(self.clone())
+            .build()
+    }
+}
+
+/// Only ever asked for time-outs that do not come.
+#[derive(Debug)]
+struct Timer;
+
+impl AsyncSleep for Timer {
+    fn sleep(&self, time: std::time::Duration) -> Sleep {
+        Sleep::new(tokio::time::sleep(time))
+    }
+}
+
+impl HttpClient for Meter {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let database = self.database.http_connector(settings, components);
+        SharedHttpConnector::new(Connector { database, bill: self.bill.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    database: SharedHttpConnector,
+    bill: Arc<Mutex<Bill>>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let Some((service, operation)) = target.split_once('.') else {
+            return self.other(&request);
+        };
+        let operation = operation.to_owned();
+        let body = request.body().bytes().unwrap();
+        if service == "AmazonSQS" {
+            let mut bill = self.bill.lock().unwrap();
+            bill.note(&operation);
+            bill.queue(&serde_json::from_slice(body).unwrap());
+            return answer(r#"{"Successful":[],"Failed":[]}"#);
+        }
+        // The database reckons the units by AWS's rules if it is asked to. The product does not ask.
+        let mut asked: Value = serde_json::from_slice(body).unwrap();
+        asked["ReturnConsumedCapacity"] = "TOTAL".into();
+        *request.body_mut() = SdkBody::from(asked.to_string());
+        let call = self.database.call(request);
+        let bill = self.bill.clone();
+        HttpConnectorFuture::new(async move {
+            let response = call.await?;
+            let body = serde_json::from_slice(response.body().bytes().unwrap()).unwrap();
+            let mut bill = bill.lock().unwrap();
+            bill.note(&operation);
+            bill.consume(&operation, &asked, &body);
+            Ok(response)
+        })
+    }
+}
+
+impl Connector {
+    /// @connections and SNS.
+    fn other(&self, request: &HttpRequest) -> HttpConnectorFuture {
+        let mut bill = self.bill.lock().unwrap();
+        if request.uri().contains("/@connections/") {
+            bill.note("PostToConnection");
+            bill.messages += units(request.body().bytes().unwrap().len(), 32);
+            return answer("");
+        }
+        let form = std::str::from_utf8(request.body().bytes().unwrap()).unwrap();
+        assert!(form.starts_with("Action=Publish&"), "not metered: {} {form}", request.uri());
+        bill.note("Publish");
+        bill.pushes += 1;
+        answer(
+            "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>",
+        )
+    }
+}
+
+impl Bill {
+    fn note(&mut self, operation: &str) {
+        *self.calls.entry(operation.to_owned()).or_default() += 1;
+    }
+
+    fn queue(&mut self, batch: &Value) {
+        let entries = batch["Entries"].as_array().unwrap();
+        let bytes = entries.iter().map(|e| e["MessageBody"].as_str().unwrap().len()).sum();
+        self.jobs += u64::try_from(entries.len()).unwrap();
+        self.queued += units(bytes, 64);
+    }
+
+    fn consume(&mut self, operation: &str, asked: &Value, answer: &Value) {
+        let consumed = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().map(capacity).sum(),
+            Value::Null => {
+                // AWS charges a write whose condition does not hold by the larger of the two items. Here both are
+                // small: what is asked is longer than the item in it.
+                let refused = answer["__type"].as_str().unwrap_or_default();
+                assert!(refused.ends_with("#ConditionalCheckFailedException"), "{answer}");
+                assert!(asked.to_string().len() <= 1_024, "{asked}");
+                1.0
+            }
+            table => capacity(table),
+        };
+        match operation {
+            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" => {
+                self.writes += consumed
+            }
+            _ => self.reads += consumed,
+        }
+    }
+}
+
+fn capacity(table: &Value) -> f64 {
+    table["CapacityUnits"].as_f64().unwrap()
+}
+
+fn units(bytes: usize, kib: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(kib * 1_024).max(1)).unwrap()
+}
+
+fn answer(body: &'static str) -> HttpConnectorFuture {
+    let response = HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body));
+    HttpConnectorFuture::ready(Ok(response))
+}
