@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::{Replica, frames};
@@ -150,23 +150,33 @@ impl Incoming {
     /// # Errors
     /// [`Error::Closed`] when there is no next one.
     pub async fn next(&mut self) -> Result<Value, Error> {
-        let end = |code, reason: &str| Error::Closed { code, reason: reason.to_owned() };
+        let text = self.next_text().await?;
+        serde_json::from_str(&text)
+            .map_err(|_| ended(1007, &format!("a frame that is no JSON: {text}")))
+    }
+
+    /// The next frame, unread: for who takes the time first and looks at the frame later.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_text(&mut self) -> Result<Utf8Bytes, Error> {
         loop {
             match self.0.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text)
-                        .map_err(|_| end(1007, &format!("a frame that is no JSON: {text}")));
-                }
+                Some(Ok(Message::Text(text))) => return Ok(text),
                 Some(Ok(Message::Close(Some(close)))) => {
-                    return Err(end(close.code.into(), &close.reason));
+                    return Err(ended(close.code.into(), &close.reason));
                 }
-                Some(Ok(Message::Close(None))) => return Err(end(1005, "")),
+                Some(Ok(Message::Close(None))) => return Err(ended(1005, "")),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(end(1006, &error.to_string())),
-                None => return Err(end(1006, "the connection ended")),
+                Some(Err(error)) => return Err(ended(1006, &error.to_string())),
+                None => return Err(ended(1006, "the connection ended")),
             }
         }
     }
+}
+
+fn ended(code: u16, reason: &str) -> Error {
+    Error::Closed { code, reason: reason.to_owned() }
 }
 
 /// A socket with a mailbox.
