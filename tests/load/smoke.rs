@@ -27,7 +27,7 @@ fn every_load_runs_and_finds_each_message_once_and_in_its_place() {
     let names: Vec<_> = loads.iter().map(|l| l["load"].as_str().unwrap()).collect();
     let everywhere = ["latency", "throughput", "throughput", "fanout", "catchup"];
     assert_eq!(names[..5], everywhere);
-    assert_eq!(names[5..], if cfg!(target_os = "linux") { &["idle"][..] } else { &[] });
+    assert_eq!(&names[5..], if cfg!(target_os = "linux") { &["idle"][..] } else { &[] });
     for load in loads {
         assert_eq!(load["problems"], Value::Array(vec![]), "{load}");
         assert_eq!(load["checked"]["late"], 0, "{load}");
