@@ -178,7 +178,7 @@ test('sync_required, and part of the log may not be read: says so instead of sen
   const item = world.client.send(G, text('a'));
   await socket().say(refusal('sync_required', { message_id: item.message_id }));
   // A late answer to something else is not taken for this one's.
-  await socket().say({ ...batch(entries(40, 41)), conversation_id: G });
+  await socket().say({ ...batch(entries(40, 41)), conversation_id: G, request_id: 'late' });
   await socket().say({ ...batch([entry(50, { content: added }), entry(51)]), conversation_id: G });
   assert.deepEqual([item.failed.code, item.seen], ['sync_required', 51]);
   assert.deepEqual(world.client.conversation(G).entries.map((e) => e.seq), [50, 51]);

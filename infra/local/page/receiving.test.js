@@ -81,6 +81,28 @@ test('a conversation heard of in the middle begins with what lies before', async
   assert.equal(world.client.conversation(G).unread, 1);
 });
 
+test('what answers a question that was put again meanwhile answers nothing', async () => {
+  await connected(3);
+  const c = world.client.conversation(C);
+  world.client.sync();
+  const first = { request_id: socket().asked };
+  await world.clock.advance(5_000);
+  await socket().say(message(entry(4)));
+  await world.clock.advance(10_000);
+  assert.deepEqual(socket().take('sync').map((f) => f.cursors), [{ [C]: 3 }, { [C]: 4 }]);
+  assert.notEqual(socket().asked, first.request_id);
+
+  await socket().say({ ...synced(state(3)), ...first }, refusal('not_a_member', { action: 'sync', ...first }));
+  assert.deepEqual([seqs(), socket().take('sync')], [[1, 2, 3, 4], []], 'a cursor of later is not held against it');
+  await socket().say({ ...batch([entry(5)]), ...first });
+  assert.deepEqual(seqs(), [1, 2, 3, 4, 5], 'a late batch is worth as much as pushes');
+  c.forget();
+  await socket().say({ ...batch(entries(2, 5)), ...first });
+  assert.deepEqual(seqs(), [], 'and no more: nothing begins with it');
+  await socket().say(batch([entry(1)]), synced(state(5)));
+  assert.deepEqual(seqs(), [1, 2, 3, 4, 5]);
+});
+
 test('pushes during the first sync wait for it', async () => {
   create();
   world.client.connect();
