@@ -41,6 +41,7 @@ export class Petrel {
     this.#wire = new Wire(this.#o, {
       onOpen: () => this.#opened(),
       onLost: (link) => this.#lost(link),
+      onNextLost: () => this.#register(),
       onFrame: (frame, asked) => this.#frames[frame.type]?.(frame, asked),
       onGatewayError: () => this.#each((c) => c.inflight && this.#pause(c)),
       onStatus: (status) => ((this.status = status), this.#changed()),
@@ -336,6 +337,13 @@ export class Petrel {
     this.#again = true;
     this.#syncing ??= this.#catchUp();
     return this.#syncing;
+  }
+
+  /** One socket a device: the one that died had taken the place of the one that lives, and left nothing there. It may
+   *  be a moment until the server notices, so once more later. */
+  #register() {
+    this.#sync();
+    this.#timers.start('register', 10 * SECOND, () => this.#sync());
   }
 
   async #catchUp() {

@@ -257,6 +257,24 @@ test('opens the next socket before the server ends this one', async () => {
   assert.deepEqual([old.closed, next.closed, seqs(), world.client.status.state], [true, false, [1, 2, 3, 4], 'online']);
 });
 
+test('the next socket dies early: this one is registered again at once, and once the server knows', async () => {
+  await connected(3);
+  for (let i = 0; i < 615; i++) {
+    await world.clock.advance(10_000);
+    if (socket().take('sync').length) await socket().say(synced(state(3)));
+  }
+  const [old, next] = world.sockets;
+  await next.drop();
+  assert.deepEqual(old.take('sync').map((f) => f.cursors), [{ [C]: 3 }]);
+  assert.deepEqual([old.closed, world.client.status.state], [false, 'online']);
+  await old.say(synced(state(3)));
+  await world.clock.advance(10_000);
+  assert.equal(old.take('sync').length, 1);
+  await old.say(synced(state(3)));
+  await world.clock.advance(50_000);
+  assert.equal(world.sockets.length, 3, 'and the next one is tried in a minute');
+});
+
 test('asks for a new token when the old one is refused', async () => {
   await connected(0);
   const asked = [];

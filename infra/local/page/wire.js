@@ -31,9 +31,9 @@ export class Timers {
 export class Wire {
   #o; #timers; #next = null; #closed = true; #attempts = 0; #refused = 0; #queue = []; #asked = null; #asks = 0;
 
-  /** `options`: as of `Petrel`. `owner` is told: `onOpen()`, whose promise ends when it has synced; `onLost(link)`;
-   *  `onFrame(frame, asked)` for what does not end a question, where `asked` says that it belongs to the one under way;
-   *  `onGatewayError()`; `onStatus(status)`. */
+  /** `options`: as of `Petrel`. `owner` is told: `onOpen()`, whose promise ends when it has synced; `onLost(link)`, and
+   *  `onNextLost()` if that was to follow one that lives; `onFrame(frame, asked)` for what does not end a question,
+   *  where `asked` says that it belongs to the one under way; `onGatewayError()`; `onStatus(status)`. */
   constructor(options, owner) {
     this.#o = options;
     this.#timers = new Timers(options);
@@ -125,7 +125,10 @@ export class Wire {
       this.#timers.stop('handshake');
       this.#next = null;
       this.#refused += 1;
-      if (this.link) this.#renew(MINUTE);
+      if (this.link) {
+        this.#renew(MINUTE);
+        this.owner.onNextLost();
+      }
     }
     if (link === this.link) this.link = null;
     if (this.#asked?.link === link) this.#putBack(this.#asked);
