@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 import { Conversation } from './petrel.js';
 import {
-  C, G, batch, connected, create, entries, entry, message, refusal, sent, seqs, settled, socket, state, synced, text,
-  world,
+  C, G, batch, connected, create, entries, entry, message, outbox, refusal, sent, seqs, settled, socket, state, synced,
+  text, world,
 } from './testing.js';
 
 const system = (seq, kind, members, more) =>
@@ -230,13 +230,24 @@ test('of several edits and reactions the last holds, in whatever order they are 
   assert.deepEqual([words, [...reactions.values()].map((r) => r.on)], ['new', [false]]);
 });
 
+test('an empty frame says nothing', async (t) => {
+  const warn = t.mock.method(console, 'warn', () => {});
+  await connected(3);
+  const item = world.client.send(C, text('kept'));
+  world.client.sync();
+  socket().sent = [];
+  await socket().say('', ' ', '\r\n');
+  await world.clock.advance(5_000);
+  assert.deepEqual([outbox(), socket().sent, warn.mock.callCount()], [[item], [], 0]);
+});
+
 test('nonsense from the server breaks nothing', async (t) => {
   t.mock.method(console, 'warn', () => {});
   await connected(3);
   const item = world.client.send(C, text('kept'));
   const odd = [{ type: 'message' }, { type: 'sent' }, { type: 'batch', conversation_id: C }, { type: 'synced' },
     { type: 'error' }, { type: 'news' }, { type: 'message', conversation_id: C, seq: '4', content: null }];
-  await socket().say('', 'null', '[]', '7', '{', ...odd);
+  await socket().say('null', '[]', '7', '{', ...odd);
   assert.deepEqual(world.client.conversation(C).outbox, [item]);
   await socket().say(message(entry(4)));
   assert.deepEqual(seqs(), [1, 2, 3, 4]);

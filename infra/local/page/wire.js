@@ -141,6 +141,8 @@ export class Wire {
 
   #received(link, data) {
     link.heard = this.#o.now();
+    // A route that answers nothing may leave an empty frame.
+    if (typeof data === 'string' && !data.trim()) return;
     let frame = null;
     try { frame = JSON.parse(data); } catch { /* Told below. */ }
     if (typeof frame !== 'object' || frame === null) return console.warn('petrel: not a frame', data);
