@@ -1,7 +1,7 @@
 // The page: signing in, the list, one conversation. What it says comes from view.js, what it knows from petrel.js.
 
 import { el, sync } from './dom.js';
-import { Petrel, directId, isUserId, peerOf, uuid7 } from './petrel.js';
+import { Petrel, addressed, directId, isUserId, peerOf, uuid7 } from './petrel.js';
 import * as session from './session.js';
 import { preview, rows, titleOf, typingLine } from './view.js';
 
@@ -215,15 +215,9 @@ function drawTick({ key, state, tick, seq }) {
 // ---- The open conversation ----
 
 /** The address says which conversation is open, so that the back button works and a reload comes back here. */
-function addressed() {
-  const id = decodeURIComponent(location.hash.slice(1));
-  const peer = peerOf(id, petrel.user);
-  return id.startsWith('g:') || (peer && id === directId(petrel.user, peer)) ? id : null;
-}
-
 function route() {
   if (open) drafts.set(open, $('text').value);
-  open = petrel && addressed();
+  open = petrel && addressed(location.hash, petrel.user);
   $('sign-in').hidden = petrel !== null;
   $('chat').hidden = petrel === null;
   $('room').hidden = !open;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { directId, isUserId, peerOf, uuid7 } from './petrel.js';
+import { addressed, directId, isUserId, peerOf, uuid7 } from './petrel.js';
 import {
   C, G, batch, connected, create, entries, entry, message, outbox, refusal, sent, seqs, settled, socket, state, synced,
   text, world,
@@ -15,6 +15,15 @@ test('ids are derived as the protocol says', () => {
   assert.deepEqual([peerOf(C, 'ana'), peerOf('d:ana:ana', 'ana'), peerOf('g:1', 'ana')], ['bo', 'ana', null]);
   assert.match(uuid7(1), /^00000000-0001-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.ok(isUserId('a_.|@-9') && !isUserId('') && !isUserId('a:b') && !isUserId('x'.repeat(65)));
+});
+
+test('an address that names no conversation is ignored', () => {
+  const named = (hash) => addressed(hash, 'ana');
+  assert.deepEqual([named(`#${encodeURIComponent(C)}`), named(`#${C}`), named(`#${G}`)], [C, C, G]);
+  assert.deepEqual(named('#d:ana:ana'), 'd:ana:ana');
+  for (const odd of ['', '#', '#%E0', '#%', '#x', '#d:', '#d:ana', '#d:bo:ana', '#d:bo:cy', '#d:ana:bo:cy']) {
+    assert.equal(named(odd), null, odd);
+  }
 });
 
 test('connects, syncs the newest, and then what was delivered before', async () => {
