@@ -23,8 +23,10 @@ const drafts = new Map();
 
 // ---- Who am I ----
 
-function askForToken(why) {
+/** `refusal`: the server's own words. */
+function askForToken(refusal, why = '') {
   $('token-field').hidden = false;
+  $('token-why').textContent = refusal;
   $('token').required = true;
   $('token').focus();
   say(why);
@@ -39,7 +41,7 @@ $('sign-in-form').addEventListener('submit', async (event) => {
     // The token says who its bearer is, whatever was typed.
     signIn(session.claims(bearer).sub ?? name, bearer);
   } catch (error) {
-    if (session.givesNone(error)) askForToken('');
+    if (session.givesNone(error)) askForToken(error.message);
     else say(`No token: ${error.message}`);
   }
 });
@@ -51,7 +53,7 @@ async function token(state) {
     return await session.currentToken(state);
   } catch (error) {
     signOut();
-    askForToken('This token is no longer good.');
+    askForToken(error.message, 'This token is no longer good.');
     throw error;
   }
 }
