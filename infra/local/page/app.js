@@ -1,7 +1,7 @@
 // The page: signing in, the list, one conversation. What it says comes from view.js, what it knows from petrel.js.
 
 import { el, sync } from './dom.js';
-import { Petrel, directId, isUserId, peerOf, uuid7 } from './petrel.js';
+import { Petrel, addressed, directId, isUserId, peerOf, uuid7 } from './petrel.js';
 import * as session from './session.js';
 import { preview, rows, titleOf, typingLine } from './view.js';
 
@@ -23,8 +23,10 @@ const drafts = new Map();
 
 // ---- Who am I ----
 
-function askForToken(why) {
+/** `refusal`: the server's own words. */
+function askForToken(refusal, why = '') {
   $('token-field').hidden = false;
+  $('token-why').textContent = refusal;
   $('token').required = true;
   $('token').focus();
   say(why);
@@ -39,7 +41,7 @@ $('sign-in-form').addEventListener('submit', async (event) => {
     // The token says who its bearer is, whatever was typed.
     signIn(session.claims(bearer).sub ?? name, bearer);
   } catch (error) {
-    if (session.givesNone(error)) askForToken('');
+    if (session.givesNone(error)) askForToken(error.message);
     else say(`No token: ${error.message}`);
   }
 });
@@ -51,7 +53,7 @@ async function token(state) {
     return await session.currentToken(state);
   } catch (error) {
     signOut();
-    askForToken('This token is no longer good.');
+    askForToken(error.message, 'This token is no longer good.');
     throw error;
   }
 }
@@ -215,15 +217,9 @@ function drawTick({ key, state, tick, seq }) {
 // ---- The open conversation ----
 
 /** The address says which conversation is open, so that the back button works and a reload comes back here. */
-function addressed() {
-  const id = decodeURIComponent(location.hash.slice(1));
-  const peer = peerOf(id, petrel.user);
-  return id.startsWith('g:') || (peer && id === directId(petrel.user, peer)) ? id : null;
-}
-
 function route() {
   if (open) drafts.set(open, $('text').value);
-  open = petrel && addressed();
+  open = petrel && addressed(location.hash, petrel.user);
   $('sign-in').hidden = petrel !== null;
   $('chat').hidden = petrel === null;
   $('room').hidden = !open;

@@ -35,14 +35,15 @@ class Server {
   }
 
   handle(socket, user, frame) {
-    const answer = (f) => this.post(socket, f);
+    const { request_id } = frame;
+    const answer = (f) => this.post(socket, { request_id, ...f });
     const error = (code, more) => answer({ type: 'error', code, message: code, action: frame.action, ...more });
     const limit = Math.min(frame.limit ?? 50, 7);
     if (frame.action === 'send') {
       const messages = frame.messages ?? [frame];
       const first = { message_id: messages[0].message_id };
       if (!this.kind && this.random() < 0.1) return error('busy', { ...first, retry_after_ms: 200 });
-      if (!this.kind && this.random() < 0.1) return answer({ message: 'Endpoint request timed out' });
+      if (!this.kind && this.random() < 0.1) return this.post(socket, { message: 'Endpoint request timed out' });
       if (frame.seen > this.log.length || this.log.length - frame.seen > this.maxBehind) {
         return error('sync_required', first);
       }
@@ -108,7 +109,13 @@ async function run(seed) {
   const random = chance(seed);
   const clock = new Clock();
   const server = new Server(clock, random);
-  const create = (user, storage) => ({ storage, user, client: device(server, clock, random, user, storage), said: [] });
+  let forgotten = 0;
+  const start = (user, storage) => {
+    const client = device(server, clock, random, user, storage);
+    client.conversation(C).forget = () => (forgotten += 1);
+    return client;
+  };
+  const create = (user, storage) => ({ storage, user, client: start(user, storage), said: [] });
   const memory = () => {
     const kept = new Map();
     return { getItem: (k) => kept.get(k) ?? null, setItem: (k, v) => kept.set(k, v) };
@@ -120,13 +127,14 @@ async function run(seed) {
     if (random() < 0.05) {
       // A reload: only what was kept is left.
       d.client.close();
-      d.client = device(server, clock, random, d.user, d.storage);
+      d.client = start(d.user, d.storage);
     }
     await clock.advance(random() * 4_000);
   }
   server.kind = true;
   await clock.advance(15 * 60_000);
 
+  assert.equal(forgotten, 0, 'it is the same log all the time');
   const ids = server.log.map((e) => e.message_id);
   assert.equal(new Set(ids).size, ids.length, 'stored twice');
   for (const { client, said, user } of devices) {

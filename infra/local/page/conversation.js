@@ -17,6 +17,14 @@ export function peerOf(id, me) {
   return kind === 'd' ? (a === me ? b : a) : null;
 }
 
+/** The conversation that the part of an address after `#` names, or null. */
+export function addressed(hash, me) {
+  let id;
+  try { id = decodeURIComponent(hash.slice(1)); } catch { return null; }
+  const peer = peerOf(id, me);
+  return id.startsWith('g:') || (peer && id === directId(me, peer)) ? id : null;
+}
+
 /** A UUIDv7: ids sort by time. */
 export function uuid7(now = Date.now()) {
   const b = crypto.getRandomValues(new Uint8Array(16));

@@ -41,7 +41,8 @@ export class Petrel {
     this.#wire = new Wire(this.#o, {
       onOpen: () => this.#opened(),
       onLost: (link) => this.#lost(link),
-      onFrame: (frame) => this.#frames[frame.type]?.(frame),
+      onNextLost: () => this.#register(),
+      onFrame: (frame, asked) => this.#frames[frame.type]?.(frame, asked),
       onGatewayError: () => this.#each((c) => c.inflight && this.#pause(c)),
       onStatus: (status) => ((this.status = status), this.#changed()),
     });
@@ -149,10 +150,10 @@ export class Petrel {
       c.take([entry]);
       this.#took(c);
     },
-    /** Of a sync, or a late one of `history`. */
-    batch: ({ conversation_id, messages }) => {
+    /** Of the sync under way. One that is late counts as so many pushes: what begins with it may have been forgotten. */
+    batch: ({ conversation_id, messages }, asked) => {
       const c = this.conversation(conversation_id);
-      c.take(messages, { begins: true });
+      c.take(messages, { begins: asked });
       this.#took(c);
     },
     sent: (frame) => {
@@ -177,7 +178,7 @@ export class Petrel {
     error: (error) => {
       if (error.action === 'send') this.#sendFailed(error);
       if (error.action !== 'ack' || !error.retry_after_ms) return;
-      // It does not say which; acks are cumulative, so all of them are said again.
+      // Whichever it was: acks are cumulative, so all of them are said again.
       this.#each((c) => (c.acked = { delivered: 0, read: 0 }));
       this.#timers.start('ack', error.retry_after_ms, () => this.#ackAll());
     },
@@ -300,11 +301,7 @@ export class Petrel {
 
   #history(c, side) {
     const frame = { action: 'history', conversation_id: c.id, ...side, limit: HISTORY_LIMIT };
-    // A late answer to an earlier question does not fit, and is taken for what it holds.
-    const next = (e) => e.seq === side.after + 1 || (e.seq > side.after && c.announces(e));
-    const fits = ({ type, conversation_id, messages: m }) => type === 'batch' && conversation_id === c.id
-      && (side.before ? m.at(-1)?.seq === side.before - 1 : !m.length || next(m[0]));
-    return this.#wire.ask(() => frame, fits);
+    return this.#wire.ask(() => frame, 'batch');
   }
 
   /** A hole may close by itself, for queues reorder: wait a little before asking. */
@@ -342,6 +339,13 @@ export class Petrel {
     return this.#syncing;
   }
 
+  /** One socket a device: the one that died had taken the place of the one that lives, and left nothing there. It may
+   *  be a moment until the server notices, so once more later. */
+  #register() {
+    this.#sync();
+    this.#timers.start('register', 10 * SECOND, () => this.#sync());
+  }
+
   async #catchUp() {
     const each = () => [...this.conversations.values()];
     const held = () => each().reduce((sum, c) => sum + c.high + (c.low ? 1 : 0) + (c.head ? 1 : 0), 0);
@@ -368,7 +372,7 @@ export class Petrel {
         const frame = { action: 'sync', cursors: Object.fromEntries(ids.map((id) => [id, cursors.get(id)])) };
         return { ...frame, limit: tail ? TAIL : SYNC_LIMIT, ...(tail && { tail }), ...(page && { page }) };
       };
-      const synced = await this.#wire.ask(build, (f) => f.type === 'synced', { first: true });
+      const synced = await this.#wire.ask(build, 'synced', { first: true });
       for (const state of synced.conversations) {
         const c = this.conversation(state.id);
         listed.add(c.id);

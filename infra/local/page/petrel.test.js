@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { directId, isUserId, peerOf, uuid7 } from './petrel.js';
+import { addressed, directId, isUserId, peerOf, uuid7 } from './petrel.js';
 import {
   C, G, batch, connected, create, entries, entry, message, outbox, refusal, sent, seqs, settled, socket, state, synced,
   text, world,
@@ -15,6 +15,15 @@ test('ids are derived as the protocol says', () => {
   assert.deepEqual([peerOf(C, 'ana'), peerOf('d:ana:ana', 'ana'), peerOf('g:1', 'ana')], ['bo', 'ana', null]);
   assert.match(uuid7(1), /^00000000-0001-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.ok(isUserId('a_.|@-9') && !isUserId('') && !isUserId('a:b') && !isUserId('x'.repeat(65)));
+});
+
+test('an address that names no conversation is ignored', () => {
+  const named = (hash) => addressed(hash, 'ana');
+  assert.deepEqual([named(`#${encodeURIComponent(C)}`), named(`#${C}`), named(`#${G}`)], [C, C, G]);
+  assert.deepEqual(named('#d:ana:ana'), 'd:ana:ana');
+  for (const odd of ['', '#', '#%E0', '#%', '#x', '#d:', '#d:ana', '#d:bo:ana', '#d:bo:cy', '#d:ana:bo:cy']) {
+    assert.equal(named(odd), null, odd);
+  }
 });
 
 test('connects, syncs the newest, and then what was delivered before', async () => {
@@ -178,7 +187,7 @@ test('sync_required, and part of the log may not be read: says so instead of sen
   const item = world.client.send(G, text('a'));
   await socket().say(refusal('sync_required', { message_id: item.message_id }));
   // A late answer to something else is not taken for this one's.
-  await socket().say({ ...batch(entries(40, 41)), conversation_id: G });
+  await socket().say({ ...batch(entries(40, 41)), conversation_id: G, request_id: 'late' });
   await socket().say({ ...batch([entry(50, { content: added }), entry(51)]), conversation_id: G });
   assert.deepEqual([item.failed.code, item.seen], ['sync_required', 51]);
   assert.deepEqual(world.client.conversation(G).entries.map((e) => e.seq), [50, 51]);
@@ -255,6 +264,24 @@ test('opens the next socket before the server ends this one', async () => {
   assert.equal(old.closed, false);
   await next.say(synced(state(4)));
   assert.deepEqual([old.closed, next.closed, seqs(), world.client.status.state], [true, false, [1, 2, 3, 4], 'online']);
+});
+
+test('the next socket dies early: this one is registered again at once, and once the server knows', async () => {
+  await connected(3);
+  for (let i = 0; i < 615; i++) {
+    await world.clock.advance(10_000);
+    if (socket().take('sync').length) await socket().say(synced(state(3)));
+  }
+  const [old, next] = world.sockets;
+  await next.drop();
+  assert.deepEqual(old.take('sync').map((f) => f.cursors), [{ [C]: 3 }]);
+  assert.deepEqual([old.closed, world.client.status.state], [false, 'online']);
+  await old.say(synced(state(3)));
+  await world.clock.advance(10_000);
+  assert.equal(old.take('sync').length, 1);
+  await old.say(synced(state(3)));
+  await world.clock.advance(50_000);
+  assert.equal(world.sockets.length, 3, 'and the next one is tried in a minute');
 });
 
 test('asks for a new token when the old one is refused', async () => {

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 import { Conversation } from './petrel.js';
 import {
-  C, G, batch, connected, create, entries, entry, message, refusal, sent, seqs, settled, socket, state, synced, text,
-  world,
+  C, G, batch, connected, create, entries, entry, message, outbox, refusal, sent, seqs, settled, socket, state, synced,
+  text, world,
 } from './testing.js';
 
 const system = (seq, kind, members, more) =>
@@ -79,6 +79,28 @@ test('a conversation heard of in the middle begins with what lies before', async
   assert.deepEqual(socket().take('sync').map((f) => f.cursors), [{ [G]: 20 }]);
   await socket().say(synced(state(20, { id: G, unread: 1, read: 19 })));
   assert.equal(world.client.conversation(G).unread, 1);
+});
+
+test('what answers a question that was put again meanwhile answers nothing', async () => {
+  await connected(3);
+  const c = world.client.conversation(C);
+  world.client.sync();
+  const first = { request_id: socket().asked };
+  await world.clock.advance(5_000);
+  await socket().say(message(entry(4)));
+  await world.clock.advance(10_000);
+  assert.deepEqual(socket().take('sync').map((f) => f.cursors), [{ [C]: 3 }, { [C]: 4 }]);
+  assert.notEqual(socket().asked, first.request_id);
+
+  await socket().say({ ...synced(state(3)), ...first }, refusal('not_a_member', { action: 'sync', ...first }));
+  assert.deepEqual([seqs(), socket().take('sync')], [[1, 2, 3, 4], []], 'a cursor of later is not held against it');
+  await socket().say({ ...batch([entry(5)]), ...first });
+  assert.deepEqual(seqs(), [1, 2, 3, 4, 5], 'a late batch is worth as much as pushes');
+  c.forget();
+  await socket().say({ ...batch(entries(2, 5)), ...first });
+  assert.deepEqual(seqs(), [], 'and no more: nothing begins with it');
+  await socket().say(batch([entry(1)]), synced(state(5)));
+  assert.deepEqual(seqs(), [1, 2, 3, 4, 5]);
 });
 
 test('pushes during the first sync wait for it', async () => {
@@ -208,13 +230,24 @@ test('of several edits and reactions the last holds, in whatever order they are 
   assert.deepEqual([words, [...reactions.values()].map((r) => r.on)], ['new', [false]]);
 });
 
+test('an empty frame says nothing', async (t) => {
+  const warn = t.mock.method(console, 'warn', () => {});
+  await connected(3);
+  const item = world.client.send(C, text('kept'));
+  world.client.sync();
+  socket().sent = [];
+  await socket().say('', ' ', '\r\n');
+  await world.clock.advance(5_000);
+  assert.deepEqual([outbox(), socket().sent, warn.mock.callCount()], [[item], [], 0]);
+});
+
 test('nonsense from the server breaks nothing', async (t) => {
   t.mock.method(console, 'warn', () => {});
   await connected(3);
   const item = world.client.send(C, text('kept'));
   const odd = [{ type: 'message' }, { type: 'sent' }, { type: 'batch', conversation_id: C }, { type: 'synced' },
     { type: 'error' }, { type: 'news' }, { type: 'message', conversation_id: C, seq: '4', content: null }];
-  await socket().say('', 'null', '[]', '7', '{', ...odd);
+  await socket().say('null', '[]', '7', '{', ...odd);
   assert.deepEqual(world.client.conversation(C).outbox, [item]);
   await socket().say(message(entry(4)));
   assert.deepEqual(seqs(), [1, 2, 3, 4]);

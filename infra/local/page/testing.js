@@ -51,7 +51,13 @@ class Socket {
     world.sockets.push(this);
   }
 
-  send(json) { this.sent.push(JSON.parse(json)); }
+  send(json) {
+    const { request_id, ...frame } = JSON.parse(json);
+    this.sent.push(frame);
+    // Of what is asked, one at a time.
+    if (request_id) this.asked = request_id;
+  }
+
   close() { this.closed = true; }
   /** What was sent since the last look, of one kind. */
   take(action) {
@@ -62,8 +68,13 @@ class Socket {
 
   async open() { this.onopen?.(); await settled(); }
   async drop() { this.onclose?.({ code: 1006 }); await settled(); }
+  /** Answers get the `request_id` of what was asked last, unless they have one. */
   async say(...frames) {
-    for (const frame of frames) this.onmessage?.({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) });
+    for (const frame of frames) {
+      const answers = ['batch', 'synced', 'error'].includes(frame.type) && { request_id: this.asked };
+      const data = typeof frame === 'string' ? frame : JSON.stringify({ ...answers, ...frame });
+      this.onmessage?.({ data });
+    }
     await settled();
   }
 }

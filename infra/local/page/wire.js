@@ -29,10 +29,11 @@ export class Timers {
 }
 
 export class Wire {
-  #o; #timers; #next = null; #closed = true; #attempts = 0; #refused = 0; #queue = []; #asked = null;
+  #o; #timers; #next = null; #closed = true; #attempts = 0; #refused = 0; #queue = []; #asked = null; #asks = 0;
 
-  /** `options`: as of `Petrel`. `owner` is told: `onOpen()`, whose promise ends when it has synced; `onLost(link)`;
-   *  `onFrame(frame)` for what is no answer; `onGatewayError()`; `onStatus(status)`. */
+  /** `options`: as of `Petrel`. `owner` is told: `onOpen()`, whose promise ends when it has synced; `onLost(link)`, and
+   *  `onNextLost()` if that was to follow one that lives; `onFrame(frame, asked)` for what does not end a question,
+   *  where `asked` says that it belongs to the one under way; `onGatewayError()`; `onStatus(status)`. */
   constructor(options, owner) {
     this.#o = options;
     this.#timers = new Timers(options);
@@ -61,11 +62,11 @@ export class Wire {
 
   post(frame) { this.link?.ws.send(JSON.stringify(frame)); }
 
-  /** Puts a question and resolves with its answer. Answers do not say what they answer, so one is under way at a time
-   *  and `fits` recognises its own. It is put again after `busy`, silence and reconnecting; any other error rejects. */
-  ask(build, fits, { first = false } = {}) {
+  /** Puts a question and resolves with the frame of this type that answers it. One is under way at a time. It is put
+   *  again, built anew, after `busy`, silence and reconnecting; any other error rejects. */
+  ask(build, type, { first = false } = {}) {
     return new Promise((resolve, reject) => {
-      this.#queue[first ? 'unshift' : 'push']({ build, fits, resolve, reject });
+      this.#queue[first ? 'unshift' : 'push']({ build, type, resolve, reject });
       this.#pump();
     });
   }
@@ -124,7 +125,10 @@ export class Wire {
       this.#timers.stop('handshake');
       this.#next = null;
       this.#refused += 1;
-      if (this.link) this.#renew(MINUTE);
+      if (this.link) {
+        this.#renew(MINUTE);
+        this.owner.onNextLost();
+      }
     }
     if (link === this.link) this.link = null;
     if (this.#asked?.link === link) this.#putBack(this.#asked);
@@ -137,15 +141,19 @@ export class Wire {
 
   #received(link, data) {
     link.heard = this.#o.now();
+    // A route that answers nothing may leave an empty frame.
+    if (typeof data === 'string' && !data.trim()) return;
     let frame = null;
     try { frame = JSON.parse(data); } catch { /* Told below. */ }
     if (typeof frame !== 'object' || frame === null) return console.warn('petrel: not a frame', data);
     try {
+      // What answers a question that was put again meanwhile answers one that may differ: it is late.
+      const asked = this.#asked !== null && frame.request_id === this.#asked.id;
       if (frame.type === undefined) this.#gatewayError();
       else if (frame.code === 'unauthenticated') this.#unauthenticated(link);
-      else if (this.#asked?.fits(frame)) this.#answered(this.#asked, frame);
-      else if (frame.type === 'error' && this.#asked?.frame.action === frame.action) this.#refusedAsk(frame);
-      else this.owner.onFrame(frame);
+      else if (asked && frame.type === this.#asked.type) this.#answered(this.#asked, frame);
+      else if (asked && frame.type === 'error') this.#refusedAsk(frame);
+      else this.owner.onFrame(frame, asked);
     } catch (error) {
       console.warn('petrel: a frame that makes no sense', frame, error);
     }
@@ -165,9 +173,9 @@ export class Wire {
   #pump() {
     if (!this.link || this.#asked || this.#timers.runs('pump') || !this.#queue.length) return;
     const ask = (this.#asked = this.#queue.shift());
-    Object.assign(ask, { link: this.link, frame: ask.build() });
+    Object.assign(ask, { link: this.link, id: `${++this.#asks}` });
     ask.timer = this.patience(() => this.#putBack(ask));
-    this.post(ask.frame);
+    this.post({ ...ask.build(), request_id: ask.id });
   }
 
   #done(ask) {
