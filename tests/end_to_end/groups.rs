@@ -57,7 +57,7 @@ async fn a_thousand_members_get_every_message_and_its_sender_does_not_wait_for_t
     while !was_ahead {
         let messages: Vec<_> = (0..5).map(|_| (frames::new_id(), frames::text("hi"))).collect();
         let head = 1 + sent.len() as u64;
-        assert!(head < 100, "the queue was always empty when `sent` came");
+        assert!(head < 50, "the queue was always empty when `sent` came");
         let answer = sender.ask(&frames::send_several(&group, head, &messages)).await;
         assert_eq!(answer["results"][4]["seq"], head + 5, "{answer}");
         sent.extend(messages.into_iter().map(|(id, _)| id));
