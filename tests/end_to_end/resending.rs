@@ -116,7 +116,7 @@ async fn two_senders_race_and_every_message_gets_its_own_place() {
 
 #[tokio::test]
 async fn eight_senders_race_and_every_message_gets_its_own_place() {
-    senders_race(8, 25).await;
+    senders_race(8, 15).await;
 }
 
 #[tokio::test]

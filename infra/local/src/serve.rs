@@ -69,7 +69,7 @@ pub struct Server {
     pub options: Options,
     /// Ends when the server stops.
     pub stop: CancellationToken,
-    /// Everything that must end before the process does.
+    /// The sockets, each until its `$disconnect` is done; the process does not end before.
     pub running: TaskTracker,
 }
 

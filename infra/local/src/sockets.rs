@@ -74,11 +74,6 @@ impl Sockets {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// How many are open.
-    pub fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
     /// Puts a frame into a socket's outbox.
     pub fn put(&self, id: &str, frame: Utf8Bytes) -> Posted {
         let sockets = self.0.read().unwrap_or_else(PoisonError::into_inner);
