@@ -47,7 +47,7 @@ impl Log for Unset {
 
 #[async_trait]
 impl Conversations for Unset {
-    async fn members(&self, _: &ConversationId) -> Result<Vec<Member>> {
+    async fn members(&self, _: &ConversationId, _: usize) -> Result<Vec<Member>> {
         self.fail()
     }
 

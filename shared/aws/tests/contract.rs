@@ -70,7 +70,7 @@ async fn a_group_is_founded_with_a_thousand_members() {
         .map(|i| (UserId::parse(&format!("user-{i:04}")).unwrap(), Role::Member))
         .collect();
     assert_eq!(dynamo.found(&group, &members).await.unwrap(), Put::Stored);
-    let found = dynamo.members(&group).await.unwrap();
+    let found = dynamo.members(&group, usize::MAX).await.unwrap();
     assert!(found.iter().map(|m| &m.user).eq(members.iter().map(|(user, _)| user)));
 }
 

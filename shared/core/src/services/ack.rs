@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::deliver::MAX_INLINE;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
@@ -135,10 +134,7 @@ impl App {
         if authors.is_empty() {
             return;
         }
-        let Ok(members) = self.read_members(&receipt.conversation).await else { return };
-        if members.len() > MAX_INLINE {
-            return;
-        }
+        let Ok(Some(members)) = self.read_few_members(&receipt.conversation).await else { return };
         // Those who left learn nothing more.
         let authors: Vec<UserId> =
             authors.into_iter().filter(|u| members.get(u).is_some()).collect();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::App;
+use super::deliver::MAX_INLINE;
 use crate::error::Result;
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
@@ -64,12 +65,23 @@ impl Members {
 impl App {
     /// Reads the members; a direct conversation's stand in its id.
     pub(super) async fn read_members(&self, of: &ConversationId) -> Result<Members> {
+        self.read_some_members(of, usize::MAX).await
+    }
+
+    /// The members of a conversation that is small enough to post to at once, `None` of a larger one. Reads no further
+    /// than it takes to know.
+    pub(super) async fn read_few_members(&self, of: &ConversationId) -> Result<Option<Members>> {
+        let members = self.read_some_members(of, MAX_INLINE + 1).await?;
+        Ok((members.0.len() <= MAX_INLINE).then_some(members))
+    }
+
+    async fn read_some_members(&self, of: &ConversationId, limit: usize) -> Result<Members> {
         let members = match of.pair() {
             Some((a, b)) => [a, b]
                 .into_iter()
                 .map(|user| Member { user, role: Role::Member, joined: Seq::FIRST })
                 .collect(),
-            None => self.conversations.members(of).await?,
+            None => self.conversations.members(of, limit).await?,
         };
         Ok(Members(members.into_iter().map(|m| (m.user.clone(), m)).collect()))
     }

@@ -196,8 +196,10 @@ impl Log for Memory {
 
 #[async_trait]
 impl Conversations for Memory {
-    async fn members(&self, group: &ConversationId) -> Result<Vec<Member>> {
-        Ok(self.state().members.get(group).map_or(vec![], |m| m.values().cloned().collect()))
+    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
+        let state = self.state();
+        let Some(members) = state.members.get(group) else { return Ok(vec![]) };
+        Ok(members.values().take(limit).cloned().collect())
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {

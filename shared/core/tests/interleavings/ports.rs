@@ -154,8 +154,8 @@ impl Log for Faulty {
 
 #[async_trait]
 impl Conversations for Faulty {
-    async fn members(&self, group: &ConversationId) -> Result<Vec<Member>> {
-        self.call(self.memory.members(group)).await
+    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
+        self.call(self.memory.members(group, limit)).await
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
