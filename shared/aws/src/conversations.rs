@@ -214,6 +214,7 @@ fn lost(error: &TransactWriteItemsError) -> bool {
 #[async_trait]
 impl Conversations for Dynamo {
     async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
+        // The sort keys are in the order of the user ids.
         let items = self.partition(group.as_str(), keys::MEMBER, None, limit).await?;
         let mut members = items.iter().map(read_member).collect::<Result<Vec<_>>>()?;
         members.sort_by(|a, b| a.user.cmp(&b.user));

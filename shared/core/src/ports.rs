@@ -104,8 +104,8 @@ pub struct Membership {
 /// Who belongs to which conversation, and how far they got.
 #[async_trait]
 pub trait Conversations: Send + Sync {
-    /// The members of a group, in the order of their user ids, at most `limit`. Must be strongly consistent. Empty for
-    /// a group that does not exist. Never called for a direct conversation: its id names its members.
+    /// The members of a group, in the order of their user ids, at most the first `limit`. Must be strongly consistent.
+    /// Empty for a group that does not exist. Never called for a direct conversation: its id names its members.
     async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>>;
 
     /// Writes each user's row of a direct conversation, joined at 1, if it is absent; rows that exist stay as they

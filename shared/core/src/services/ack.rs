@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::deliver::MAX_INLINE;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
@@ -53,25 +52,22 @@ impl App {
         for _ in 0..MAX_TRIES {
             let row = self.readable(&caller.user, &ack.conversation).await?;
             let old = row.marks;
-            let mut new = old;
-            if delivered > old.delivered {
-                self.entry_at(&row, delivered).await?;
-                new.delivered = delivered;
-            }
-            if read > old.read {
-                new.read_ordinal = self.entry_at(&row, read).await?.ordinal;
-                new.read = read;
-            }
+            let mut new = Watermarks {
+                delivered: old.delivered.max(delivered),
+                read: old.read.max(read),
+                ..old
+            };
             if new == old {
                 return Ok(None);
             }
+            let covered = self.covered(&row, &mut new).await?;
             if self.conversations.advance(&caller.user, &ack.conversation, old, new).await? {
                 let receipt = Receipt {
                     conversation: ack.conversation.clone(),
                     user: caller.user.clone(),
                     marks: new,
                 };
-                self.tell_authors(&receipt, &row).await;
+                self.tell_authors(&receipt, covered).await;
                 return Ok(Some(receipt));
             }
         }
@@ -95,35 +91,53 @@ impl App {
         }
     }
 
-    async fn entry_at(&self, row: &UserConversation, seq: Seq) -> Result<Entry> {
-        if seq < row.joined {
-            return Err(Error::bad_request("an ack cannot lie before the point of joining"));
+    /// The last entries that the new marks cover and the old ones did not, newest first; sets the ordinal of `read`.
+    /// One read proves that the entry at the higher mark stands there, finds the ordinal and names the authors.
+    async fn covered(&self, row: &UserConversation, new: &mut Watermarks) -> Result<Vec<Entry>> {
+        let old = row.marks;
+        let raised = [(old.delivered, new.delivered), (old.read, new.read)];
+        let raised = raised.into_iter().filter(|(old, new)| new > old);
+        let (mut below, mut top) = (Seq::new(u64::MAX), Seq::ZERO);
+        for (old, new) in raised {
+            if new < row.joined {
+                return Err(Error::bad_request("an ack cannot lie before the point of joining"));
+            }
+            below = below.min(old);
+            top = top.max(new);
         }
-        let found = self.log.newest(&row.conversation, seq, Some(seq.next()), 1).await?;
-        found.into_iter().next().ok_or_else(|| Error::bad_request("an ack cannot pass the head"))
+        let from = below.next().max(row.joined);
+        let covered =
+            self.log.newest(&row.conversation, from, Some(top.next()), MAX_COVERED).await?;
+        if covered.first().is_none_or(|e| e.seq != top) {
+            return Err(Error::bad_request("an ack cannot pass the head"));
+        }
+        if new.read > old.read {
+            let found = covered.iter().find(|e| e.seq == new.read).map(|e| e.ordinal);
+            new.read_ordinal = match found {
+                Some(ordinal) => ordinal,
+                None => self.ordinal_at(&row.conversation, new.read).await?,
+            };
+        }
+        Ok(covered)
+    }
+
+    async fn ordinal_at(&self, conversation: &ConversationId, seq: Seq) -> Result<u64> {
+        let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
+        let entry = found.first().ok_or_else(|| Error::port("the log has a hole"))?;
+        Ok(entry.ordinal)
     }
 
     /// Receipts are a courtesy: the watermark stands, and every sync carries it. So a failure here is no error.
-    async fn tell_authors(&self, receipt: &Receipt, old: &UserConversation) {
-        let (old_marks, new) = (old.marks, receipt.marks);
-        let from = if new.read > old_marks.read { old_marks.read } else { old_marks.delivered };
-        let top = if new.delivered > old_marks.delivered { new.delivered } else { new.read };
-        let from = from.next().max(old.joined);
-        // Before the entries: in a large group they are not needed.
-        let members = self.read_few_members(&receipt.conversation, MAX_INLINE).await;
-        let Ok(Some(members)) = members else { return };
-        let Ok(covered) =
-            self.log.newest(&receipt.conversation, from, Some(top.next()), MAX_COVERED).await
-        else {
+    async fn tell_authors(&self, receipt: &Receipt, covered: Vec<Entry>) {
+        let mut authors: BTreeSet<UserId> = covered.into_iter().map(|e| e.sender_id).collect();
+        authors.remove(&receipt.user);
+        if authors.is_empty() {
             return;
-        };
+        }
+        let Ok(Some(members)) = self.read_few_members(&receipt.conversation).await else { return };
         // Those who left learn nothing more.
-        let authors: BTreeSet<UserId> = covered
-            .into_iter()
-            .map(|e| e.sender_id)
-            .filter(|u| *u != receipt.user && members.get(u).is_some())
-            .collect();
-        let authors: Vec<UserId> = authors.into_iter().collect();
+        let authors: Vec<UserId> =
+            authors.into_iter().filter(|u| members.get(u).is_some()).collect();
         let Ok(devices) = self.connections.of(&authors).await else { return };
         let frame = ServerFrame::receipt(receipt).to_json();
         futures::future::join_all(devices.connections.iter().map(|c| async {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::App;
+use super::deliver::MAX_INLINE;
 use crate::error::Result;
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
@@ -67,14 +68,11 @@ impl App {
         self.read_some_members(of, usize::MAX).await
     }
 
-    /// Reads all members, or `None` if they are more than `most`, at the cost of no more than that.
-    pub(super) async fn read_few_members(
-        &self,
-        of: &ConversationId,
-        most: usize,
-    ) -> Result<Option<Members>> {
-        let members = self.read_some_members(of, most + 1).await?;
-        Ok(Some(members).filter(|m| m.len() <= most))
+    /// The members of a conversation that is small enough to post to at once, `None` of a larger one. Reads no further
+    /// than it takes to know.
+    pub(super) async fn read_few_members(&self, of: &ConversationId) -> Result<Option<Members>> {
+        let members = self.read_some_members(of, MAX_INLINE + 1).await?;
+        Ok((members.0.len() <= MAX_INLINE).then_some(members))
     }
 
     async fn read_some_members(&self, of: &ConversationId, limit: usize) -> Result<Members> {

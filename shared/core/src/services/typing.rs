@@ -1,6 +1,5 @@
 //! Who types. Never stored, never pushed, never retried: a lost one does no harm.
 
-use super::deliver::MAX_INLINE;
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, UserId};
@@ -20,8 +19,7 @@ impl App {
     ) -> Result<()> {
         self.check_blocks(caller, conversation).await?;
         let row = self.readable(&caller.user, conversation).await?;
-        let members = self.read_few_members(&row.conversation, MAX_INLINE).await?;
-        let members = members.ok_or_else(|| {
+        let members = self.read_few_members(&row.conversation).await?.ok_or_else(|| {
             Error::bad_request("typing is for conversations of at most 32 members")
         })?;
         if members.get(&caller.user).is_none() {

@@ -67,7 +67,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let (ana, bo, cy) = (user("ana"), user("bo"), user("cy"));
     let g = group();
     let founders = [(ana.clone(), Role::Admin), (bo.clone(), Role::Member)];
-    assert!(conversations.members(&g, 99).await.unwrap().is_empty());
+    assert!(conversations.members(&g, usize::MAX).await.unwrap().is_empty());
     assert_eq!(conversations.row(&ana, &g).await.unwrap(), None);
     assert_eq!(conversations.found(&g, &founders[..1]).await.unwrap(), Put::Stored);
     assert_eq!(conversations.found(&g, &founders).await.unwrap(), Put::Stored);
@@ -84,9 +84,11 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let late = [(bo.clone(), Role::Admin), (cy.clone(), Role::Member)];
     assert_eq!(conversations.found(&g, &late).await.unwrap(), Put::Taken);
     assert_eq!(conversations.row(&cy, &g).await.unwrap(), None);
-    let members = conversations.members(&g, 99).await.unwrap();
+    let members = conversations.members(&g, usize::MAX).await.unwrap();
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.role, m.joined.get())).collect();
     assert_eq!(found, [(&ana, Role::Admin, 1), (&bo, Role::Member, 1)]);
+    assert_eq!(conversations.members(&g, 2).await.unwrap(), members);
+    assert_eq!(conversations.members(&g, 1).await.unwrap(), members[..1]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap().unwrap().marks, one);
     assert_eq!(conversations.members(&g, 1).await.unwrap(), members[..1]);
 
@@ -103,12 +105,12 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     };
     let taken = conversations.change(&change(1, &[&cy], &[&bo])).await.unwrap();
     assert_eq!(taken, Put::Taken);
-    assert_eq!(conversations.members(&g, 99).await.unwrap(), members);
+    assert_eq!(conversations.members(&g, usize::MAX).await.unwrap(), members);
 
     // A change is the entry and the rows, or nothing.
     let stored = conversations.change(&change(2, &[&cy], &[&bo])).await.unwrap();
     assert_eq!(stored, Put::Stored);
-    let members = conversations.members(&g, 99).await.unwrap();
+    let members = conversations.members(&g, usize::MAX).await.unwrap();
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
     assert_eq!(found, [(&ana, 1), (&cy, 2)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);

@@ -117,6 +117,42 @@ fn watermarks_only_grow_and_the_author_is_told() {
 }
 
 #[test]
+fn an_ack_after_a_long_time_finds_what_is_unread_and_tells_the_authors_of_the_last_32() {
+    let world = World::new();
+    for name in ["ana", "bo", "cy"] {
+        world.online(name, name);
+    }
+    let group = world.group("ana", &["bo", "cy"]);
+    world.say("cy", &group, "early");
+    for _ in 0..50 {
+        world.say("ana", &group, "x");
+    }
+    // The created entry is 1, the early one 2.
+    let unread = || {
+        let synced = world.sync("bo", &[(&group, 52)], 200);
+        (synced.conversations[0].marks.delivered.get(), synced.conversations[0].unread)
+    };
+    let told = |who: &str| world.received(who, "receipt").len();
+    assert!(world.ack("bo", &group, 52, 12).unwrap());
+    assert_eq!((unread(), told("ana"), told("cy")), ((52, 40), 1, 0));
+    assert!(world.ack("bo", &group, 0, 50).unwrap());
+    assert_eq!((unread(), told("ana"), told("cy")), ((52, 2), 2, 0));
+    // Of what one wrote oneself nobody else is told.
+    assert!(world.ack("ana", &group, 52, 0).unwrap());
+    assert_eq!((told("ana"), told("bo"), told("cy")), (2, 0, 0));
+
+    // Those who joined later acknowledge from there on, and only whom they can read is told.
+    world.say("cy", &group, "late");
+    block_on(world.app.add_members(&caller("ana"), &group, &[user("di")])).unwrap();
+    for (delivered, read) in [(53, 0), (53, 53), (54, 53), (55, 0), (u64::MAX, 0)] {
+        let kind = kind(world.ack("di", &group, delivered, read));
+        assert_eq!(kind, ErrorKind::BadRequest, "{delivered} {read}");
+    }
+    assert!(world.ack("di", &group, 54, 54).unwrap());
+    assert_eq!((told("ana"), told("cy")), (3, 0));
+}
+
+#[test]
 fn edits_and_reactions_do_not_count_as_unread() {
     let world = World::new();
     let c = direct("ana", "bo");
