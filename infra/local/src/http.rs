@@ -24,8 +24,8 @@ use crate::key;
 use crate::serve::Server;
 use crate::socket;
 
-/// Largest body that is read. API Gateway passes on 10 MB; no handler takes that much.
-const MAX_BODY: usize = 256 * 1024;
+/// Largest body that API Gateway passes on.
+const MAX_BODY: usize = 10 * 1024 * 1024;
 /// How long a token of the page is valid.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 

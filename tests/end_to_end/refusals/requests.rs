@@ -37,7 +37,12 @@ async fn each_is_refused(scene: &Scene, rows: Vec<Row>) {
         let start: String = row.body.chars().take(200).collect();
         let what = format!("{} {path} {start} as {}", row.method, row.user);
         assert_eq!(answer.status, row.status, "{what}: {}", answer.body);
-        assert_eq!(without_words(answer.body), error(row.code), "{what}");
+        let mut refusal = without_words(answer.body);
+        if row.path == "/api/messages" {
+            // Which message it was: the server's own id where the request had none, so that a repeat can name it.
+            refusal.as_object_mut().unwrap().retain(|f, _| f != "action" && f != "message_id");
+        }
+        assert_eq!(refusal, error(row.code), "{what}");
     }
     scene.assert_nothing_changed().await;
 }
