@@ -14,10 +14,37 @@ use petrel_core::services::{NewGroup, Outgoing, Range, SendRequest, SyncRequest}
 use petrel_core::testing::Memory;
 use petrel_core::{App, Caller, ErrorKind, Result};
 
-/// Before the first long read of the log: bo is removed, and then a secret is stored.
+/// Before the first read of the group's log of this kind: bo is removed, and then a secret is stored.
 struct RemovesBo {
     memory: Arc<Memory>,
+    group: ConversationId,
+    before: Read,
+    /// Whether bo is added again after that, to read from there on.
+    again: bool,
     done: AtomicBool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Read {
+    /// Of the head.
+    Newest,
+    /// Of what lies above the cursor.
+    After,
+}
+
+impl RemovesBo {
+    async fn pass(&self, read: Read, c: &ConversationId) {
+        let now = read == self.before && *c == self.group;
+        if now && !self.done.swap(true, Ordering::SeqCst) {
+            let app = self.memory.app();
+            let bo = [UserId::parse("bo").unwrap()];
+            app.remove_members(&caller("ana"), c, &bo).await.unwrap();
+            say(&app, c, "a secret").await;
+            if self.again {
+                app.add_members(&caller("ana"), c, &bo).await.unwrap();
+            }
+        }
+    }
 }
 
 fn caller(name: &str) -> Caller {
@@ -40,16 +67,12 @@ impl Log for RemovesBo {
         before: Option<Seq>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
+        self.pass(Read::Newest, c).await;
         self.memory.newest(c, from, before, limit).await
     }
 
     async fn after(&self, c: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
-        if !self.done.swap(true, Ordering::SeqCst) {
-            let app = self.memory.app();
-            let bo = [UserId::parse("bo").unwrap()];
-            app.remove_members(&caller("ana"), c, &bo).await.unwrap();
-            say(&app, c, "a secret").await;
-        }
+        self.pass(Read::After, c).await;
         self.memory.after(c, after, limit).await
     }
 
@@ -58,33 +81,81 @@ impl Log for RemovesBo {
     }
 }
 
-/// A group of ana and bo, from which bo is about to be removed.
-async fn about_to_be_removed() -> (App, ConversationId) {
-    let memory = Arc::new(Memory::default());
+async fn group_of_two(memory: &Arc<Memory>) -> ConversationId {
     let members = vec![UserId::parse("bo").unwrap()];
     let group = NewGroup { name: "trip".into(), members, request_id: None };
-    let group = memory.app().create_group(&caller("ana"), group).await.unwrap().conversation_id;
-    say(&memory.app(), &group, "for bo too").await;
-    let log = Arc::new(RemovesBo { memory: memory.clone(), done: AtomicBool::new(false) });
-    (App { log, ..memory.app() }, group)
+    let app = memory.app();
+    let group = app.create_group(&caller("ana"), group).await.unwrap().conversation_id;
+    say(&app, &group, "for bo too").await;
+    group
+}
+
+/// A group of ana and bo, from which bo is about to be removed.
+async fn about_to_be_removed(before: Read, again: bool) -> (Arc<Memory>, App, ConversationId) {
+    let memory = Arc::new(Memory::default());
+    let group = group_of_two(&memory).await;
+    let log = RemovesBo {
+        memory: memory.clone(),
+        group: group.clone(),
+        before,
+        again,
+        done: false.into(),
+    };
+    let app = App { log: Arc::new(log), ..memory.app() };
+    (memory, app, group)
+}
+
+/// Before what lies above bo's cursor is read; and before the heads are, where the head is all that lies above it.
+const CASES: [(Read, u64, bool); 4] = [
+    (Read::After, 0, false),
+    (Read::After, 0, true),
+    (Read::Newest, 3, false),
+    (Read::Newest, 4, true),
+];
+
+fn sync(cursors: &[(&ConversationId, u64)]) -> SyncRequest {
+    let cursors = cursors.iter().map(|(c, seq)| ((*c).clone(), Seq::new(*seq))).collect();
+    SyncRequest { cursors, limit: 200, tail: false, page: None }
 }
 
 #[test]
 fn history_answers_not_a_member() {
     block_on(async {
-        let (app, group) = about_to_be_removed().await;
-        let page = app.history(&caller("bo"), &group, Range::After(Seq::ZERO), 100).await;
-        assert_eq!(page.unwrap_err().kind, ErrorKind::NotAMember);
+        for again in [false, true] {
+            let (_, app, group) = about_to_be_removed(Read::After, again).await;
+            let page = app.history(&caller("bo"), &group, Range::After(Seq::ZERO), 100).await;
+            assert_eq!(page.unwrap_err().kind, ErrorKind::NotAMember);
+        }
     });
 }
 
 #[test]
 fn sync_leaves_the_conversation_out() {
     block_on(async {
-        let (app, group) = about_to_be_removed().await;
-        let cursors = [(group, Seq::ZERO)].into();
-        let sync = SyncRequest { cursors, limit: 200, tail: false, page: None };
-        let synced = app.sync(&caller("bo"), &sync).await.unwrap();
-        assert!(synced.batches.is_empty() && synced.conversations.is_empty());
+        for (before, cursor, again) in CASES {
+            let (_, app, group) = about_to_be_removed(before, again).await;
+            let synced = app.sync(&caller("bo"), &sync(&[(&group, cursor)])).await.unwrap();
+            assert!(synced.batches.is_empty() && synced.conversations.is_empty());
+        }
+    });
+}
+
+#[test]
+fn sync_leaves_out_no_other_conversation() {
+    block_on(async {
+        for (before, cursor, again) in CASES {
+            let (memory, app, group) = about_to_be_removed(before, again).await;
+            let others = [group_of_two(&memory).await, group_of_two(&memory).await];
+            let cursors = sync(&[(&group, cursor), (&others[0], 0), (&others[1], 1)]);
+            let synced = app.sync(&caller("bo"), &cursors).await.unwrap();
+            let found: Vec<_> = synced
+                .batches
+                .iter()
+                .map(|b| (&b.conversation, b.messages.len(), b.more))
+                .collect();
+            assert_eq!(found, [(&others[0], 2, false), (&others[1], 1, false)]);
+            let listed: Vec<_> = synced.conversations.iter().map(|c| &c.id).collect();
+            assert_eq!(listed, [&others[0], &others[1]]);
+        }
     });
 }

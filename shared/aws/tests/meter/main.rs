@@ -36,6 +36,34 @@ fn rows(bills: &Bills) -> Vec<String> {
     bills.rows().map(|(name, bill)| row(name, bill)).collect()
 }
 
+/// What the design allows: write units, read units, calls. A forwarded ack may look up the connections and post besides.
+const BUDGETS: [(&str, f64, f64, u64); 13] = [
+    ("send 1:1, both online", 1.0, 4.0, 5),
+    ("send to a group of 1000, all online", 1.0, 30.0, 4),
+    ("send to a group of 1000 with ids of 64 characters", 1.0, 30.0, 4),
+    ("fan out to 100, none online", 0.0, 100.0, 1),
+    ("fan out to 100, all online (the sender among them)", 0.0, 100.0, 1 + 99),
+    ("ack 1:1, nothing new", 1.0, 3.0, 3),
+    ("ack 1:1, author offline", 1.0, 3.0, 3 + 1),
+    ("ack 1:1, both at once, author online", 1.0, 3.0, 3 + 2),
+    ("ack 1:1, 57 delivered and 7 read, author online", 1.0, 3.0, 3 + 2),
+    ("ack in a group of 32, author online", 1.0, 3.0, 3 + 2),
+    ("ack in a group of 1000, author online", 1.0, 3.0, 3 + 2),
+    ("connect", 1.0, 0.0, 1),
+    ("disconnect", 1.0, 0.0, 1),
+];
+
+fn budgets(bills: &Bills) -> Vec<String> {
+    let row = |&(name, writes, reads, calls): &(&str, f64, f64, u64)| {
+        let bill = bills.of(name);
+        let held = bill.writes <= writes && bill.reads <= reads && bill.called() <= calls;
+        let held = if held { "yes" } else { "**no**" };
+        let (w, r, c) = (bill.writes, bill.reads, bill.called());
+        format!("| {name} | {w} of {writes} | {r} of {reads} | {c} of {calls} | {held} |")
+    };
+    BUDGETS.iter().map(row).collect()
+}
+
 #[track_caller]
 fn compare(heading: &str, measured: &[String]) {
     let documented = documented(heading);
@@ -51,5 +79,6 @@ fn compare(heading: &str, measured: &[String]) {
 async fn costs_are_as_documented() {
     let bills = measure().await;
     compare("## Measured", &rows(&bills));
+    compare("## Budgets", &budgets(&bills));
     compare("## In dollars", &prices::rows(&bills));
 }

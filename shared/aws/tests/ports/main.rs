@@ -1,10 +1,12 @@
-//! The ports beside DynamoDB, through the unmodified clients: what is asked, and what each answer means. Tokens, and
+//! The ports through the unmodified clients: what is asked, what each answer means, and what a lost one does. Tokens, and
 //! the fetch of keys, over real sockets on this machine.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod clients;
+mod dynamo;
 mod gateway;
+mod lost;
 mod pushes;
 mod queues;
 mod stub;

@@ -97,7 +97,7 @@ impl Stub {
 
 /// Sleeps on the runtime's clock, which tests can pause.
 #[derive(Debug)]
-struct Sleep;
+pub struct Sleep;
 
 impl aws_sdk_sqs::config::AsyncSleep for Sleep {
     fn sleep(&self, time: std::time::Duration) -> aws_sdk_sqs::config::Sleep {

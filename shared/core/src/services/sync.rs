@@ -62,6 +62,14 @@ pub struct Synced {
     pub page: Option<ConversationId>,
 }
 
+/// One conversation while it is read.
+struct Reading {
+    row: UserConversation,
+    head: Entry,
+    batches: Vec<Page>,
+    sent_through: Seq,
+}
+
 impl App {
     /// The messages above the caller's cursors, and the state of each conversation.
     ///
@@ -87,10 +95,10 @@ impl App {
     async fn list(
         &self,
         caller: &Caller,
-        page: Option<&ConversationId>,
+        from: Option<&ConversationId>,
         sync: Option<&SyncRequest>,
     ) -> Result<Synced> {
-        let mut rows = self.conversations.rows(&caller.user, page, ROWS + 1).await?;
+        let mut rows = self.conversations.rows(&caller.user, from, ROWS + 1).await?;
         let page = (rows.len() > ROWS).then(|| {
             rows.truncate(ROWS);
             rows.last().map(|r| r.conversation.clone())
@@ -104,23 +112,19 @@ impl App {
         let reads: Vec<_> = rows.iter().map(head).collect();
         let heads: Vec<Option<Entry>> =
             stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
+        let mut read = vec![];
         for (row, head) in rows.into_iter().zip(heads) {
             // Rows are written before the first entry: until that one stands there is no conversation.
             let Some(head) = head else { continue };
-            let batches = synced.batches.len();
-            let sent_through = match sync {
-                Some(sync) => self.batches(sync, &row, head.seq, &mut room, &mut synced).await?,
-                None => row.marks.delivered,
+            let (batches, sent_through) = match sync {
+                Some(sync) => self.batches(sync, &row, &head, &mut room).await?,
+                None => (vec![], row.marks.delivered),
             };
-            if synced.batches.len() > batches
-                && let Err(error) = self.still_readable(&caller.user, &row).await
-            {
-                if error.kind != ErrorKind::NotAMember {
-                    return Err(error);
-                }
-                synced.batches.truncate(batches);
-                continue;
-            }
+            read.push(Reading { row, head, batches, sent_through });
+        }
+        let read = self.keep_readable(caller, from, read).await?;
+        for Reading { row, head, batches, sent_through } in read {
+            synced.batches.extend(batches);
             let before_joining = self.ordinal_before(&row).await?;
             synced.conversations.push(Conversation {
                 id: row.conversation,
@@ -133,6 +137,37 @@ impl App {
         Ok(synced)
     }
 
+    /// Those that the caller may read still, now that their messages are read. One read of the list tells of all;
+    /// whichever is missing there, or has another point of joining, is asked for by itself.
+    async fn keep_readable(
+        &self,
+        caller: &Caller,
+        from: Option<&ConversationId>,
+        read: Vec<Reading>,
+    ) -> Result<Vec<Reading>> {
+        let with_messages = read.iter().filter(|r| !r.batches.is_empty()).count();
+        let rows = if with_messages > 1 {
+            self.conversations.rows(&caller.user, from, ROWS).await?
+        } else {
+            vec![]
+        };
+        let joined: BTreeMap<_, _> = rows.into_iter().map(|r| (r.conversation, r.joined)).collect();
+        let mut kept = Vec::with_capacity(read.len());
+        for reading in read {
+            let row = &reading.row;
+            if reading.batches.is_empty() || joined.get(&row.conversation) == Some(&row.joined) {
+                kept.push(reading);
+                continue;
+            }
+            match self.still_readable(&caller.user, row).await {
+                Ok(()) => kept.push(reading),
+                Err(error) if error.kind == ErrorKind::NotAMember => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(kept)
+    }
+
     /// Entries that were there before the user joined are not unread.
     async fn ordinal_before(&self, row: &UserConversation) -> Result<u64> {
         if row.marks.read >= row.joined || row.joined <= Seq::FIRST {
@@ -142,36 +177,41 @@ impl App {
         Ok(before.await?.first().map_or(0, |e| e.ordinal))
     }
 
-    /// Reads what lies above the cursor into batches and returns how far they reach.
+    /// Reads what lies above the cursor, and returns it with how far it reaches.
     async fn batches(
         &self,
         sync: &SyncRequest,
         row: &UserConversation,
-        head: Seq,
+        head: &Entry,
         room: &mut usize,
-        synced: &mut Synced,
-    ) -> Result<Seq> {
+    ) -> Result<(Vec<Page>, Seq)> {
         let given = sync.cursors.get(&row.conversation).copied();
         // A cursor beyond the head is a device's mistake; it must not hide what comes next.
         let mut cursor = given.unwrap_or(row.marks.delivered);
         if sync.tail {
             // A device that holds nothing wants the newest to show, delivered or not.
             let limit = u64::try_from(sync.limit).unwrap_or(u64::MAX);
-            cursor = given.unwrap_or(Seq::ZERO).max(Seq::new(head.get().saturating_sub(limit)));
+            let newest = Seq::new(head.seq.get().saturating_sub(limit));
+            cursor = given.unwrap_or(Seq::ZERO).max(newest);
         }
-        cursor = cursor.max(row.joined.prev()).min(head);
+        cursor = cursor.max(row.joined.prev()).min(head.seq);
+        let mut batches = vec![];
         let mut left = sync.limit;
-        while left > 0 && *room > 0 && cursor < head {
-            let mut messages =
-                self.log.after(&row.conversation, cursor, left.min(READ_PAGE)).await?;
+        while left > 0 && *room > 0 && cursor < head.seq {
+            let mut messages = if cursor.next() == head.seq {
+                // One new message, the most frequent case: it was read with the heads.
+                vec![head.clone()]
+            } else {
+                self.log.after(&row.conversation, cursor, left.min(READ_PAGE)).await?
+            };
             cut_to_bytes(&mut messages);
             let Some(last) = messages.last().map(|e| e.seq) else { break };
             left -= messages.len();
             *room = room.saturating_sub(messages.iter().map(size).sum());
             cursor = last;
             let conversation = row.conversation.clone();
-            synced.batches.push(Page { conversation, messages, more: last < head });
+            batches.push(Page { conversation, messages, more: last < head.seq });
         }
-        Ok(cursor)
+        Ok((batches, cursor))
     }
 }
