@@ -25,6 +25,9 @@ use crate::sockets::Outbox;
 const MAX_FRAME: usize = 32 * 1024;
 /// Largest message in, over several frames.
 const MAX_MESSAGE: usize = 128 * 1024;
+/// What a socket reads at once. Each holds a buffer of this size as long as it is open, and fills it with zeros before
+/// each read: the library's own 128 KiB are most of what an idle socket takes. Larger frames are read in pieces.
+const READ_BUFFER: usize = 4 * 1024;
 /// Frames of one socket that are handled at the same time. AWS has no such limit but that of the account.
 const MAX_AT_ONCE: u32 = 16;
 /// Most time for a route, as on AWS.
@@ -85,7 +88,10 @@ pub async fn accept(
         return (status.unwrap_or(StatusCode::BAD_GATEWAY), json, body).into_response();
     }
     let picked = connected.headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned();
-    let upgrade = upgrade.max_frame_size(MAX_FRAME).max_message_size(MAX_MESSAGE);
+    let upgrade = upgrade
+        .max_frame_size(MAX_FRAME)
+        .max_message_size(MAX_MESSAGE)
+        .read_buffer_size(READ_BUFFER);
     let upgrade = match picked.as_ref().and_then(|p| p.to_str().ok()) {
         Some(protocol) => upgrade.protocols([protocol.to_owned()]),
         None => upgrade,

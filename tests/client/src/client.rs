@@ -9,15 +9,19 @@ use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::{Replica, frames};
 
 /// Most time to wait for a frame. Generous: it only runs out when something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a socket reads at once. It is filled with zeros before each read, so that the library's own 128 KiB are felt where
+/// thousands of sockets are open.
+const READ_BUFFER: usize = 4 * 1024;
 
 /// Why there is no socket, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -201,7 +205,8 @@ impl Client {
         let stream = TcpStream::connect(addr).await.map_err(io)?;
         // A frame is a whole: nothing follows that could go with it.
         stream.set_nodelay(true).map_err(io)?;
-        match client_async(request, stream).await {
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        match client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => {
                 let (outgoing, incoming) = socket.split();
                 let (outgoing, incoming) = (Outgoing(outgoing), Incoming(incoming));
