@@ -155,7 +155,7 @@ async fn state(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respons
         return refuse(&Error::new(ErrorKind::Forbidden, "on the loopback interface only"));
     }
     axum::Json(json!({
-        "connections": server.running.len(),
+        "connections": server.connections.len(),
         "queues": server.queues.depths(),
         "pushes": server.pushes.records(),
     }))

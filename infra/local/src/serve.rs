@@ -69,7 +69,9 @@ pub struct Server {
     pub options: Options,
     /// Ends when the server stops.
     pub stop: CancellationToken,
-    /// The sockets, each until its `$disconnect` is done; the process does not end before.
+    /// The sockets, each until its `$disconnect` is done.
+    pub connections: TaskTracker,
+    /// Everything that must end before the process does.
     pub running: TaskTracker,
 }
 
@@ -116,6 +118,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         open_login: addr.ip().is_loopback() && options.login,
         options,
         stop: stop.clone(),
+        connections: TaskTracker::new(),
         running: TaskTracker::new(),
     });
 

@@ -120,7 +120,7 @@ fn readable<T: DeserializeOwned>(json: Value) -> Option<T> {
 }
 
 async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket) {
-    let _running = server.running.token();
+    let _running = (server.connections.token(), server.running.token());
     let context = Arc::new(context);
     let mut outbox = server.sockets.open(&context.connection_id);
     let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE as usize));
