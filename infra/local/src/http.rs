@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures::StreamExt;
 use petrel_core::ids::UserId;
 use petrel_core::wire::ServerFrame;
 use petrel_core::{Error, ErrorKind};
@@ -24,8 +25,10 @@ use crate::key;
 use crate::serve::Server;
 use crate::socket;
 
-/// Largest body that API Gateway passes on.
-const MAX_BODY: usize = 10 * 1024 * 1024;
+/// Largest body that is kept. API Gateway passes on more; no handler takes that much.
+const MAX_BODY: usize = 256 * 1024;
+/// Largest body that is read, as API Gateway reads it.
+const MAX_READ: usize = 10 * 1024 * 1024;
 /// How long a token of the page is valid.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 
@@ -90,7 +93,7 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
             }
         }
     };
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+    let Some(body) = read(body).await else {
         return refuse(&Error::new(ErrorKind::TooLarge, "the body is too large"));
     };
     let event = events::request(&head, &body, claims);
@@ -103,6 +106,24 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
         Ok(Err(never)) => match never {},
         Err(error) => refuse(&Error::port(error)),
     }
+}
+
+/// The body, unless it is too large. Such a one is read nevertheless: a client that still writes does not read why it is
+/// refused.
+async fn read(body: Body) -> Option<Vec<u8>> {
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut size) = (vec![], 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.ok()?;
+        size += chunk.len();
+        if size > MAX_READ {
+            return None;
+        }
+        if size <= MAX_BODY {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    (size <= MAX_BODY).then_some(kept)
 }
 
 /// Whether a request comes from this machine: to a loopback interface by its name, as a page of another name that
