@@ -13,6 +13,7 @@ mod rest;
 mod server;
 mod tokens;
 
+mod answers;
 mod contents;
 mod direct;
 mod gateway;

@@ -184,6 +184,8 @@ async fn the_page_gets_a_token_for_whoever_asks_from_this_machine_and_nobody_els
     // A page of another name that resolves to this machine is another site.
     let refused = ask().header("host", "evil.example").send().await;
     assert_eq!((refused.status, &refused.body["code"]), (403, &json!("forbidden")));
+    let refused = ask().header("x-forwarded-for", "203.0.113.7").send().await;
+    assert_eq!(refused.status, 403, "whoever asks through a proxy is not on this machine");
     let refused = server.request("GET", "/local/state").header("host", "evil.example").send().await;
     assert_eq!(refused.status, 403);
     let refused =
@@ -192,4 +194,13 @@ async fn the_page_gets_a_token_for_whoever_asks_from_this_machine_and_nobody_els
     // As a form of another site would send it.
     let form = server.request("POST", "/local/token").header("content-type", "text/plain");
     assert_eq!(form.text(r#"{"user":"ana"}"#).send().await.status, 400);
+}
+
+#[tokio::test]
+async fn a_server_that_gives_out_no_tokens_takes_those_of_its_owner() {
+    let server = Server::with(&["--no-login"]).await;
+    let refused = server.request("POST", "/local/token").json(&json!({"user": "ana"})).send().await;
+    assert_eq!((refused.status, &refused.body["code"]), (403, &json!("forbidden")));
+    let token = token(server.data(), "ana").await;
+    Client::connect(&Login::new(&server.ws(), &token)).await.unwrap();
 }

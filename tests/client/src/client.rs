@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -200,9 +200,7 @@ impl Client {
         let request = login.request()?;
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let io = |e| Error::Transport(tungstenite::Error::Io(e));
-        let addr = lookup_host(host).await.map_err(io)?.next();
-        let addr = addr.ok_or_else(|| io(std::io::ErrorKind::AddrNotAvailable.into()))?;
-        let stream = TcpStream::connect(addr).await.map_err(io)?;
+        let stream = TcpStream::connect(host).await.map_err(io)?;
         // A frame is a whole: nothing follows that could go with it.
         stream.set_nodelay(true).map_err(io)?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);

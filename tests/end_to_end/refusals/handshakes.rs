@@ -84,11 +84,15 @@ async fn a_device_id_that_breaks_the_rule_opens_no_socket() {
 #[tokio::test]
 async fn a_page_of_another_origin_opens_no_socket_unless_it_is_allowed() {
     let server = Server::with(&["--allow-origin", "https://chat.example"]).await;
-    let own = format!("http://{}", server.addr());
-    for origin in [&own, "https://chat.example"] {
-        Client::connect(&server.login("ana").origin(origin)).await.unwrap();
+    let port = server.addr().rsplit_once(':').unwrap().1;
+    // Its own page, by whatever name it was reached.
+    for host in [server.addr(), &format!("localhost:{port}")] {
+        let login = Login::new(&format!("ws://{host}/ws"), &server.token("ana"));
+        Client::connect(&login.origin(&format!("http://{host}"))).await.unwrap();
     }
+    Client::connect(&server.login("ana").origin("https://chat.example")).await.unwrap();
     for origin in [
+        &format!("http://localhost:{port}"),
         "https://evil.example",
         "http://chat.example",
         "https://chat.example:8443",
