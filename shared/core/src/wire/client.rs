@@ -1,0 +1,136 @@
+//! What a client sends over a socket, and how it is read.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::message::Content;
+
+/// What a client sends. The route is `action`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// Store and deliver one message, or several.
+    Send(SendFrame),
+    /// Raise the watermarks.
+    Ack {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// Highest seq on a device.
+        delivered: Option<Seq>,
+        /// Highest seq that was read.
+        read: Option<Seq>,
+    },
+    /// Ask for everything above the cursors.
+    Sync {
+        /// Highest seq held, by conversation.
+        #[serde(default)]
+        cursors: BTreeMap<ConversationId, Seq>,
+        /// Entries a conversation.
+        limit: Option<usize>,
+        /// The newest instead of the next.
+        #[serde(default)]
+        tail: bool,
+        /// From the last `synced`.
+        page: Option<ConversationId>,
+    },
+    /// Tell the others that the user types.
+    Typing {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// Whether it goes on or has stopped.
+        active: bool,
+    },
+    /// Read back and forth.
+    History {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// The entries below this seq …
+        before: Option<Seq>,
+        /// … or above this one.
+        after: Option<Seq>,
+        /// 1 to 100.
+        limit: Option<usize>,
+    },
+}
+
+/// The fields of `send`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SendFrame {
+    /// Where to …
+    pub conversation_id: Option<ConversationId>,
+    /// … or to whom.
+    pub to_user_id: Option<UserId>,
+    /// Highest seq held when the message was composed.
+    pub seen: Option<Seq>,
+    /// With `content`, instead of `messages`.
+    pub message_id: Option<MessageId>,
+    /// With `message_id`.
+    pub content: Option<Content>,
+    /// Several at once, instead of the two above.
+    pub messages: Option<Vec<SendItem>>,
+}
+
+/// One of several messages in a `send`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SendItem {
+    /// The idempotency key.
+    pub message_id: MessageId,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// The routes of the protocol; anything else is `unknown_action`.
+const ACTIONS: [&str; 5] = ["send", "ack", "sync", "history", "typing"];
+
+impl ClientFrame {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// `bad_request` for what is no object, has no action or has a wrong field; `unknown_action`.
+    pub fn read(frame: &Value) -> Result<Self> {
+        let action = frame.get("action").and_then(Value::as_str);
+        let action = action.ok_or_else(|| Error::bad_request("the frame has no action"))?;
+        if !ACTIONS.contains(&action) {
+            return Err(Error::new(ErrorKind::UnknownAction, "no such action"));
+        }
+        Self::deserialize(frame).map_err(|e| Error::bad_request(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_frames_get_their_code() {
+        let id = "0192f3c4-0000-7000-8000-000000000001";
+        for (frame, kind) in [
+            ("[]", ErrorKind::BadRequest),
+            ("7", ErrorKind::BadRequest),
+            ("{}", ErrorKind::BadRequest),
+            (r#"{"action":7}"#, ErrorKind::BadRequest),
+            (r#"{"action":"$connect"}"#, ErrorKind::UnknownAction),
+            (r#"{"action":"Send"}"#, ErrorKind::UnknownAction),
+            (r#"{"action":"ack","conversation_id":"d:b:a"}"#, ErrorKind::BadRequest),
+            (r#"{"action":"ack","conversation_id":"d:a:b","read":-1}"#, ErrorKind::BadRequest),
+            (r#"{"action":"sync","limit":-5}"#, ErrorKind::BadRequest),
+            (r#"{"action":"sync","cursors":{"x":1}}"#, ErrorKind::BadRequest),
+            (r#"{"action":"typing","conversation_id":"d:a:b","active":1}"#, ErrorKind::BadRequest),
+            (r#"{"action":"send","message_id":"7"}"#, ErrorKind::BadRequest),
+            (
+                &format!(r#"{{"action":"send","message_id":"{id}","content":{{"type":"x"}}}}"#),
+                ErrorKind::BadRequest,
+            ),
+        ] {
+            let value = serde_json::from_str(frame).unwrap();
+            assert_eq!(ClientFrame::read(&value).unwrap_err().kind, kind, "{frame}");
+        }
+    }
+}
