@@ -35,7 +35,7 @@ pub async fn connect() -> Result<(), Error> {
 /// Runs the routes of frames.
 ///
 /// # Errors
-/// As [`connect`].
+/// As [`connect()`].
 pub async fn route() -> Result<(), Error> {
     let app = start().await?;
     let handler = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
@@ -48,7 +48,7 @@ pub async fn route() -> Result<(), Error> {
 /// Runs the jobs of a queue.
 ///
 /// # Errors
-/// As [`connect`].
+/// As [`connect()`].
 pub async fn queue() -> Result<(), Error> {
     let app = start().await?;
     let handler = |event: LambdaEvent<SqsEvent>| {
@@ -61,7 +61,7 @@ pub async fn queue() -> Result<(), Error> {
 /// Runs the HTTP API.
 ///
 /// # Errors
-/// As [`connect`].
+/// As [`connect()`].
 pub async fn api() -> Result<(), Error> {
     lambda_http::run(api::router(start().await?)).await
 }
@@ -69,7 +69,7 @@ pub async fn api() -> Result<(), Error> {
 /// Runs the authorizer. It needs no AWS.
 ///
 /// # Errors
-/// As [`connect`].
+/// As [`connect()`].
 pub async fn authorizer() -> Result<(), Error> {
     tracing::init_default_subscriber();
     let authorizer = Arc::new(Authorizer {
