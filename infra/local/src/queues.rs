@@ -24,9 +24,9 @@ const AT_ONCE: usize = 8;
 /// A message that was received so often and not deleted is dead.
 const MAX_RECEIVES: u32 = 5;
 /// How long a received message stays hidden.
-const VISIBILITY: Duration = Duration::from_secs(180);
-/// Most time for a batch, as the function's time-out on AWS.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const VISIBILITY: Duration = Duration::from_secs(360);
+/// Most time for a batch, as the fan-out function's time-out on AWS.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Dead letters kept to be looked at.
 const MAX_DEAD: usize = 1_000;
 

@@ -143,8 +143,6 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
         reason = ended.reason,
         "closed"
     );
-    // What is under way finishes: a `sync` that outlived `$disconnect` would register the socket again.
-    let _ = at_once.acquire_many(MAX_AT_ONCE).await;
     if ended.code != 1006 {
         let frame = CloseFrame { code: ended.code, reason: ended.reason.into() };
         let goodbye = async {
@@ -155,6 +153,8 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
         };
         let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
     }
+    // What is under way finishes: a `sync` that outlived `$disconnect` would register the socket again.
+    let _ = at_once.acquire_many(MAX_AT_ONCE).await;
     gone(&server, &context, &ended).await;
 }
 

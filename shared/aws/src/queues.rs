@@ -1,14 +1,17 @@
 //! The queues: jobs as JSON in SQS, in batches.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::AsyncSleep;
+use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures::future::try_join_all;
 use petrel_core::error::{Error, Result};
 use petrel_core::ports::{Job, Jobs};
+use tokio::time::Instant;
 
 use crate::settings::{FANOUT_QUEUE_URL, PUSH_QUEUE_URL};
 
@@ -19,6 +22,9 @@ const BATCH: usize = 10;
 const BATCH_BYTES: usize = 256 * 1024;
 /// How often a batch is sent, each time with what failed before.
 const ATTEMPTS: u32 = 3;
+/// For so long after SQS did not answer, jobs fail at once: a frame of ten messages, or a group in chunks, waits for an
+/// outage once and not with each.
+const REST: Duration = Duration::from_secs(5);
 /// The pause after the first attempt; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -36,16 +42,25 @@ pub struct Queues {
 pub struct Sqs {
     client: Client,
     queues: Queues,
+    /// Until when nothing is asked of it.
+    rests: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Sqs {
     /// The port over these queues.
     pub fn new(client: Client, queues: Queues) -> Self {
-        Self { client, queues }
+        Self { client, queues, rests: Arc::default() }
+    }
+
+    fn rests(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends one batch until all of it is queued.
     async fn send(&self, queue: &str, mut bodies: Vec<String>, delay_s: i32) -> Result<()> {
+        if self.rests().is_some_and(|until| Instant::now() < until) {
+            return Err(Error::port("SQS did not answer a moment ago"));
+        }
         let mut reason = String::new();
         for attempt in 0..ATTEMPTS {
             if attempt > 0
@@ -63,7 +78,11 @@ impl Sqs {
                     .map_err(Error::port)?;
                 batch = batch.entries(entry);
             }
-            let failed = batch.send().await.map_err(Error::port)?.failed;
+            let sent = batch.send().await;
+            if let Err(SdkError::TimeoutError(_) | SdkError::DispatchFailure(_)) = &sent {
+                *self.rests() = Some(Instant::now() + REST);
+            }
+            let failed = sent.map_err(Error::port)?.failed;
             let Some(first) = failed.first() else { return Ok(()) };
             reason = format!("{}: {}", first.code, first.message.as_deref().unwrap_or_default());
             // What is our fault fails every time.

@@ -122,6 +122,28 @@ async fn a_post_gives_up_in_time_and_a_call_too() {
     assert!(stub.asked().len() <= 2 + 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_sqs_that_does_not_answer_is_waited_for_once_and_asked_again_later() {
+    let stub = Stub::silent();
+    let queue = "https://sqs.eu-west-1.amazonaws.com/1/push";
+    let settings = settings(&[("PETREL_PUSH_QUEUE_URL", queue)]).unwrap();
+    let jobs = app_over(&stub.config(), &settings).jobs;
+    let to = vec![UserId::parse("bo").unwrap()];
+    let conversation = ConversationId::parse("d:ana:bo").unwrap();
+    let job = Job::Push { to, conversation, seq: Seq::FIRST, attempt: 0 };
+    let queued = || jobs.enqueue(vec![job.clone()], 0);
+    queued().await.unwrap_err();
+    let asked = stub.asked().len();
+    let start = Instant::now();
+    for _ in 0..10 {
+        queued().await.unwrap_err();
+    }
+    assert_eq!((start.elapsed(), stub.asked().len()), (Duration::ZERO, asked));
+    tokio::time::advance(Duration::from_secs(5)).await;
+    queued().await.unwrap_err();
+    assert!(stub.asked().len() > asked);
+}
+
 /// What is built in is what Mozilla publishes under these names.
 #[test]
 fn the_roots_are_amazons() {

@@ -52,6 +52,11 @@ impl App {
         for _ in 0..MAX_TRIES {
             let row = self.readable(&caller.user, &ack.conversation).await?;
             let old = row.marks;
+            if delivered < row.joined {
+                return Err(Error::bad_request("an ack cannot lie before the point of joining"));
+            }
+            // What was read before an earlier leave says nothing now, and does not take the rest with it.
+            let read = if read < row.joined { Seq::ZERO } else { read };
             let mut new = Watermarks {
                 delivered: old.delivered.max(delivered),
                 read: old.read.max(read),
@@ -99,35 +104,30 @@ impl App {
         let raised = raised.into_iter().filter(|(old, new)| new > old);
         let (mut below, mut top) = (Seq::new(u64::MAX), Seq::ZERO);
         for (old, new) in raised {
-            if new < row.joined {
-                return Err(Error::bad_request("an ack cannot lie before the point of joining"));
-            }
             below = below.min(old);
             top = top.max(new);
         }
         let from = below.next().max(row.joined);
-        let covered =
+        let mut covered =
             self.log.newest(&row.conversation, from, Some(top.next()), MAX_COVERED).await?;
         if covered.first().is_none_or(|e| e.seq != top) {
             return Err(Error::bad_request("an ack cannot pass the head"));
         }
         if new.read > old.read {
-            let found = covered.iter().find(|e| e.seq == new.read).map(|e| e.ordinal);
-            new.read_ordinal = match found {
-                Some(ordinal) => ordinal,
-                None => self.ordinal_at(&row.conversation, new.read).await?,
-            };
+            if covered.iter().all(|e| e.seq != new.read) {
+                // Far below `delivered`: its authors are told too.
+                let from = old.read.next().max(row.joined);
+                let read =
+                    self.log.newest(&row.conversation, from, Some(new.read.next()), MAX_COVERED);
+                covered.extend(read.await?);
+            }
+            let entry = covered.iter().find(|e| e.seq == new.read);
+            new.read_ordinal = entry.ok_or_else(|| Error::port("the log has a hole"))?.ordinal;
         }
         Ok(covered)
     }
 
-    async fn ordinal_at(&self, conversation: &ConversationId, seq: Seq) -> Result<u64> {
-        let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
-        let entry = found.first().ok_or_else(|| Error::port("the log has a hole"))?;
-        Ok(entry.ordinal)
-    }
-
-    /// Receipts are a courtesy: the watermark stands, and every sync carries it. So a failure here is no error.
+    /// Receipts are a courtesy: the watermark stands, and whoever asks for receipts sees it. So a failure is no error.
     async fn tell_authors(&self, receipt: &Receipt, covered: Vec<Entry>) {
         let mut authors: BTreeSet<UserId> = covered.into_iter().map(|e| e.sender_id).collect();
         authors.remove(&receipt.user);

@@ -193,8 +193,10 @@ impl App {
         });
         if let Some(entry) = &made {
             let mut to = members.who_read(entry.seq);
-            if !add {
-                to.extend(users.iter().cloned());
+            if let Content::System { change: MembershipChange::Removed { members: named } } =
+                &entry.content
+            {
+                to.extend(named.iter().cloned());
             }
             self.deliver(entry, to, caller.connection()).await?;
         }

@@ -143,7 +143,11 @@ impl App {
     ) -> Result<Sent> {
         message.content.check_from_client()?;
         let (entry, duplicate) = self.store(caller, conversation, message, tail, members).await?;
-        self.deliver(&entry, members.who_read(entry.seq), caller.connection()).await?;
+        let to = members.who_read(entry.seq);
+        self.deliver(&entry, to, caller.connection()).await.map_err(|error| Error {
+            message: "the message is stored and not yet delivered; send the same again".to_owned(),
+            ..error
+        })?;
         Ok(Sent { message_id: entry.message_id, seq: entry.seq, sent_at: entry.sent_at, duplicate })
     }
 
@@ -162,15 +166,16 @@ impl App {
             if attempt > 0 {
                 // Before the read, so that what is read is fresh when the next put is tried.
                 self.pause(attempt).await;
-                self.read_on(conversation, tail, members).await?;
+                let read = self.read_on(conversation, tail, members).await;
+                read.map_err(|error| if unsure.is_some() { may_be_stored(error) } else { error })?;
             }
-            let Some(member) = members.get(&caller.user).cloned() else {
-                return Err(Error::not_a_member());
-            };
             if let Some(stored) = tail.find(&caller.user, message.message_id) {
                 // This very call may have stored it, in a put whose answer was lost.
                 return Ok((stored.clone(), unsure.is_none()));
             }
+            let Some(member) = members.get(&caller.user).cloned() else {
+                return Err(Error::not_a_member());
+            };
             let head = tail.head();
             self.check_target(caller, conversation, &message.content, &member, head).await?;
             if let (Seq::ZERO, Some((a, b))) = (head, conversation.pair()) {
@@ -204,7 +209,14 @@ impl App {
                 }
             }
         }
-        let message = if unsure.is_some() {
+        // A lost race may be the last put's own first attempt, which the client of the log repeated.
+        if unsure.is_none() {
+            self.read_on(conversation, tail, members).await?;
+            if let Some(stored) = tail.find(&caller.user, message.message_id) {
+                return Ok((stored.clone(), false));
+            }
+        }
+        let words = if unsure.is_some() {
             "the message may be stored; send the same again"
         } else {
             "too many senders at once; the message is not stored; send the same again"
@@ -212,7 +224,7 @@ impl App {
         Err(Error {
             retry_after_ms: Some(500 + self.world.jitter(1_000)),
             source: unsure.map(Into::into),
-            ..Error::new(ErrorKind::Busy, message)
+            ..Error::new(ErrorKind::Busy, words)
         })
     }
 
@@ -322,6 +334,12 @@ impl App {
             Err(Error::new(ErrorKind::Forbidden, "only the author may do this"))
         }
     }
+}
+
+/// What is said when a read fails after a put that may have happened.
+fn may_be_stored(error: Error) -> Error {
+    let words = "the message may be stored; send the same again";
+    Error { source: Some(error.into()), ..Error::new(ErrorKind::Busy, words) }
 }
 
 /// Refuses a tail with a hole, or one that does not reach down to its floor.

@@ -117,7 +117,7 @@ fn watermarks_only_grow_and_the_author_is_told() {
 }
 
 #[test]
-fn an_ack_after_a_long_time_finds_what_is_unread_and_tells_the_authors_of_the_last_32() {
+fn an_ack_after_a_long_time_finds_what_is_unread_and_tells_the_authors_of_the_last_32_of_each() {
     let world = World::new();
     for name in ["ana", "bo", "cy"] {
         world.online(name, name);
@@ -134,22 +134,22 @@ fn an_ack_after_a_long_time_finds_what_is_unread_and_tells_the_authors_of_the_la
     };
     let told = |who: &str| world.received(who, "receipt").len();
     assert!(world.ack("bo", &group, 52, 12).unwrap());
-    assert_eq!((unread(), told("ana"), told("cy")), ((52, 40), 1, 0));
+    assert_eq!((unread(), told("ana"), told("cy")), ((52, 40), 1, 1));
     assert!(world.ack("bo", &group, 0, 50).unwrap());
-    assert_eq!((unread(), told("ana"), told("cy")), ((52, 2), 2, 0));
+    assert_eq!((unread(), told("ana"), told("cy")), ((52, 2), 2, 1));
     // Of what one wrote oneself nobody else is told.
     assert!(world.ack("ana", &group, 52, 0).unwrap());
-    assert_eq!((told("ana"), told("bo"), told("cy")), (2, 0, 0));
+    assert_eq!((told("ana"), told("bo"), told("cy")), (2, 0, 1));
 
     // Those who joined later acknowledge from there on, and only whom they can read is told.
     world.say("cy", &group, "late");
     block_on(world.app.add_members(&caller("ana"), &group, &[user("di")])).unwrap();
-    for (delivered, read) in [(53, 0), (53, 53), (54, 53), (55, 0), (u64::MAX, 0)] {
+    for (delivered, read) in [(53, 0), (53, 53), (55, 0), (u64::MAX, 0)] {
         let kind = kind(world.ack("di", &group, delivered, read));
         assert_eq!(kind, ErrorKind::BadRequest, "{delivered} {read}");
     }
     assert!(world.ack("di", &group, 54, 54).unwrap());
-    assert_eq!((told("ana"), told("cy")), (3, 0));
+    assert_eq!((told("ana"), told("cy")), (3, 1));
 }
 
 #[test]
@@ -219,4 +219,38 @@ fn a_device_that_holds_nothing_gets_the_newest_by_tail_though_all_is_delivered()
     let sync = SyncRequest { cursors: [].into(), limit: 2, tail: true, page: None };
     let synced = block_on(world.app.sync(&caller("bo"), &sync)).unwrap();
     assert_eq!(through(&synced), [4, 5]);
+}
+
+#[test]
+fn who_comes_back_acknowledges_from_there_on_and_an_old_read_does_no_harm() {
+    let world = World::new();
+    let group = world.group("ana", &["bo"]);
+    world.say("ana", &group, "before");
+    world.ack("bo", &group, 2, 2).unwrap();
+    let bo = [user("bo")];
+    block_on(world.app.remove_members(&caller("ana"), &group, &bo)).unwrap();
+    let back = block_on(world.app.add_members(&caller("ana"), &group, &bo)).unwrap().unwrap();
+    let seq = world.say("ana", &group, "after").seq.get();
+    assert!(back.seq.get() > 2);
+    assert!(world.ack("bo", &group, seq, 2).unwrap());
+    let synced = world.sync("bo", &[], 200);
+    let marks = synced.conversations[0].marks;
+    assert_eq!((marks.delivered.get(), marks.read.get()), (seq, 0));
+    assert_eq!(kind(world.ack("bo", &group, 2, 2)), ErrorKind::BadRequest);
+}
+
+#[test]
+fn the_authors_of_what_was_read_far_below_are_told_too() {
+    let world = World::new();
+    let group = world.group("ana", &["bo", "cy"]);
+    world.online("cy", "cy");
+    world.say("cy", &group, "early");
+    let mut last = 0;
+    for _ in 0..40 {
+        last = world.say("ana", &group, "x").seq.get();
+    }
+    world.ack("bo", &group, last - 1, 0).unwrap();
+    let before = world.received("cy", "receipt").len();
+    world.ack("bo", &group, last, 2).unwrap();
+    assert_eq!(world.received("cy", "receipt").len(), before + 1);
 }
