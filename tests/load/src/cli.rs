@@ -38,13 +38,13 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo build --release -p petrel -p petrel-load
-  target/release/petrel-load all                     everything, each write synced to the disk
-  target/release/petrel-load all --memory            the same without a disk
-  target/release/petrel-load latency --rate 1000 --seconds 30
-  target/release/petrel-load throughput --window 10 --json
-  target/release/petrel-load fanout --url ws://127.0.0.1:8080/ws --key .petrel/key
-  target/release/petrel-load idle --url ws://127.0.0.1:8080/ws --pid 4711 \\
+  cargo build --profile server -p petrel -p petrel-load
+  target/server/petrel-load all                     everything, each write synced to the disk
+  target/server/petrel-load all --memory            the same without a disk
+  target/server/petrel-load latency --rate 1000 --seconds 30
+  target/server/petrel-load throughput --window 10 --json
+  target/server/petrel-load fanout --url ws://127.0.0.1:8080/ws --key .petrel/key
+  target/server/petrel-load idle --url ws://127.0.0.1:8080/ws --pid 4711 \\
       --token-command 'petrel token {user}'
 
 Times hold what the load tool itself takes on the same cores; measure on a machine that does nothing else.";
@@ -140,7 +140,7 @@ fn print(report: &Report, json: bool, out: &mut dyn Write) -> Result<()> {
 
 fn measure(cli: &Cli) -> Result<Report> {
     if cfg!(debug_assertions) {
-        progress("built without --release: the figures say little");
+        progress("built without optimisation: the figures say little");
     }
     // A socket is a file, and many systems give a process few by default.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {

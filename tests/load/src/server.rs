@@ -86,7 +86,7 @@ pub fn find() -> Result<PathBuf> {
     let found = own.ancestors().skip(1).take(2).map(|d| d.join(&name)).find(|f| f.is_file());
     found.ok_or_else(|| {
         format!(
-            "there is no {name} beside {}: build it with `cargo build --release -p petrel`, or name it with --server",
+            "there is no {name} beside {}: build it with `cargo build --profile server -p petrel`, or name it with --server",
             own.display()
         )
         .into()
