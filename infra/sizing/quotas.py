@@ -75,7 +75,8 @@ def heading(first, sizings):
 
 
 def markdown(sizings, facts):
-    lines = ["**Assumed** (each can be set, `--help` says how):", "", "| input | value | meaning |", "| --- | ---: | --- |"]
+    lines = ["**Assumed** (each can be set, `--help` says how):", ""]
+    lines += ["| input | value | meaning |", "| --- | ---: | --- |"]
     for f in dataclasses.fields(Load):
         if f.name != "users":
             values = {f"{getattr(s.load, f.name):g}" for s in sizings}
@@ -101,9 +102,11 @@ def markdown(sizings, facts):
     names = [f"{s.load.users:,.0f} users a day" for s in sizings]
     lines += [row(["function", "ms", *names]), row(["---", "---:"] + ["---:"] * len(names))]
     for f in FUNCTIONS:
-        lines.append(row([f"`{f}`", f"{milliseconds(facts, f, 'p99'):g}", *(short(math.ceil(s.running[f])) for s in sizings)]))
+        running = [short(math.ceil(s.running[f])) for s in sizings]
+        lines.append(row([f"`{f}`", f"{milliseconds(facts, f, 'p99'):g}", *running]))
     headroom = sizings[0].load.headroom
-    lines += ["", f"**Limits**: the peak and a reconnect storm together, and whether the default holds {headroom:g} times that:", ""]
+    lines += ["", f"**Limits**: the peak and a reconnect storm together; enough if the default holds {headroom:g} times that:"]
+    lines += [""]
     lines += [row(["limit", "set by", "default", *names]), row(["---", "---", "---:"] + ["---"] * len(names))]
     rows = [quota_rows(s, facts) for s in sizings]
     for same in zip(*rows):

@@ -16,6 +16,8 @@ from facts import FactError
 from model import Load, LoadError, Traffic
 
 FACTS = fact_files.load()
+FAN_OUT = "fan out to 100, all online (the sender among them)"
+SMALL = (("send to", "all online"), ("ack in", "author online"))
 
 
 def text(path):
@@ -40,7 +42,7 @@ class Dollars(unittest.TestCase):
         bill = FACTS.bill
         minutes = {"an hour online with 20 conversations, a sync every 7 minutes": 60}
         sync = bill("sync, 20 conversations, up to date")
-        fan_out = bill("fan out to 100, all online (the sender among them)")
+        fan_out = bill(FAN_OUT)
         # Operation, function, times, route (each has its frame), answers.
         events = {
             "a message 1:1, both online, acknowledged": [
@@ -122,6 +124,69 @@ class ByHand(unittest.TestCase):
         self.assertAlmostEqual(s.peak.queue_requests, 1 + 2 * 10)
         self.assertEqual(s.hot_group, 3_000)
 
+    def test_a_large_group_acknowledges_and_rings(self):
+        s = self.size(group1000=1, phones=1, recipient_online=0.5, unacknowledged=0.1, devices=2)
+        send, fan_out = FACTS.bill("send to a group of 1000, all online"), FACTS.bill(FAN_OUT)
+        ack = FACTS.bill("ack in a group of 1000, author online")
+        self.assertEqual(s.peak.frames["ack"], 999)
+        self.assertAlmostEqual(s.peak.writes, send.writes + 999 * ack.writes)
+        # Half of 999, on two sockets each, and the sender's other one.
+        self.assertAlmostEqual(s.peak.posts, 999 / 2 * 2 + 1)
+        # A chunk has a job for those offline and one for those online, about 50 users each: 1 unit and 2 a user.
+        self.assertAlmostEqual(s.peak.push_jobs, 20)
+        jobs = 20 * (1 + 2 * 49.95)
+        self.assertAlmostEqual(s.peak.reads, send.reads + 10 * fan_out.reads + 999 * ack.reads + jobs)
+        self.assertAlmostEqual(s.peak.publishes, 499.5 + 0.1 * 499.5)
+        self.assertAlmostEqual(s.peak.sent, 1 + 20)
+        self.assertAlmostEqual(s.hot_group, 3)
+
+    def test_a_small_group(self):
+        s = self.size(group10=1, phones=0.5, recipient_online=2 / 3, unacknowledged=0, devices=2, typing=3)
+        send, ack = (FACTS.bill(f"{what} a group of 10, {who}") for what, who in SMALL)
+        typing = FACTS.bill("typing in a group of 32, all online")
+        self.assertEqual(s.peak.frames, {"send": 1, "ack": 9, "sync": 0, "history": 0, "typing": 3})
+        # 6 of 9 are online: the message to 12 sockets and the sender's other one, 9 receipts to 2, 3 typings to 12.
+        self.assertAlmostEqual(s.peak.posts, 12 + 1 + 9 * 2 + 3 * 12)
+        # One job for 1.5 phones that are offline, one for 3 that are online.
+        self.assertAlmostEqual(s.peak.push_jobs, 2)
+        self.assertAlmostEqual(s.peak.publishes, 1.5)
+        self.assertAlmostEqual(s.peak.reads, send.reads + 9 * ack.reads + 3 * typing.reads + 2 + 2 * 4.5)
+        self.assertAlmostEqual(s.peak.writes, send.writes + 9 * ack.writes)
+        self.assertEqual((s.peak.sent, s.peak.fanout_jobs), (2, 0))
+
+    def test_sessions_open_sockets_and_read_history(self):
+        s = self.size(messages=0, sessions=2, history=3, peak=4)
+        connect, disconnect = FACTS.bill("connect"), FACTS.bill("disconnect")
+        sync, page = FACTS.bill("sync, 20 conversations, up to date"), FACTS.bill("history, 50 messages")
+        self.assertEqual((s.peak.connects, s.peak.frames["sync"], s.peak.frames["history"]), (8, 8, 24))
+        self.assertAlmostEqual(s.peak.reads, 8 * sync.reads + 24 * page.reads)
+        self.assertAlmostEqual(s.peak.writes, 8 * (connect.writes + disconnect.writes))
+        self.assertEqual((s.peak.invocations["authorizer"], s.peak.invocations["connect"]), (8, 16))
+        self.assertEqual(s.peak.requests, 8 + 8 + 24)
+
+    def test_limits_count_the_storm_too(self):
+        s = self.size(sessions=1, online_share=0.5, storm_s=100)
+        needs = {name: need for name, need, *_ in quotas.quota_rows(s, FACTS)}
+        connects = s.peak.connects + 432
+        self.assertAlmostEqual(needs["connects/s"], connects)
+        self.assertAlmostEqual(needs["API Gateway requests/s"], s.peak.requests + 2 * 432)
+        sync = FACTS.bill("sync, 20 conversations, up to date").reads
+        for name in ("read units/s, all tables", "read units/s, a new table"):
+            self.assertAlmostEqual(needs[name], s.peak.reads + 432 * sync)
+        self.assertAlmostEqual(needs["write units/s, all tables"], s.peak.writes + 2 * 432)
+        self.assertAlmostEqual(needs["frames/s of the busiest route"], s.peak.frames["sync"] + 432)
+
+    def test_time_and_minutes_are_charged(self):
+        s = self.size(sessions=0, acks=0, online_share=0.5, online_minutes=10, devices=2)
+        minutes = 86_400 * 30 * 10 * 2
+        self.assertAlmostEqual(s.dollars["API Gateway, connection minutes"], minutes / 1e6 * 0.25)
+        sends, opened, syncs = 86_400 * 30, minutes * 60 / model.SOCKET_S, minutes * 60 / model.SYNC_S
+        gb_s = 0
+        for function, runs in (("send", sends), ("authorizer", opened), ("connect", 2 * opened), ("sync", syncs + opened)):
+            ms = model.milliseconds(FACTS, function, "p50")
+            gb_s += runs * ms / 1_000 * FACTS.template.memory[function] / 1_024
+        self.assertAlmostEqual(s.dollars["Lambda, time (from the latency budget)"], gb_s * 0.0000133334)
+
     def test_who_is_online_syncs_and_opens_new_sockets(self):
         s = self.size(messages=0, online_share=0.5, devices=2, storm_s=100)
         self.assertEqual(s.online, 86_400)
@@ -162,6 +227,21 @@ class Constants(unittest.TestCase):
             value = re.search(rf"const {name}: usize = (\d+);", code).group(1)
             self.assertEqual(getattr(model, name), int(value))
 
+    def test_template(self):
+        """A size of its own counts, and the default otherwise."""
+        functions = "".join(f"  {f.title()}Function:\n    Type: T\n" for f in model.FUNCTIONS if f != "send")
+        defaults = (("WebSocketRateLimit", 7), ("PushMaximumConcurrency", 8))
+        parameters = "".join(f"  {p}:\n    Default: {n}\n" for p, n in defaults)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "template.yaml"
+            path.write_text(
+                f"Parameters:\n{parameters}\nGlobals:\n  Function:\n    MemorySize: 300\n\nResources:\n{functions}"
+                "  SendFunction:\n    Properties:\n      MemorySize: 600\n", encoding="utf-8",
+            )
+            read = fact_files.template(path)
+        self.assertEqual((read.memory["send"], read.memory["ack"]), (600, 300))
+        self.assertEqual(read.parameters, {"WebSocketRateLimit": 7, "PushMaximumConcurrency": 8})
+
     def test_every_figure_of_aws_has_a_page(self):
         for entry in [*FACTS.quotas.values(), *FACTS.prices.values()]:
             self.assertRegex(entry["source"], r"^https://(docs\.)?aws\.amazon\.com/\S+$")
@@ -199,7 +279,9 @@ class BadInput(unittest.TestCase):
             "'send 1:1, both online': names 5 calls and counts 6": good.replace(
                 "| send 1:1, both online | 5 |", "| send 1:1, both online | 6 |"
             ),
-            "'connect': 'one' is not a number": good.replace("| connect | 1 | UpdateItem | 1 |", "| connect | 1 | UpdateItem | one |"),
+            "'connect': 'one' is not a number": good.replace(
+                "| connect | 1 | UpdateItem | 1 |", "| connect | 1 | UpdateItem | one |"
+            ),
             "has 4 cells, not 5": good.replace("| connect | 1 | UpdateItem | 1 | 0 |", "| connect | 1 | UpdateItem | 1 |"),
         }
         with tempfile.TemporaryDirectory() as folder:
@@ -236,6 +318,10 @@ class Output(unittest.TestCase):
     def test_what_is_asked_for_is_rounded_up(self):
         for need, asked in ((0, 1), (0.3, 1), (1.2, 2), (9.1, 10), (45, 45), (45.1, 46), (1_071, 1_100), (99_001, 100_000)):
             self.assertEqual(quotas.ask(need), asked)
+
+    def test_enough_is_with_headroom(self):
+        self.assertEqual(quotas.verdict(600, 1_000, 1.5), "enough")
+        self.assertEqual(quotas.verdict(800, 1_000, 1.5), "**raise to 1,200**")
 
     def test_figures_are_short(self):
         for value, shown in ((0, "0"), (0.1234, "0.12"), (7.14, "7.1"), (71.44, "71"), (714.4, "714"), (58_849, "58,800")):
