@@ -132,7 +132,8 @@ def sources(facts):
         lines.append(row([entry["what"], f"{entry['value']:,}", f"[AWS]({entry['source']})"]))
     for entry in facts.prices.values():
         per = f" / {entry['per']:,}" if entry["per"] > 1 else ""
-        lines.append(row([entry["what"], f"${entry['value']:.10g}{per}", f"[AWS]({entry['source']})"]))
+        value = f"{entry['value']:.10f}".rstrip("0").rstrip(".")
+        lines.append(row([entry["what"], f"${value}{per}", f"[AWS]({entry['source']})"]))
     return "\n".join(lines) + "\n"
 
 
