@@ -140,6 +140,8 @@ def arithmetic(name, p):
         text = expression.get("Fn::Sub", "") if isinstance(expression, dict) else expression
         if text.startswith("SELECT"):
             continue
+        if "METRICS()" in text and "FILL(METRICS(), 0)" not in text:
+            yield f"{name} sums metrics that may be missing: most are not sent when nothing happened"
         for word in set(re.findall(r"\b[a-z]\w*\b", re.sub(r"\$\{\w+\}", "", text))) - ids:
             yield f"{name} counts with {word}, which is not there"
 

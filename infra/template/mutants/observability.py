@@ -115,6 +115,11 @@ def unknown_term(r, _):
     part(r, "PushFailuresAlarm", "failed")["Id"] = "failures"
 
 
+@mutant("alarms_are_well_made")
+def silent_parts_hide_the_rest(r, _):
+    part(r, "TableThrottlesAlarm", "result")["Expression"] = "SUM(METRICS())"
+
+
 @mutant("budget_is_watched")
 def either_window(r, _):
     rule = props(r, "SendBurnFastAlarm")["AlarmRule"]
