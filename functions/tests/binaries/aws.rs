@@ -101,6 +101,10 @@ impl Aws {
             ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
             ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
             ("PETREL_FCM_ARN", app),
+            ("PETREL_METRICS_NAMESPACE", "Petrel/test".to_owned()),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
+            ("AWS_LAMBDA_LOG_LEVEL", "INFO".to_owned()),
+            ("RUST_LOG", "INFO".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

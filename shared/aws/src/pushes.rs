@@ -92,7 +92,7 @@ impl Notifier for Sns {
             Ok(_) => Pushed::Accepted,
             Err(error) if is_disabled(&error) => Pushed::Disabled,
             Err(error) => {
-                log(&error, to);
+                log(&error);
                 Pushed::Later
             }
         }
@@ -117,8 +117,8 @@ fn is_disabled(error: &SdkError<PublishError>) -> bool {
 
 /// Logs why a push did not go out. What SNS refuses for another reason than the device (a payload, a credential that
 /// ran out, a missing permission) counts as `Later`: after its attempts the job lies in the dead-letter queue, where it
-/// is seen, and no device loses its endpoint for our fault.
-fn log(error: &SdkError<PublishError>, to: &EndpointId) {
+/// is seen, and no device loses its endpoint for our fault. The endpoint stays out of the log: it names a phone.
+fn log(error: &SdkError<PublishError>) {
     let ours = error.as_service_error().is_some_and(|e| {
         e.is_invalid_parameter_exception()
             || e.is_invalid_parameter_value_exception()
@@ -127,8 +127,8 @@ fn log(error: &SdkError<PublishError>, to: &EndpointId) {
     });
     let error = DisplayErrorContext(error);
     if ours {
-        tracing::error!(endpoint = %to, %error, "a push was refused");
+        tracing::error!(%error, "a push was refused");
     } else {
-        tracing::warn!(endpoint = %to, %error, "a push failed");
+        tracing::warn!(%error, "a push failed");
     }
 }
