@@ -3,6 +3,7 @@
 
 use std::env;
 use std::future::Future;
+use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
@@ -79,6 +80,7 @@ impl Telemetry {
                 trace_id: trace.id.filter(|_| trace.sampled),
                 connection,
             },
+            out: std::io::stdout(),
         };
         let request = context.request_id.as_str();
         let span = tracing::error_span!("invocation", requestId = request, xrayTraceId = trace.id);
@@ -87,18 +89,19 @@ impl Telemetry {
 }
 
 /// Writes the invocation's line when it goes, also when the work panicked.
-struct LastLine<'a> {
+struct LastLine<'a, W: Write> {
     emf: Option<&'a Emf>,
     invocation: Invocation<'a>,
+    out: W,
 }
 
-impl Drop for LastLine<'_> {
+impl<W: Write> Drop for LastLine<'_, W> {
     fn drop(&mut self) {
         let Some(emf) = self.emf else { return };
         if std::thread::panicking() {
             emf.count(Count::Failures, 1);
         }
-        emf.write(self.invocation, &mut std::io::stdout().lock());
+        emf.write(self.invocation, &mut self.out);
     }
 }
 
@@ -113,5 +116,53 @@ impl<'a> Trace<'a> {
         let header = context.xray_trace_id.as_deref().unwrap_or_default();
         let id = header.split(';').find_map(|part| part.trim().strip_prefix("Root="));
         Self { id, sampled: header.split(';').any(|part| part.trim() == "Sampled=1") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn emf() -> Emf {
+        let env = |name: &str| (name == "PETREL_METRICS_NAMESPACE").then(|| "Petrel/p".to_owned());
+        Emf::read(&env).unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_invocation_that_panics_leaves_its_line_and_counts_as_a_failure() {
+        let (emf, mut out) = (emf(), vec![]);
+        let invocation = Invocation { request_id: "r", ..Invocation::default() };
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _last = LastLine { emf: Some(&emf), invocation, out: &mut out };
+            emf.count(Count::Messages, 1);
+            panic!("as the test wants it");
+        }));
+        assert!(panicked.is_err());
+        let line: Value = serde_json::from_slice(&out).unwrap();
+        let said = json!([line["Failures"], line["Messages"], line["requestId"]]);
+        assert_eq!(said, json!([1, 1, "r"]));
+    }
+
+    #[test]
+    fn the_trace_is_the_headers_root() {
+        let read = |header: Option<&str>| {
+            let mut context = Context::default();
+            context.xray_trace_id = header.map(str::to_owned);
+            let trace = Trace::of(&context);
+            (trace.id.map(str::to_owned), trace.sampled)
+        };
+        let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        let root = Some("1-5759e988-bd862e3fe1be46a994272793".to_owned());
+        assert_eq!(read(Some(header)), (root.clone(), true));
+        assert_eq!(read(Some(&header.replace("Sampled=1", "Sampled=0"))), (root, false));
+        for none in [None, Some(""), Some("Parent=53995c3f42cd8ad8")] {
+            assert_eq!(read(none), (None, false));
+        }
     }
 }

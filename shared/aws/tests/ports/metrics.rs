@@ -99,7 +99,7 @@ fn a_metric_has_at_most_a_hundred_values() {
     let line = line(&emf);
     let values = line["DeliveryLatency"]["Values"].as_array().unwrap();
     assert_eq!((values.len(), &values[99]), (100, &json!(99)));
-    assert_eq!(line["DeliveryLatency"]["Counts"], json!([1; 100]));
+    assert_eq!(line["DeliveryLatency"]["Counts"], json!(vec![1; 100]));
 }
 
 #[test]
@@ -145,6 +145,9 @@ fn what_a_send_writes_is_what_the_docs_say() {
     );
     println!("{line}{} bytes", line.len());
     let costs = include_str!("../../../../docs/costs.md");
-    let words = format!("{} bytes", line.len());
-    assert!(costs.contains(&words), "docs/costs.md does not say {words}");
+    let a_million = (line.len() + 26) as f64 * 1e6;
+    let dollars = format!("${:.2} a million", a_million / 1e9 * 0.50);
+    for words in [format!("{} bytes", line.len()), dollars] {
+        assert!(costs.contains(&words), "docs/costs.md does not say {words}");
+    }
 }
