@@ -40,6 +40,7 @@ struct Seen {
     posts: Vec<(String, Value)>,
     jobs: BTreeMap<String, Vec<String>>,
     pushes: Vec<String>,
+    pushes_refused: bool,
 }
 
 /// The services around the functions.
@@ -120,6 +121,11 @@ impl Aws {
         self.seen.lock().unwrap().jobs.remove(queue).unwrap_or_default()
     }
 
+    /// From now on the functions may not push, and SNS says so.
+    pub fn refuse_pushes(&self) {
+        self.seen.lock().unwrap().pushes_refused = true;
+    }
+
     /// Every publish to a phone, as the form that SNS got.
     pub fn pushes(&self) -> Vec<String> {
         self.seen.lock().unwrap().pushes.clone()
@@ -142,6 +148,9 @@ async fn called(
     body: String,
 ) -> (StatusCode, String) {
     if !headers.contains_key("x-amz-target") {
+        if body.contains("Action=Publish") && seen.lock().unwrap().pushes_refused {
+            return (StatusCode::FORBIDDEN, not_authorized());
+        }
         return (StatusCode::OK, published(&seen, body));
     }
     assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
@@ -158,6 +167,17 @@ async fn called(
     (StatusCode::OK, json!({"Successful": successful, "Failed": []}).to_string())
 }
 
+/// What SNS names a phone.
+pub const ENDPOINT: &str = "arn:aws:sns:eu-central-1:1:endpoint/GCM/petrel/e";
+
+fn not_authorized() -> String {
+    format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+         <Code>AuthorizationError</Code><Message>User: arn:aws:sts::1:assumed-role/push is not \
+         authorized to perform: SNS:Publish on resource: {ENDPOINT}</Message></Error></ErrorResponse>"
+    )
+}
+
 fn published(seen: &Mutex<Seen>, form: String) -> String {
     let answer = |action: &str, result: &str| {
         format!(
@@ -166,8 +186,8 @@ fn published(seen: &Mutex<Seen>, form: String) -> String {
         )
     };
     if form.contains("Action=CreatePlatformEndpoint") {
-        let arn = "arn:aws:sns:eu-central-1:1:endpoint/GCM/petrel/e";
-        return answer("CreatePlatformEndpoint", &format!("<EndpointArn>{arn}</EndpointArn>"));
+        let arn = format!("<EndpointArn>{ENDPOINT}</EndpointArn>");
+        return answer("CreatePlatformEndpoint", &arn);
     }
     if form.contains("Action=SetEndpointAttributes") {
         return answer("SetEndpointAttributes", "");

@@ -155,6 +155,30 @@ async fn a_job_that_cannot_be_read_is_named_and_not_quoted() {
 }
 
 #[tokio::test]
+async fn a_push_that_is_refused_is_logged_without_the_phone() {
+    let stack = Stack::start().await;
+    let api = stack.function(env!("CARGO_BIN_EXE_api")).await;
+    let token = json!({"platform": "fcm", "token": "the-phones-token"});
+    api.invoke(&request("bo", "PUT", "/api/devices/phone/push", &token)).await.unwrap();
+    let message = json!({"to_user_id": "bo", "content": {"type": "text", "text": "secret"}});
+    api.invoke(&request("ana", "POST", "/api/messages", &message)).await.unwrap();
+    stack.aws.refuse_pushes();
+    let push = stack.function(env!("CARGO_BIN_EXE_push")).await;
+    push.invoke(&aws::batch(&stack.aws.take_jobs("push"))).await.unwrap();
+    let log = push.log();
+    assert_eq!(log.len(), 2, "{log:?}");
+    let about = ["level", "message", "conversation", "seq", "job"].map(|f| &log[0][f]);
+    assert_eq!(json!(about), json!(["ERROR", "a push was refused", "d:ana:bo", 1, "0"]));
+    assert!(log[0]["error"].as_str().unwrap().contains("AuthorizationError"), "{log:?}");
+    assert_eq!(last_line(&push).1, ["PushAge", "PushFailures"]);
+    for said in [api.text(), push.text()] {
+        for hidden in [aws::ENDPOINT, "the-phones-token", "secret"] {
+            assert!(!said.contains(hidden), "{hidden} in {said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_writes_cannot_forge_a_line() {
     let stack = Stack::start().await;
     let forged = "x\n{\"level\":\"ERROR\",\"message\":\"forged\"}\r\u{1b}[2J\u{0}\u{85}\u{2028}";

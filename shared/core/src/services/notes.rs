@@ -14,7 +14,7 @@ impl App {
         let span = tracing::Span::current();
         span.record("conversation", tracing::field::display(conversation));
         if let Some(seq) = seq {
-            span.record("seq", tracing::field::display(seq));
+            span.record("seq", seq.get());
         }
     }
 
