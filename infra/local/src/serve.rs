@@ -10,6 +10,7 @@ use std::time::Duration;
 use petrel_aws::token::{Expected, Verifier};
 use petrel_aws::{Dynamo, Origins, SystemWorld, Tables, embedded};
 use petrel_core::App;
+use petrel_core::metrics::NoMetrics;
 use petrel_core::services::Settings;
 use petrel_functions::authorizer::Authorizer;
 use tokio::net::TcpListener;
@@ -97,6 +98,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         jobs: queues.clone(),
         notifier: pushes.clone(),
         world: Arc::new(SystemWorld),
+        metrics: Arc::new(NoMetrics),
         settings: Settings { push_delay_s: options.push_delay_s },
     };
     let stop = CancellationToken::new();
