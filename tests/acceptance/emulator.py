@@ -22,7 +22,9 @@ import time
 import urllib.error
 import urllib.request
 
-import environment
+sys.dont_write_bytecode = True
+
+import environment  # noqa: E402
 
 HOST = "127.0.0.1"
 # For the start: it imports every service it has.
@@ -55,8 +57,9 @@ class Emulator:
     def __init__(self, port):
         self.port = port
         self.url = f"http://{HOST}:{port}"
-        self.directory = environment.target() / "acceptance" / f"emulator-{port}"
-        self.log = environment.target() / "acceptance" / f"emulator-{port}.log"
+        self.directory = environment.target() / "emulator" / str(port)
+        self.process = None
+        self.log = environment.target() / "emulator" / f"{port}.log"
 
     def start(self, variables=None):
         """Returns when it answers. `variables` are added to its environment, which its functions inherit."""
@@ -82,7 +85,7 @@ class Emulator:
         own |= variables or {}
         with open(self.log, "wb") as log:
             # A group of its own: its functions are in it and end with it.
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [python, "-m", "ministack"],
                 cwd=self.directory,
                 env=own,
@@ -91,12 +94,12 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        (self.directory / "pid").write_text(str(process.pid))
+        (self.directory / "pid").write_text(str(self.process.pid))
         until = time.monotonic() + START_S
         while not self.answers():
-            if process.poll() is not None:
+            if self.process.poll() is not None:
                 shutil.rmtree(self.directory, ignore_errors=True)
-                raise Failed(f"ministack ended with {process.returncode}; see {self.log}")
+                raise Failed(f"ministack ended with {self.process.returncode}; see {self.log}")
             if time.monotonic() > until:
                 self.stop()
                 raise Failed(f"ministack did not answer within {START_S} s; see {self.log}")
@@ -118,10 +121,20 @@ class Emulator:
         if is_ministack(pid):
             signal_group(pid, signal.SIGTERM)
             until = time.monotonic() + STOP_S
-            while group_lives(pid) and time.monotonic() < until:
+            while self.lives(pid) and time.monotonic() < until:
                 time.sleep(0.05)
             signal_group(pid, signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def lives(self, group):
+        if self.process:
+            # Collects it: a dead child that nobody collects still counts as there.
+            self.process.poll()
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def variables(self):
         """What makes an AWS program talk to it."""
@@ -139,19 +152,6 @@ def signal_group(group, number):
         os.killpg(group, number)
     except ProcessLookupError:
         pass
-
-
-def group_lives(group):
-    try:
-        # Collects it, if it is a child of ours; a dead child that nobody collects still counts as there.
-        os.waitpid(group, os.WNOHANG)
-    except ChildProcessError:
-        pass
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def run(emulator, command):
