@@ -51,6 +51,15 @@ def numbers_by_reference(template):
             scaling["MaximumConcurrency"] = int(parameter["Default"])
 
 
+def log_format(template):
+    """It does not tell functions how they shall log. On AWS the service sets this variable by LoggingConfig."""
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Lambda::Function" and "LogFormat" in properties.get("LoggingConfig", {}):
+            variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+            variables["AWS_LAMBDA_LOG_FORMAT"] = properties["LoggingConfig"]["LogFormat"]
+
+
 def http_api_of_body(template):
     """An API's OpenAPI body is ignored. Each operation becomes the integration and the route that AWS makes of it, each
     security scheme an authorizer."""
@@ -182,7 +191,7 @@ def ministack(url):
     return Endpoint(
         "ministack",
         url,
-        transformations=[leave_out, metric_math_alarms, token_anywhere, numbers_by_reference, http_api_of_body, connections_endpoint],
+        transformations=[leave_out, metric_math_alarms, token_anywhere, numbers_by_reference, log_format, http_api_of_body, connections_endpoint],
         lacks={
             "subprotocol": "it accepts a socket without passing on the subprotocol that $connect answers",
             "frame_limit": "it takes frames of any length, where API Gateway closes with 1009 beyond 32 KB",

@@ -1,10 +1,17 @@
-"""What stands between the functions and an emulator's SNS: passes every call on and keeps the publishes, which ministack
-takes and shows to nobody."""
+"""What stands between the functions and ministack's SNS: it passes every call on and keeps the publishes, which ministack
+takes and shows to nobody. It also gives endpoints the ARNs that they have on AWS (deviations.py says so too).
+"""
 
 import http.client
 import http.server
+import re
 import threading
 import urllib.parse
+
+
+# On AWS arn:…:endpoint/GCM/<application>/<id>; here arn:…:app/GCM/<application>/<id>.
+HERE = re.compile(r":app/(\w+/[^/<&]+/[^<&]+)")
+AT_AWS = re.compile(r":endpoint/")
 
 
 class Recorder:
@@ -20,10 +27,6 @@ class Recorder:
     def forward_to(self, port):
         self.server.upstream = port
 
-    def to(self, endpoint_arn):
-        """The publishes to an endpoint, in order."""
-        return [publish for publish in self.publishes if publish.get("TargetArn") == endpoint_arn]
-
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
@@ -38,16 +41,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        called = dict(urllib.parse.parse_qsl(body.decode()))
+        for name in ("EndpointArn", "TargetArn"):
+            if name in called:
+                called[name] = AT_AWS.sub(":app/", called[name])
+        body = urllib.parse.urlencode(called).encode()
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=10)
         # With the headers as they came: the signature covers the host.
         upstream.putrequest("POST", self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            upstream.putheader(name, value)
+            upstream.putheader(name, str(len(body)) if name.lower() == "content-length" else value)
         upstream.endheaders(body)
         answer = upstream.getresponse()
-        content = answer.read()
+        content = HERE.sub(r":endpoint/\1", answer.read().decode()).encode()
         upstream.close()
-        called = dict(urllib.parse.parse_qsl(body.decode()))
         if called.get("Action") == "Publish" and answer.status == 200:
             self.server.recorder.publishes.append(called)
         self.send_response(answer.status)

@@ -85,7 +85,7 @@ class Stack:
             "Architecture": self.architecture,
             "PushDelaySeconds": str(PUSH_DELAY_S),
             "FcmArn": self.fcm_arn or "",
-            "LogLevel": "DEBUG",
+            "LogLevel": "INFO",
             "Revision": "acceptance",
         }
 
