@@ -87,7 +87,8 @@ def of_body(api, resource):
         raise ValueError(f"{api}: unknown in the body: {sorted(body.keys() - known)}")
     resource["Properties"] |= {"Name": body["info"]["title"], "ProtocolType": "HTTP"}
     if "x-amazon-apigateway-cors" in body:
-        resource["Properties"]["CorsConfiguration"] = capitalised(body["x-amazon-apigateway-cors"])
+        # It reads them from a template with the names that its own API has, which are OpenAPI's.
+        resource["Properties"]["CorsConfiguration"] = body["x-amazon-apigateway-cors"]
     made = {}
     for scheme, it in body["components"]["securitySchemes"].items():
         authorizer = it["x-amazon-apigateway-authorizer"]
