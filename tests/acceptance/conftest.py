@@ -100,7 +100,7 @@ def endpoint_of(config):
     if config.getoption("--aws"):
         return deviations.aws()
     if not url:
-        return deviations.ministack(None)
+        return deviations.ministack()
     url = url.rstrip("/")
     for path, kind in [("/_ministack/health", deviations.ministack), ("/_localstack/health", deviations.localstack)]:
         try:
@@ -133,6 +133,8 @@ def issuer(pytestconfig, certificates):
     if url:
         yield issuers.Issuer(url, issuers.load_key(key))
         return
+    if pytestconfig.endpoint.url or pytestconfig.endpoint.kind == "aws":
+        raise pytest.UsageError("another endpoint needs --issuer and --issuer-key: README.md says how")
     with issuers.LoopbackIssuer(certificates) as issuer:
         yield issuer
 
@@ -150,7 +152,12 @@ def recorder(endpoint):
 @pytest.fixture(scope="session")
 def place(endpoint, certificates, issuer, recorder):
     """The endpoint, answering. Ours ends with the session."""
-    if endpoint.url or endpoint.kind == "aws":
+    if endpoint.kind == "aws":
+        yield endpoint
+        return
+    if endpoint.url:
+        for name, value in emulator.CREDENTIALS.items():
+            os.environ.setdefault(name, value)
         yield endpoint
         return
     ours = emulator.Emulator(emulator.free_port(), certificates)
