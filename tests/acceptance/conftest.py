@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import signal
 import time
 import urllib.request
 import uuid
@@ -36,6 +37,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Told to end, we take the stack and the emulator down first, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     config.endpoint = endpoint_of(config)
     config.skips = []
 
