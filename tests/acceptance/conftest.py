@@ -1,5 +1,6 @@
 """What the tests are given: an endpoint with the stack on it, and users. The options are in README.md."""
 
+import atexit
 import json
 import os
 import platform
@@ -38,7 +39,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     # Told to end, we take the stack and the emulator down first, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.endpoint = endpoint_of(config)
     config.skips = []
 
@@ -164,6 +165,8 @@ def place(endpoint, certificates, issuer, recorder):
         yield endpoint
         return
     ours = emulator.Emulator(emulator.free_port(), certificates)
+    # An interrupt may end pytest before it comes to the fixtures' ends.
+    atexit.register(ours.stop)
     recorder.forward_to(ours)
     try:
         # It checks signatures and policies: a function may do what its role allows, and the queues' policies want TLS.
@@ -183,11 +186,13 @@ def stack(pytestconfig, place, issuer):
     binaries = pytestconfig.getoption("--binaries") or environment.target() / "acceptance"
     architecture = pytestconfig.getoption("--architecture") or platform.machine().replace("aarch64", "arm64")
     stack = stacks.Stack(place, issuer, binaries, architecture, pytestconfig.getoption("--fcm-arn"))
+    atexit.register(stack.clean_up)
     try:
         stack.deploy()
         print(f"{stack.name} deployed on {place.kind} in {time.monotonic() - began:.1f} s")
         yield stack
     finally:
+        atexit.unregister(stack.clean_up)
         stack.clean_up()
 
 

@@ -76,8 +76,10 @@ async def test_large_group_is_served_while_the_queue_is_out(stack, user):
 
 @pytest.mark.last
 def test_deleted_stack_leaves_the_data_and_nothing_else(stack):
-    kept = dict(stack.kept())
     physical = stack.physical()
+    # A condition may have left some out.
+    kept = {name: kind for name, kind in stack.kept() if name in physical}
+    assert set(kept.values()) <= {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
     assert {"MessagesTable", "ConversationsTable", "ConnectionsTable"} <= kept.keys()
     stack.delete()
     dynamodb, functions, sqs = stack.client("dynamodb"), stack.client("lambda"), stack.client("sqs")
