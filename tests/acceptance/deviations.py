@@ -137,8 +137,12 @@ def capitalised(value):
     if isinstance(value, list):
         return [capitalised(one) for one in value]
     if isinstance(value, dict):
-        return {key if ":" in key or key == "Ref" else key[0].upper() + key[1:]: capitalised(it) for key, it in value.items()}
+        return {key if is_function(key) else key[0].upper() + key[1:]: capitalised(it) for key, it in value.items()}
     return value
+
+
+def is_function(key):
+    return key == "Ref" or key.startswith("Fn::")
 
 
 def connections_endpoint(template, url):
@@ -162,7 +166,7 @@ def connections_endpoint(template, url):
 # What other files of the suite do about ministack: where, and why.
 ELSEWHERE = {
     "recorder": "recorder.py: it takes publishes to a device and shows them to nobody; a proxy before its SNS keeps them",
-    "endpoint_arns": "recorder.py: it names a device's endpoint arn:…:app/…; on AWS, and through the proxy, arn:…:endpoint/…",
+    "endpoint_arns": "recorder.py: it names a device's endpoint arn:…:app/…, and AWS arn:…:endpoint/…; so does the proxy",
 }
 
 
