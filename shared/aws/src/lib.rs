@@ -15,6 +15,8 @@ mod log;
 mod payload;
 mod pushes;
 mod queues;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod settings;
 pub mod token;
 mod unset;
