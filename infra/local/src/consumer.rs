@@ -43,8 +43,8 @@ pub trait Queue: Send + Sync {
 }
 
 /// Hands batches to the function behind the queue until `stop`. What was received by then is handled to its end, in tasks
-/// of `running`.
-pub async fn run(queue: Arc<dyn Queue>, app: App, stop: CancellationToken, running: TaskTracker) {
+/// of `jobs`.
+pub async fn run(queue: Arc<dyn Queue>, app: App, stop: CancellationToken, jobs: TaskTracker) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     let mut pause = PAUSE;
     while !stop.is_cancelled() {
@@ -69,7 +69,7 @@ pub async fn run(queue: Arc<dyn Queue>, app: App, stop: CancellationToken, runni
             continue;
         }
         let (queue, app) = (queue.clone(), app.clone());
-        running.spawn(async move {
+        jobs.spawn(async move {
             run_batch(queue.as_ref(), &app, &batch).await;
             drop(permit);
         });

@@ -28,6 +28,9 @@ use crate::sockets::Sockets;
 
 /// Most time for open sockets to say goodbye.
 const GRACE: Duration = Duration::from_secs(5);
+/// Most time for jobs that were taken off a queue: what a batch may take, and a poll of the queue. One that is cut off
+/// comes again, but only when its time out of sight is over.
+const JOBS_GRACE: Duration = Duration::from_secs(70);
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -93,11 +96,11 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let addr = listener.local_addr()?;
 
     let stop = CancellationToken::new();
-    let running = TaskTracker::new();
+    let jobs = TaskTracker::new();
     let queues = [("fanout", backend.fan_out), ("push", backend.push)];
     for (_, queue) in &queues {
         let app = backend.app.clone();
-        running.spawn(consumer::run(queue.clone(), app, stop.clone(), running.clone()));
+        jobs.spawn(consumer::run(queue.clone(), app, stop.clone(), jobs.clone()));
     }
     let expected = Expected {
         issuer: Some(key::ISSUER.to_owned()),
@@ -117,7 +120,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         options,
         stop: stop.clone(),
         connections: TaskTracker::new(),
-        running,
+        running: TaskTracker::new(),
     });
 
     // Before the line that says so, so that a signal that follows it is not missed.
@@ -149,6 +152,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     tokio::select! {
         served = all => served?,
         () = late => tracing::warn!("some clients did not let go in time"),
+    }
+    jobs.close();
+    if tokio::time::timeout(JOBS_GRACE, jobs.wait()).await.is_err() {
+        tracing::warn!("some jobs did not end in time");
     }
     tracing::info!("stopped");
     Ok(())
