@@ -129,7 +129,7 @@ class Device:
 
 
 @asynccontextmanager
-async def connected(url, token, device_id=None, user="?", how="subprotocol", origin=None):
+async def connected(url, token, device_id=None, user="?", how="subprotocol", origin=None, tls=None):
     """A device while it is entered. The token comes in one of the three ways that the protocol names."""
     query = {"device_id": device_id} if device_id else {}
     options = {}
@@ -141,6 +141,8 @@ async def connected(url, token, device_id=None, user="?", how="subprotocol", ori
         options["additional_headers"] = {"Authorization": f"Bearer {token}"}
     if origin:
         options["origin"] = origin
+    if url.startswith("wss:"):
+        options["ssl"] = tls
     address = f"{url}?{urllib.parse.urlencode(query)}" if query else url
     # No pings of our own: API Gateway wants frames. No proxy: some of this is on loopback.
     async with websockets.connect(address, ping_interval=None, proxy=None, open_timeout=60, **options) as socket:
@@ -154,9 +156,9 @@ async def connected(url, token, device_id=None, user="?", how="subprotocol", ori
 class Http:
     """The HTTP API as one user."""
 
-    def __init__(self, url, token):
+    def __init__(self, url, token, tls):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.client = httpx.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False)
+        self.client = httpx.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False, verify=tls)
 
     async def call(self, method, path, body=None, **query):
         """Status and body, whatever they are."""

@@ -8,9 +8,10 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-import boto3
+import botocore.exceptions
 import pytest
 
+import certificates as certificate_files
 import client
 import deviations
 import emulator
@@ -59,6 +60,20 @@ def pytest_runtest_makereport(item, call):
         item.config.skips.append((item.nodeid, str(call.excinfo.value), named))
     elif report.skipped:
         item.config.skips.append((item.nodeid, "skipped by itself", False))
+    elif report.failed and call.when == "call" and "stack" in item.funcargs:
+        report.sections.append(("functions' warnings and errors", complaints(item.funcargs["stack"], call.duration)))
+
+
+def complaints(stack, since_s):
+    """What the functions had to say while a test ran."""
+    lines = []
+    for function in stack.binary_names():
+        try:
+            logged = stack.logged(function, since_s + 1)
+        except botocore.exceptions.ClientError as error:
+            logged = [f"WARN no logs: {error}"]
+        lines += [f"{function}: {line[:1000]}" for line in logged if "WARN" in line or "ERROR" in line]
+    return "\n".join(lines[-40:]) or "none"
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -108,12 +123,17 @@ def endpoint(pytestconfig):
 
 
 @pytest.fixture(scope="session")
-def issuer(pytestconfig, tmp_path_factory):
+def certificates(tmp_path_factory):
+    return certificate_files.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def issuer(pytestconfig, certificates):
     url, key = pytestconfig.getoption("--issuer"), pytestconfig.getoption("--issuer-key")
     if url:
         yield issuers.Issuer(url, issuers.load_key(key))
         return
-    with issuers.LoopbackIssuer(tmp_path_factory.mktemp("issuer")) as issuer:
+    with issuers.LoopbackIssuer(certificates) as issuer:
         yield issuer
 
 
@@ -128,21 +148,18 @@ def recorder(endpoint):
 
 
 @pytest.fixture(scope="session")
-def place(pytestconfig, endpoint, issuer, recorder):
+def place(endpoint, certificates, issuer, recorder):
     """The endpoint, answering. Ours ends with the session."""
     if endpoint.url or endpoint.kind == "aws":
         yield endpoint
         return
-    ours = emulator.Emulator(emulator.free_port())
-    recorder.forward_to(ours.port)
+    ours = emulator.Emulator(emulator.free_port(), certificates)
+    recorder.forward_to(ours)
     try:
-        ours.start({
-            # The issuer's certificate, for the emulator's own authorizer and for the functions, which inherit it.
-            "SSL_CERT_FILE": str(issuer.ca_file),
-            # Functions reach SNS through what records their publishes.
-            "AWS_ENDPOINT_URL_SNS": recorder.url,
-        })
-        endpoint.url = ours.url
+        # It checks signatures and policies: a function may do what its role allows, and the queues' policies want TLS.
+        # Functions inherit the second, and so reach SNS through what records their publishes.
+        ours.start({"AUTH": "true", "AWS_ENDPOINT_URL_SNS": recorder.url})
+        endpoint.url, endpoint.authority = ours.url, certificates.authority
         os.environ.update(emulator.CREDENTIALS)
         yield endpoint
     finally:
@@ -174,12 +191,12 @@ class User:
         self.id = f"{name}-{uuid.uuid4().hex[:8]}"
         self.stack = stack
         self.token = issuer.token(self.id)
-        self.http = client.Http(stack.endpoint.http_url(stack.outputs), self.token)
+        self.http = client.Http(stack.endpoint.http_url(stack.outputs), self.token, stack.endpoint.tls())
 
     def device(self, device_id=None, **options):
         """A socket of this user while it is entered."""
         url = self.stack.endpoint.socket_url(self.stack.outputs)
-        return client.connected(url, self.token, device_id, self.id, **options)
+        return client.connected(url, self.token, device_id, self.id, tls=self.stack.endpoint.tls(), **options)
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ alone: a resource type that the emulator does not have and that is not in `LEFT_
 
 import copy
 import re
+import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # ------------------------------------------------------------------------------------------- what a template loses
 
@@ -60,6 +62,16 @@ def log_format(template):
             variables["AWS_LAMBDA_LOG_FORMAT"] = properties["LoggingConfig"]["LogFormat"]
 
 
+def batch_actions(template):
+    """It asks for sqs:SendMessageBatch, an action that IAM does not have: on AWS sqs:SendMessage allows both."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"].get("Policies", []):
+                statements = policy["PolicyDocument"]["Statement"]
+                sending = [it for it in statements if it.get("Action") == "sqs:SendMessage"]
+                statements += [it | {"Action": "sqs:SendMessageBatch"} for it in sending]
+
+
 def http_api_of_body(template):
     """An API's OpenAPI body is ignored. Each operation becomes the integration and the route that AWS makes of it, each
     security scheme an authorizer."""
@@ -75,7 +87,8 @@ def of_body(api, resource):
         raise ValueError(f"{api}: unknown in the body: {sorted(body.keys() - known)}")
     resource["Properties"] |= {"Name": body["info"]["title"], "ProtocolType": "HTTP"}
     if "x-amazon-apigateway-cors" in body:
-        resource["Properties"]["CorsConfiguration"] = capitalised(body["x-amazon-apigateway-cors"])
+        # It reads them from a template with the names that its own API has, which are OpenAPI's.
+        resource["Properties"]["CorsConfiguration"] = body["x-amazon-apigateway-cors"]
     made = {}
     for scheme, it in body["components"]["securitySchemes"].items():
         authorizer = it["x-amazon-apigateway-authorizer"]
@@ -145,6 +158,12 @@ def connections_endpoint(template, url):
 
 # ------------------------------------------------------------------------------------------------- what is different
 
+# What other files of the suite do about ministack: where, and why.
+ELSEWHERE = {
+    "recorder": "recorder.py: it takes publishes to a device and shows them to nobody; a proxy before its SNS keeps them",
+    "endpoint_arns": "recorder.py: it names a device's endpoint arn:…:app/…; on AWS, and through the proxy, arn:…:endpoint/…",
+}
+
 
 @dataclass
 class Endpoint:
@@ -152,6 +171,8 @@ class Endpoint:
 
     kind: str
     url: str | None = None
+    # Whose certificates to believe, if not the usual authorities'.
+    authority: Path | None = None
     # Changes of the template, in this order.
     transformations: list = field(default_factory=list)
     # What it cannot show: a word that a test asks for, and why. Such a test is skipped, and on ministack only these may be.
@@ -168,6 +189,9 @@ class Endpoint:
             else:
                 transformation(changed)
         return changed
+
+    def tls(self):
+        return ssl.create_default_context(cafile=self.authority)
 
     def handshake_status(self, at_aws):
         return self.handshake.get(at_aws, at_aws)
@@ -191,7 +215,16 @@ def ministack(url):
     return Endpoint(
         "ministack",
         url,
-        transformations=[leave_out, metric_math_alarms, token_anywhere, numbers_by_reference, log_format, http_api_of_body, connections_endpoint],
+        transformations=[
+            leave_out,
+            metric_math_alarms,
+            token_anywhere,
+            numbers_by_reference,
+            log_format,
+            batch_actions,
+            http_api_of_body,
+            connections_endpoint,
+        ],
         lacks={
             "subprotocol": "it accepts a socket without passing on the subprotocol that $connect answers",
             "frame_limit": "it takes frames of any length, where API Gateway closes with 1009 beyond 32 KB",

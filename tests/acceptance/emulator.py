@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -54,9 +55,11 @@ def free_port():
 class Emulator:
     """One emulator, known by its port; it may be another process's."""
 
-    def __init__(self, port):
+    def __init__(self, port, certificates=None):
+        """With certificates it speaks TLS alone."""
         self.port = port
-        self.url = f"http://{HOST}:{port}"
+        self.certificates = certificates
+        self.url = f"{'https' if certificates else 'http'}://{HOST}:{port}"
         self.directory = environment.target() / "emulator" / str(port)
         self.process = None
         self.log = environment.target() / "emulator" / f"{port}.log"
@@ -82,6 +85,13 @@ class Emulator:
             "HOME": str(self.directory),
             "TMPDIR": str(self.directory),
         }
+        if self.certificates:
+            own |= {
+                "USE_SSL": "1",
+                "MINISTACK_SSL_CERT": str(self.certificates.certificate),
+                "MINISTACK_SSL_KEY": str(self.certificates.key),
+                "SSL_CERT_FILE": str(self.certificates.authority),
+            }
         own |= variables or {}
         with open(self.log, "wb") as log:
             # A group of its own: its functions are in it and end with it.
@@ -106,8 +116,9 @@ class Emulator:
             time.sleep(0.1)
 
     def answers(self):
+        context = ssl.create_default_context(cafile=self.certificates.authority) if self.certificates else None
         try:
-            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2) as response:
+            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2, context=context) as response:
                 return "services" in json.load(response)
         except (OSError, urllib.error.URLError, ValueError):
             return False

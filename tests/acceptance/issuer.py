@@ -1,17 +1,15 @@
 """An identity provider: signs tokens, and publishes its key where OpenID Connect says.
 
-On loopback it serves HTTPS with a certificate of its own making. For an endpoint that cannot reach this machine, publish
+On loopback it serves HTTPS. For an endpoint that cannot reach this machine, publish
 the two documents that `documents` returns under a URL of your own and give the suite that URL and the key.
 """
 
 import http.server
 import json
-import ssl
 import threading
 import time
 
 import jwt
-import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -51,15 +49,10 @@ class Issuer:
 class LoopbackIssuer(Issuer):
     """One that is served on this machine while it is entered."""
 
-    def __init__(self, directory):
+    def __init__(self, certificates):
         super().__init__(None, new_key())
-        authority = trustme.CA()
-        self.ca_file = directory / "issuer-ca.pem"
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server.socket = certificates.server().wrap_socket(self.server.socket, server_side=True)
         self.url = f"https://localhost:{self.server.server_address[1]}"
         self.server.documents = documents(self.url, self.key)
 

@@ -1,12 +1,21 @@
 """What stands between the functions and ministack's SNS: it passes every call on and keeps the publishes, which ministack
-takes and shows to nobody. It also gives endpoints the ARNs that they have on AWS (deviations.py says so too).
+takes and shows to nobody. It also gives endpoints the ARNs that they have on AWS (deviations.py says so too), and for
+that signs every call anew: what a function's role allows of SNS is not tested here.
 """
 
-import http.client
 import http.server
 import re
+import ssl
 import threading
+import urllib.error
 import urllib.parse
+import urllib.request
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from emulator import CREDENTIALS
 
 
 # On AWS arn:…:endpoint/GCM/<application>/<id>; here arn:…:app/GCM/<application>/<id>.
@@ -24,8 +33,8 @@ class Recorder:
         self.server.upstream = None
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
-    def forward_to(self, port):
-        self.server.upstream = port
+    def forward_to(self, emulator):
+        self.server.upstream = emulator
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -46,22 +55,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if name in called:
                 called[name] = AT_AWS.sub(":app/", called[name])
         body = urllib.parse.urlencode(called).encode()
-        upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=10)
-        # With the headers as they came: the signature covers the host.
-        upstream.putrequest("POST", self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            upstream.putheader(name, str(len(body)) if name.lower() == "content-length" else value)
-        upstream.endheaders(body)
-        answer = upstream.getresponse()
-        content = HERE.sub(r":endpoint/\1", answer.read().decode()).encode()
-        upstream.close()
-        if called.get("Action") == "Publish" and answer.status == 200:
+        status, content = self.call(body)
+        content = HERE.sub(r":endpoint/\1", content.decode()).encode()
+        if called.get("Action") == "Publish" and status == 200:
             self.server.recorder.publishes.append(called)
-        self.send_response(answer.status)
-        self.send_header("content-type", answer.headers.get("content-type", "text/xml"))
+        self.send_response(status)
+        self.send_header("content-type", "text/xml")
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def call(self, body):
+        """Makes the call in the account's name; its status and content."""
+        upstream = self.server.upstream
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        request = AWSRequest("POST", upstream.url + "/", headers=headers, data=body)
+        credentials = Credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+        SigV4Auth(credentials, "sns", CREDENTIALS["AWS_REGION"]).add_auth(request)
+        signed = urllib.request.Request(request.url, body, dict(request.headers.items()), method="POST")
+        context = ssl.create_default_context(cafile=upstream.certificates.authority)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        try:
+            with opener.open(signed, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def log_message(self, *_):
         pass

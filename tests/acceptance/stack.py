@@ -41,13 +41,16 @@ class Stack:
         self.fcm_arn = fcm_arn
         self.own_application = None
         self.outputs = {}
+        # As packaged, and as the endpoint takes it.
+        self.packaged = None
         self.template = None
         self.session = boto3.Session()
         self.bucket = None
 
     def client(self, service):
         config = Config(retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"})
-        return self.session.client(service, endpoint_url=self.endpoint.url, config=config)
+        verify = str(self.endpoint.authority) if self.endpoint.authority else None
+        return self.session.client(service, endpoint_url=self.endpoint.url, config=config, verify=verify)
 
     # ------------------------------------------------------------------------------------------------------------ up
 
@@ -61,6 +64,7 @@ class Stack:
         parameters = self.parameters()
         template = expand(TEMPLATE, parameters)
         self.package(template, s3)
+        self.packaged = template
         self.template = self.endpoint.change(template)
         s3.put_object(Bucket=self.bucket, Key="template.json", Body=json.dumps(self.template))
         cloudformation = self.client("cloudformation")
@@ -138,6 +142,22 @@ class Stack:
             StackName=self.name, LogicalResourceId=logical_id
         )
         return described["StackResourceDetail"]["PhysicalResourceId"]
+
+    def binary_names(self):
+        functions = [r for r in self.template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
+        return [function["Metadata"]["BuildProperties"]["Binary"] for function in functions]
+
+    def logged(self, function, since_s=3600):
+        """What a function logged, line by line. On AWS it takes seconds to get there."""
+        start = int((time.time() - since_s) * 1000)
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{self.name}-{function}", startTime=start
+        )
+        return [event["message"].rstrip() for page in pages for event in page["events"]]
+
+    def invocations(self, function):
+        """How often a function has run: reports come as text or as JSON."""
+        return sum(line.startswith("REPORT ") or '"platform.report"' in line for line in self.logged(function))
 
     # ---------------------------------------------------------------------------------------------------------- down
 

@@ -15,7 +15,7 @@ async def refused(stack, token, device_id=None, **options):
     """The status of a handshake that must not succeed."""
     url = stack.endpoint.socket_url(stack.outputs)
     with pytest.raises(websockets.InvalidStatus) as raised:
-        async with connected(url, token, device_id, **options):
+        async with connected(url, token, device_id, tls=stack.endpoint.tls(), **options):
             pass
     return raised.value.response.status_code
 
@@ -94,7 +94,7 @@ async def test_bad_tokens_call_nothing(stack, issuer):
     """Over HTTP the gateway refuses by itself, in its own words."""
     url = stack.endpoint.http_url(stack.outputs)
     for what, token in (bad_tokens(issuer) | {"none": None}).items():
-        http = Http(url, token)
+        http = Http(url, token, stack.endpoint.tls())
         assert await http.call("GET", "/api/conversations") == (401, {"message": "Unauthorized"}), what
         await http.client.aclose()
 

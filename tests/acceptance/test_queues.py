@@ -154,13 +154,10 @@ async def test_sync_registers_a_socket_whose_row_is_lost(stack, user):
 
 async def test_failed_job_is_logged_as_json(stack):
     """One line at level ERROR that names the job."""
-    logs = stack.client("logs")
     sent = stack.client("sqs").send_message(QueueUrl=stack.outputs["FanoutQueueUrl"], MessageBody="unreadable")
 
     def lines():
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{stack.name}-fanout")
-        found = [event["message"] for page in pages for event in page["events"]]
-        return [json.loads(line) for line in found if line.startswith("{") and sent["MessageId"] in line]
+        return [json.loads(it) for it in stack.logged("fanout") if it.startswith("{") and sent["MessageId"] in it]
 
     (line,) = await until(lines)
     assert line["level"] == "ERROR"

@@ -44,8 +44,10 @@ struct Seen {
 
 /// The services around the functions.
 pub struct Aws {
-    dynamo: String,
-    other: String,
+    /// The address of DynamoDB.
+    pub dynamo: String,
+    /// The address of everything else.
+    pub other: String,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -86,7 +88,7 @@ impl Aws {
     /// The environment that the template would give.
     pub fn env(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.other);
-        let app = "arn:aws:sns:eu-central-1:1:app/GCM/petrel".to_owned();
+        let application = |kind: &str| format!("arn:aws:sns:eu-central-1:1:app/{kind}/petrel");
         [
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "a".to_owned()),
@@ -100,7 +102,9 @@ impl Aws {
             ("PETREL_CONNECTIONS_TABLE", "connections".to_owned()),
             ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
             ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
-            ("PETREL_FCM_ARN", app),
+            ("PETREL_APNS_ARN", application("APNS")),
+            ("PETREL_APNS_SANDBOX_ARN", application("APNS_SANDBOX")),
+            ("PETREL_FCM_ARN", application("GCM")),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -122,11 +126,17 @@ impl Aws {
     }
 }
 
+/// The socket of the user `gone` is gone, that of `busy` takes no more for now.
 async fn posted(
     State(seen): State<Arc<Mutex<Seen>>>,
     Path(id): Path<String>,
     body: String,
 ) -> StatusCode {
+    match id.as_str() {
+        "socket-gone" => return StatusCode::GONE,
+        "socket-busy" => return StatusCode::TOO_MANY_REQUESTS,
+        _ => {}
+    }
     seen.lock().unwrap().posts.push((id, serde_json::from_str(&body).unwrap()));
     StatusCode::OK
 }
@@ -138,7 +148,7 @@ async fn called(
     body: String,
 ) -> (StatusCode, String) {
     if !headers.contains_key("x-amz-target") {
-        return (StatusCode::OK, published(&seen, body));
+        return published(&seen, body);
     }
     assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
     let request: Value = serde_json::from_str(&body).unwrap();
@@ -154,23 +164,44 @@ async fn called(
     (StatusCode::OK, json!({"Successful": successful, "Failed": []}).to_string())
 }
 
-fn published(seen: &Mutex<Seen>, form: String) -> String {
-    let answer = |action: &str, result: &str| {
-        format!(
-            "<{action}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
-             <{action}Result>{result}</{action}Result></{action}Response>"
-        )
+/// The fields of a form.
+pub fn form(body: &[u8]) -> BTreeMap<String, String> {
+    serde_urlencoded::from_bytes(body).unwrap()
+}
+
+/// An endpoint is named after its token; `disabled` and `throttled` are what they say.
+fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
+    let fields = form(body.as_bytes());
+    let action = fields["Action"].as_str();
+    let result = match action {
+        "CreatePlatformEndpoint" => {
+            let application = fields["PlatformApplicationArn"].replace(":app/", ":endpoint/");
+            format!("<EndpointArn>{application}/{}</EndpointArn>", fields["Token"])
+        }
+        "SetEndpointAttributes" => String::new(),
+        "Publish" if fields["TargetArn"].ends_with("/disabled") => {
+            return refused(StatusCode::BAD_REQUEST, "EndpointDisabled");
+        }
+        "Publish" if fields["TargetArn"].ends_with("/throttled") => {
+            return refused(StatusCode::TOO_MANY_REQUESTS, "Throttled");
+        }
+        "Publish" => {
+            seen.lock().unwrap().pushes.push(body);
+            "<MessageId>m</MessageId>".to_owned()
+        }
+        other => panic!("the action {other}"),
     };
-    if form.contains("Action=CreatePlatformEndpoint") {
-        let arn = "arn:aws:sns:eu-central-1:1:endpoint/GCM/petrel/e";
-        return answer("CreatePlatformEndpoint", &format!("<EndpointArn>{arn}</EndpointArn>"));
-    }
-    if form.contains("Action=SetEndpointAttributes") {
-        return answer("SetEndpointAttributes", "");
-    }
-    assert!(form.contains("Action=Publish"), "{form}");
-    seen.lock().unwrap().pushes.push(form);
-    answer("Publish", "<MessageId>m</MessageId>")
+    let answer = format!(
+        "<{action}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
+         <{action}Result>{result}</{action}Result></{action}Response>"
+    );
+    (StatusCode::OK, answer)
+}
+
+fn refused(status: StatusCode, code: &str) -> (StatusCode, String) {
+    let error =
+        format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>m</Message></Error>");
+    (status, format!("<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"))
 }
 
 /// An identity provider with one ES256 key.

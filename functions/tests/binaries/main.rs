@@ -5,6 +5,8 @@
 
 mod aws;
 mod lambda;
+mod permissions;
+mod recorder;
 
 use aws::{Aws, Issuer};
 use lambda::Lambda;
@@ -23,12 +25,21 @@ impl Stack {
 
     /// Starts a binary with no more than the variables that the template gives it.
     async fn function(&self, binary: &str) -> Lambda {
+        self.function_through(binary, |env| env).await
+    }
+
+    /// The same, with the variables changed by `through`.
+    async fn function_through(
+        &self,
+        binary: &str,
+        through: impl FnOnce(Vec<(String, String)>) -> Vec<(String, String)>,
+    ) -> Lambda {
         let mut env = self.aws.env();
         env.extend(self.issuer.env());
         let name = binary.rsplit('/').next().unwrap();
         let given = variables(name);
         env.retain(|(variable, _)| !variable.starts_with("PETREL_") || given.contains(variable));
-        Lambda::start(binary, &env).await
+        Lambda::start(binary, &through(env)).await
     }
 
     /// What the authorizer says of a socket with this token.
