@@ -16,7 +16,8 @@ use crate::server::{Server, crowd, endpoint, prefix_of, run};
 async fn aws(target: &str, body: &Value) -> Value {
     let service = if target.starts_with("DynamoDB") { "dynamodb" } else { "sqs" };
     let scope = format!("Credential=test/20260101/us-east-1/{service}/aws4_request");
-    Call::new("POST", format!("{}/", endpoint().expect("PETREL_TEST_ENDPOINT names an emulator")))
+    // Without an emulator these tests are ignored.
+    Call::new("POST", format!("{}/", endpoint().unwrap()))
         .header("x-amz-target", target)
         .header("content-type", "application/x-amz-json-1.0")
         .header(
