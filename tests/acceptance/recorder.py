@@ -73,10 +73,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         credentials = Credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
         SigV4Auth(credentials, "sns", CREDENTIALS["AWS_REGION"]).add_auth(request)
         signed = urllib.request.Request(request.url, body, dict(request.headers.items()), method="POST")
-        context = ssl.create_default_context(cafile=upstream.certificates.authority)
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
+        handlers = [urllib.request.ProxyHandler({})]
+        if upstream.certificates:
+            context = ssl.create_default_context(cafile=upstream.certificates.authority)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers)
         try:
             with opener.open(signed, timeout=10) as answer:
                 return answer.status, answer.read()

@@ -16,6 +16,8 @@ mod metrics;
 mod payload;
 mod pushes;
 mod queues;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod settings;
 mod shapes;
 pub mod token;
