@@ -10,6 +10,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
+use crate::mutants::mutant;
 use crate::ports::{Member, Membership, Put, Role, mint};
 
 /// Most members of a group.
@@ -103,34 +104,51 @@ impl App {
                 (user.clone(), role)
             })
             .collect();
-        let mut first = self.first_entry(&conversation_id).await?;
-        if first.is_none()
-            && self.conversations.found(&conversation_id, &rows).await? == Put::Stored
-        {
+        let content =
+            Content::System { change: MembershipChange::Created { name: group.name, members } };
+        let entry = self.found(caller, &conversation_id, &rows, content).await?;
+        // Again for a repeated request: the first call may have ended before it delivered.
+        let members = self.read_members(&conversation_id).await?;
+        self.deliver(&entry, members.who_read(entry.seq), caller.connection()).await?;
+        Ok(entry)
+    }
+
+    /// Writes the rows and then the first entry, or finds the one that stands: the same request, twice at once, may
+    /// have lost a race to itself.
+    async fn found(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        rows: &[(UserId, Role)],
+        content: Content,
+    ) -> Result<Entry> {
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
+            if let Some(first) = self.first_entry(group).await? {
+                return Ok(first);
+            }
+            // `Taken` by a call that is still under way: the place may be free yet.
+            if !mutant!(EntryBeforeRows)
+                && self.conversations.found(group, rows).await? == Put::Taken
+            {
+                continue;
+            }
             let entry = Entry {
-                conversation_id: conversation_id.clone(),
+                conversation_id: group.clone(),
                 seq: Seq::FIRST,
                 ordinal: 0,
                 message_id: mint(&*self.world),
                 sender_id: caller.user.clone(),
                 sent_at: self.world.now_ms(),
-                content: Content::System {
-                    change: MembershipChange::Created { name: group.name, members },
-                },
+                content: content.clone(),
             };
             if self.log.put(&entry).await? == Put::Stored {
-                first = Some(entry);
+                return Ok(entry);
             }
         }
-        if first.is_none() {
-            // The same request, twice at once, and the other was first.
-            first = self.first_entry(&conversation_id).await?;
-        }
-        let entry = first.ok_or_else(|| Error::port("the group's first entry vanished"))?;
-        // Again for a repeated request: the first call may have ended before it delivered.
-        let members = self.read_members(&conversation_id).await?;
-        self.deliver(&entry, members.who_read(entry.seq), caller.connection()).await?;
-        Ok(entry)
+        Err(Error::new(ErrorKind::Busy, "the same request is under way; send it again"))
     }
 
     async fn first_entry(&self, of: &ConversationId) -> Result<Option<Entry>> {

@@ -8,6 +8,7 @@ use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, DeviceId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::mutants::mutant;
 use crate::ports::{Endpoint, Job, Notification, Platform, Pushed};
 
 /// Longest preview, characters.
@@ -83,7 +84,12 @@ impl App {
         let waiting = |user: &UserId| {
             rows.get(user).is_some_and(|row| row.joined <= seq && row.marks.delivered < seq)
         };
-        let endpoints = devices?.endpoints;
+        let mut devices = devices?;
+        if mutant!(PushSkipsOnline) {
+            let online = |u: &UserId| devices.connections.iter().any(|c| c.user == *u);
+            devices.endpoints.retain(|e| !online(&e.user));
+        }
+        let endpoints = devices.endpoints;
         let notification = &notification;
         let pushes = endpoints.iter().filter(|e| waiting(&e.user)).map(|endpoint| async move {
             (endpoint, self.notifier.push(&endpoint.id, notification).await)
