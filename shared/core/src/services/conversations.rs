@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::members::Members;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
@@ -190,10 +189,11 @@ impl App {
         caller: &Caller,
         group: &ConversationId,
         users: &BTreeSet<UserId>,
-        members: &Members,
         add: bool,
     ) -> Result<Option<Entry>> {
         let recent = self.log.newest(group, Seq::FIRST, None, RECENT).await?;
+        // After the entries: who is in it and joined at or before one of them belonged when that was stored.
+        let members = self.read_members(group).await?;
         let made = recent.into_iter().find(|entry| {
             if entry.sender_id != caller.user {
                 return false;
@@ -248,7 +248,7 @@ impl App {
                 (Some(head), Some(me)) => (head, me),
                 (Some(_), None) if leaves => {
                     // Perhaps he left a while ago; a stranger finds no such entry.
-                    let left = self.deliver_change_again(caller, group, &users, &members, add);
+                    let left = self.deliver_change_again(caller, group, &users, add);
                     return left.await?.map(Some).ok_or_else(Error::not_a_member);
                 }
                 _ => return Err(Error::not_a_member()),
@@ -259,7 +259,7 @@ impl App {
             let changed: Vec<UserId> =
                 users.iter().filter(|u| members.get(u).is_some() != add).cloned().collect();
             if changed.is_empty() {
-                return self.deliver_change_again(caller, group, &users, &members, add).await;
+                return self.deliver_change_again(caller, group, &users, add).await;
             }
             if add && members.len() + changed.len() > MAX_MEMBERS {
                 return Err(too_many());
