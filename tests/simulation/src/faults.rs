@@ -56,7 +56,7 @@ kinds! {
         /// A job comes late, and others overtake it.
         JobDelayed "job-delayed" 1000,
         /// A job that is done comes again.
-        JobComesAgain "job-comes-again" 500,
+        JobComesAgain "job-comes-again" 1500,
         /// A post is taken and never arrives.
         PostLost "post-lost" 300,
         /// A post arrives twice.
@@ -88,7 +88,7 @@ kinds! {
         /// A device loses all that it held, and what it had to send.
         MemoryLost "memory-lost" 1000,
         /// A device loses what it held, but not what it has to send.
-        EntriesLost "entries-lost" 1000,
+        EntriesLost "entries-lost" 2500,
         /// A phone's endpoint is disabled.
         PushDisabled "push-disabled" 300,
         /// The push service answers 429 or 5xx.

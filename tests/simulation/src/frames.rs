@@ -154,7 +154,13 @@ impl Core {
     }
 
     /// A refusal: nobody who belonged all the while is told that they do not, and `busy` has a reason.
-    pub fn must_be_refused(&mut self, by: Invocation, of: Option<&str>, error: &Value) {
+    pub fn must_be_refused(
+        &mut self,
+        by: Invocation,
+        of: Option<&str>,
+        seen: Option<u64>,
+        error: &Value,
+    ) {
         let code = error["code"].as_str().unwrap_or_default();
         let path = match code {
             "busy" => Some(Path::Busy),
@@ -167,12 +173,19 @@ impl Core {
         }
         let Some(notes) = self.notes.get(&by) else { return };
         let of = of.and_then(|of| ConversationId::parse(of).ok());
-        let stays = of.zip(notes.user.as_ref()).is_some_and(|(of, user)| {
-            let joined = self.truth.row(user, &of).map(|r| r.joined);
-            notes.tenures.get(&of).is_some_and(|(j, _)| joined == Some(*j))
+        let before = of.as_ref().and_then(|of| notes.tenures.get(of));
+        let stays = of.as_ref().zip(notes.user.as_ref()).is_some_and(|(of, user)| {
+            let joined = self.truth.row(user, of).map(|r| r.joined);
+            before.is_some_and(|(j, _)| joined == Some(*j))
+        });
+        // Within the log all the while, and never far behind: it can be proved.
+        let head = of.as_ref().and_then(|of| self.truth.log(of)).map_or(0, |log| log.head().get());
+        let provable = seen.is_none_or(|seen| {
+            before.is_some_and(|(_, head)| seen <= head.get()) && head.saturating_sub(seen) <= 500
         });
         let without_reason = match code {
             "not_a_member" => stays,
+            "sync_required" => provable,
             // A dozen lost races are reason enough.
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
             _ => false,

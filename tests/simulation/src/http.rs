@@ -198,7 +198,7 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
         }
         Asked::Refused(of, error) => {
             let of = of.as_ref().map(ConversationId::as_str);
-            core.must_be_refused(by, of, &json!({"code": error.kind.code()}));
+            core.must_be_refused(by, of, None, &json!({"code": error.kind.code()}));
         }
         Asked::Changed(None) | Asked::Done => {}
     }

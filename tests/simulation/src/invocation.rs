@@ -271,6 +271,7 @@ impl Core {
 
     fn must_answer(&mut self, id: Invocation, asked: &Value, answer: &Value) {
         let of = answer["conversation_id"].as_str().or(asked["conversation_id"].as_str());
+        let seen = asked["seen"].as_u64();
         match answer["type"].as_str() {
             Some("sent") => {
                 let of = of.and_then(|of| ConversationId::parse(of).ok());
@@ -282,7 +283,8 @@ impl Core {
                             if result["error"].is_null() {
                                 self.must_be_sent(id, &of, result);
                             } else {
-                                self.must_be_refused(id, Some(of.as_str()), &result["error"]);
+                                let error = &result["error"];
+                                self.must_be_refused(id, Some(of.as_str()), seen, error);
                             }
                         }
                     }
@@ -290,7 +292,7 @@ impl Core {
             }
             Some("error") => {
                 let of = of.map(str::to_owned);
-                self.must_be_refused(id, of.as_deref(), answer);
+                self.must_be_refused(id, of.as_deref(), seen, answer);
             }
             _ => {}
         }

@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod invocation;
 mod ledger;
+mod many;
 mod mutants;
 mod people;
 mod ports;
@@ -20,5 +21,6 @@ mod run;
 mod truth;
 
 pub use faults::{Counts, Fault, Path};
+pub use many::{Total, many};
 pub use mutants::Mutant;
 pub use run::{Options, Outcome, run};

@@ -1,12 +1,10 @@
 //! Runs seeds, and shows what broke.
 
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use petrel_simulation::{Counts, Fault, Mutant, Options, run};
+use petrel_simulation::{Fault, Mutant, Options, Total, many, run};
 
 /// Runs the whole product under a seeded scheduler, with faults.
 #[derive(Debug, Parser)]
@@ -65,7 +63,7 @@ fn main() -> ExitCode {
     let options = Options { dials, acts: cli.steps, mutant: cli.mutant, traced: false };
     match cli.seed {
         Some(seed) => one(seed, &options),
-        None => many(&cli, &options),
+        None => several(&cli, &options),
     }
 }
 
@@ -85,49 +83,31 @@ fn one(seed: u64, options: &Options) -> ExitCode {
     }
 }
 
-fn many(cli: &Cli, options: &Options) -> ExitCode {
-    let next = AtomicU64::new(cli.from);
-    let end = cli.from + cli.seeds;
-    let stop = AtomicBool::new(false);
-    let total = Mutex::new((Counts::default(), vec![]));
+fn several(cli: &Cli, options: &Options) -> ExitCode {
     let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..cli.threads.max(1) {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let outcome = run(seed, options);
-                    let Ok(mut total) = total.lock() else { return };
-                    total.0.add(&outcome.counts);
-                    if total.0.seeds % 10_000 == 0 {
-                        let s = begun.elapsed().as_secs_f64();
-                        println!("{} seeds in {s:.0} s", total.0.seeds);
-                    }
-                    if let Some(rule) = outcome.broken {
-                        println!("seed {seed} broke: {rule}");
-                        total.1.push(seed);
-                        // Enough to go on with.
-                        if total.1.len() >= 10 {
-                            stop.store(true, Ordering::Relaxed);
-                        }
-                    }
-                }
-            });
+    let progress = |total: &Total| {
+        if total.counts.seeds.is_multiple_of(10_000) {
+            let s = begun.elapsed().as_secs_f64();
+            eprintln!("{} seeds in {s:.0} s, {} broken", total.counts.seeds, total.broken.len());
         }
-    });
-    let Ok((counts, broken)) = total.into_inner() else { return ExitCode::FAILURE };
-    println!("\n{counts}in {:.1} s", begun.elapsed().as_secs_f64());
+    };
+    let Total { counts, broken } = many(cli.from, cli.seeds, cli.threads, options, &progress);
+    println!("{counts}in {:.1} s", begun.elapsed().as_secs_f64());
     let missing = counts.missing();
     if !missing.is_empty() {
         println!("never happened: {}", missing.join(", "));
     }
-    if broken.is_empty() {
-        println!("all held");
-        return ExitCode::SUCCESS;
+    for (seed, rule) in &broken {
+        println!("seed {seed} broke: {rule}");
     }
-    println!("repeat with: cargo run -p petrel-simulation -- --seed {}", broken[0]);
-    ExitCode::FAILURE
+    match broken.first() {
+        None => {
+            println!("all held");
+            ExitCode::SUCCESS
+        }
+        Some((seed, _)) => {
+            println!("see it with the same options and --seed {seed}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub struct People {
     pace: u64,
     /// Groups to found still.
     groups: u64,
+    /// Of 100 acts, how many are messages, changes of groups, and trouble; the rest is this and that.
+    habits: (u64, u64, u64),
     /// Whether nothing is begun any more, and nothing goes wrong.
     pub peace: bool,
     /// How often the devices are asked to sync in the end.
@@ -74,6 +76,7 @@ impl People {
         let pace = [50, 500, 5_000, 60_000, 1_200_000][core.dice.index(5)];
         let left = acts.unwrap_or_else(|| core.dice.between(20, 90));
         let groups = core.dice.below(3);
+        let habits = [(45, 8, 12), (25, 40, 8), (35, 8, 35)][core.dice.index(3)];
         let people = Self {
             users,
             crowd,
@@ -82,6 +85,7 @@ impl People {
             left,
             pace,
             groups,
+            habits,
             peace: false,
             rounds: 2,
         };
@@ -248,47 +252,54 @@ impl Run {
         let ms = core.dice.magnitude(1, pace);
         core.after(ms, Event::Act);
         let device = core.dice.index(self.devices.len());
-        match core.dice.below(100) {
-            0..45 => {
-                let of = core.dice.pick(&self.people.conversations).cloned();
-                let Some(of) = of else { return };
-                let device = &mut self.devices[device];
-                let stranger = core.strikes(Fault::Hostile);
-                if stranger || core.truth.tenures(&of).contains_key(&device.user) {
-                    let many = if core.dice.percent(20) { 4 } else { 1 };
-                    for _ in 0..many {
-                        device.compose(&mut core, of.as_str());
-                    }
-                }
-            }
-            45..53 => {
-                let of = core.dice.pick(&self.people.conversations).cloned();
-                let Some(of) = of else { return };
-                let user = self.people.someone(&mut core, &of);
-                let id = MessageId::minted(core.uuid());
-                self.people.ask(&mut core, Request::Send(user, of, id));
-            }
-            53..60 if self.people.groups > 0 => {
+        let (messages, changes, trouble) = self.people.habits;
+        let act = core.dice.below(100);
+        if act < messages {
+            self.write(&mut core, device);
+        } else if act < messages + changes {
+            if self.people.groups > 0 {
                 self.people.groups -= 1;
                 self.people.found(&mut core);
+            } else {
+                self.people.change_group(&mut core);
             }
-            53..68 => self.people.change_group(&mut core),
-            68..76 => self.people.read(&mut core),
-            76..82 => {
-                let wanted = !self.devices[device].wanted;
-                self.devices[device].want(&mut core, wanted);
+        } else if act < messages + changes + trouble {
+            self.trouble(&mut core, device);
+        } else {
+            self.this_and_that(&mut core, device);
+        }
+    }
+
+    /// A message, or several at once.
+    fn write(&mut self, core: &mut Core, device: usize) {
+        let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
+        let device = &mut self.devices[device];
+        let stranger = core.strikes(Fault::Hostile);
+        if stranger || core.truth.tenures(&of).contains_key(&device.user) {
+            let many = if core.dice.percent(20) { 4 } else { 1 };
+            for _ in 0..many {
+                device.compose(core, of.as_str());
             }
-            82..88 => {
-                let of = core.dice.pick(&self.people.conversations).cloned();
-                if let Some(of) = of {
-                    match core.dice.below(3) {
-                        0 => self.devices[device].look(&mut core, of.as_str()),
-                        1 => self.devices[device].scroll(&mut core, of.as_str()),
-                        _ => self.devices[device].retry(&mut core, of.as_str()),
-                    }
-                }
+        }
+    }
+
+    fn this_and_that(&mut self, core: &mut Core, device: usize) {
+        let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
+        let device = &mut self.devices[device];
+        match core.dice.below(9) {
+            0..2 => {
+                let user = self.people.someone(core, &of);
+                let id = MessageId::minted(core.uuid());
+                self.people.ask(core, Request::Send(user, of, id));
             }
-            _ => self.trouble(&mut core, device),
+            2..4 => self.people.read(core),
+            4..6 => {
+                let wanted = !device.wanted;
+                device.want(core, wanted);
+            }
+            6 => device.look(core, of.as_str()),
+            7 => device.scroll(core, of.as_str()),
+            _ => device.retry(core, of.as_str()),
         }
     }
 

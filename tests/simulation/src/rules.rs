@@ -123,6 +123,10 @@ impl Core {
     }
 
     fn put(&mut self, entry: &Entry, by: Option<Invocation>) -> Wrote {
+        if self.is(Mutant::TailExpires) && self.dice.percent(5) {
+            let log = self.truth.logs.get_mut(&entry.conversation_id);
+            log.map(|log| log.table.pop_last());
+        }
         if !self.truth.is_free(&entry.conversation_id, entry.seq)
             && !self.is(Mutant::PutUnconditional)
         {

@@ -65,7 +65,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let (people, devices) = People::new(&mut core, options.acts);
     let hub = Hub::new(core);
     let mut run = Run { hub, running: BTreeMap::new(), devices, people };
-    run.to_the_end();
+    run.play();
     // Before the core is looked at: what is dropped takes its timers along.
     run.running.clear();
     let mut core = run.hub.lock();
@@ -78,7 +78,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
 }
 
 impl Run {
-    fn to_the_end(&mut self) {
+    fn play(&mut self) {
         self.begin();
         while self.is_well() {
             let Some(event) = self.next() else { break };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::conversation::{Held, Inflight, Item, Recovery};
 use super::{Device, PATIENCE, Timer};
 use crate::core::Core;
-use crate::faults::Path;
+use crate::faults::{Fault, Path};
 use crate::mutants::Mutant;
 
 impl Device {
@@ -13,8 +13,9 @@ impl Device {
     pub fn compose(&mut self, core: &mut Core, of: &str) {
         let id = core.uuid().to_string();
         let number = self.number;
+        let lies = if core.strikes(Fault::Hostile) { 5 } else { 0 };
         let c = self.conversation(core, of);
-        let seen = if c.high() > 0 { c.high() } else { c.head };
+        let seen = lies + if c.high() > 0 { c.high() } else { c.head };
         core.note(|| format!("device {number} composes {id} for {of}, seen {seen}"));
         c.outbox.push(Item { id: id.clone(), seen, tried: false, failed: false });
         self.composed.entry(of.to_owned()).or_default().push(id);
