@@ -19,6 +19,8 @@ pub enum Mutant {
     TailExpires,
     /// A client resends with what it holds now, instead of with the first `seen`.
     ForgetsSeen,
+    /// A client says that it has seen more than it has.
+    SeenTooHigh,
     /// A client takes what lies beyond a hole as the next one.
     AcceptsHole,
     /// A client takes any answer as an acknowledgement.
@@ -40,6 +42,7 @@ impl Mutant {
             Self::FoundsLate,
             Self::TailExpires,
             Self::ForgetsSeen,
+            Self::SeenTooHigh,
             Self::AcceptsHole,
             Self::TakesErrorForSent,
         ];

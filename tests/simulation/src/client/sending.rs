@@ -13,9 +13,18 @@ impl Device {
     pub fn compose(&mut self, core: &mut Core, of: &str) {
         let id = core.uuid().to_string();
         let number = self.number;
-        let lies = if core.strikes(Fault::Hostile) { 5 } else { 0 };
+        if core.strikes(Fault::Hostile) {
+            let content = json!({"type": "text", "text": "from the future"});
+            self.post(
+                core,
+                &json!({"action": "send", "conversation_id": of, "seen": 9_999, "message_id": id,
+                    "content": content}),
+            );
+            return;
+        }
+        let too_high = if core.is(Mutant::SeenTooHigh) { 5 } else { 0 };
         let c = self.conversation(core, of);
-        let seen = lies + if c.high() > 0 { c.high() } else { c.head };
+        let seen = too_high + if c.high() > 0 { c.high() } else { c.head };
         core.note(|| format!("device {number} composes {id} for {of}, seen {seen}"));
         c.outbox.push(Item { id: id.clone(), seen, tried: false, failed: false });
         self.composed.entry(of.to_owned()).or_default().push(id);
