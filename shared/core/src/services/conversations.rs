@@ -63,7 +63,12 @@ impl App {
             Content::System { change: MembershipChange::Created { name, .. } } => Some(name),
             _ => None,
         };
-        let members = self.read_members(id).await?.into_list();
+        let members = self.read_members(id).await?;
+        // Whoever was removed meanwhile does not learn who is there now.
+        if members.get(&caller.user).is_none() {
+            return Err(Error::not_a_member());
+        }
+        let members = members.into_list();
         Ok(Group { name, created_by: first.sender_id, created_at: first.sent_at, members })
     }
 
