@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::services::{
-    Ack, NewGroup, Outgoing, Range, Receipts, SendRequest, Sent, SyncRequest,
+    Ack, Group, NewGroup, Outgoing, Range, Receipts, SendRequest, Sent, SyncRequest,
 };
 use petrel_core::wire::ServerFrame;
 use petrel_core::{App, Caller, Error, ErrorKind};
@@ -34,6 +34,8 @@ pub enum Request {
     Ack(UserId, ConversationId, Seq, Seq),
     /// `GET …/receipts`.
     Receipts(UserId, ConversationId, Seq),
+    /// `GET /api/conversations/{id}`.
+    Group(UserId, ConversationId),
 }
 
 /// What was answered.
@@ -49,6 +51,8 @@ pub enum Asked {
     Frames(Vec<Value>),
     /// How far the others are.
     Receipts(ConversationId, Seq, Receipts),
+    /// Who belongs.
+    Group(ConversationId, Group),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -77,7 +81,8 @@ impl Request {
             | Self::Sync(user, ..)
             | Self::Read(user, ..)
             | Self::Ack(user, ..)
-            | Self::Receipts(user, ..) => user,
+            | Self::Receipts(user, ..)
+            | Self::Group(user, _) => user,
         }
     }
 
@@ -94,7 +99,8 @@ impl Request {
             | Self::Remove(_, of, _)
             | Self::Read(_, of, _)
             | Self::Ack(_, of, ..)
-            | Self::Receipts(_, of, _) => Some(of.clone()),
+            | Self::Receipts(_, of, _)
+            | Self::Group(_, of) => Some(of.clone()),
         }
     }
 
@@ -149,6 +155,9 @@ impl Request {
                 let receipts = app.receipts(&caller, &of, seq, None).await;
                 receipts.map(|receipts| Asked::Receipts(of, seq, receipts))
             }
+            Self::Group(_, of) => {
+                app.group(&caller, &of).await.map(|group| Asked::Group(of, group))
+            }
         };
         asked.unwrap_or_else(|error| Asked::Refused(about, error))
     }
@@ -194,6 +203,18 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
                 && receipts.readers.iter().all(|r| r.marks.delivered <= head);
             if !readable || !sane {
                 core.broke(format!("{user} was told of {of} {seq}: {receipts:?}"));
+            }
+        }
+        Asked::Group(of, group) => {
+            // The list as it was at some place of the log, with the caller in it.
+            let was = core.truth.log(of).is_some_and(|log| {
+                log.history.iter().any(|s| {
+                    let told = group.members.iter().map(|m| (&m.user, &m.joined));
+                    s.members.contains_key(&user) && s.members.iter().eq(told)
+                })
+            });
+            if !was && of.pair().is_none() {
+                core.broke(format!("{user} was told of {of}: {:?}", group.members));
             }
         }
         Asked::Refused(of, error) => {

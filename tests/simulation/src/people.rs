@@ -214,7 +214,8 @@ impl People {
         let head = core.truth.log(&of).map_or(0, |log| log.head().get());
         let beyond = u64::from(core.strikes(Fault::Hostile)) * 3;
         let at = Seq::new(core.dice.below(head + 1) + beyond);
-        let request = match core.dice.below(6) {
+        let request = match core.dice.below(7) {
+            6 => Request::Group(user, of),
             0 => Request::Sync(user, [(of, at)].into()),
             1 => Request::Sync(user, [].into()),
             2 => Request::Read(user, of, Range::After(at)),
