@@ -1,5 +1,5 @@
 //! Broken variants of the rules. With the feature `mutants`, which nothing that ships has, a test may switch one on for
-//! its thread; without it [`mutant!`](crate::mutant) is `false`, and the compiler leaves nothing of them.
+//! its thread; without it `mutant!` is `false`, and the compiler leaves nothing of them.
 
 /// Whether a broken variant is switched on.
 macro_rules! mutant {
