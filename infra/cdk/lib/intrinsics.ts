@@ -1,8 +1,7 @@
-// CloudFormation's functions, as far as they can be worked out at synth: parameters become values, and conditions and
+// CloudFormation's functions, as far as they can be worked out at synth: parameters can be replaced, and conditions and
 // rules become true, false or unknown.
 
 import { Token } from "aws-cdk-lib";
-import type { Values } from "./parameters";
 import { isObject, type Json, type JsonObject } from "./template";
 
 /** A name in Fn::Sub's text: ${Name} or ${Name.Attribute}, but not ${!Literal}. */
@@ -29,25 +28,29 @@ export function mapParts(node: Json, change: (part: Json) => Json): Json {
   return Object.fromEntries(Object.entries(node).map(([key, part]) => [key, change(part)]));
 }
 
-/** `node` with every parameter replaced by its value. */
-export function substitute(node: Json, values: Values): Json {
+/** `node` with every parameter in `replacements` replaced: by a value, or by a reference to another parameter. */
+export function substitute(node: Json, replacements: ReadonlyMap<string, Json>): Json {
   const [name, argument] = functionOf(node) ?? [];
-  if (name === "Ref" && values.has(String(argument))) return values.get(String(argument)) as Json;
+  if (name === "Ref") return replacements.get(String(argument)) ?? node;
   if (name === "Fn::Sub" && argument !== undefined) {
     const [text, own] = subOf(argument);
-    const variables = mapParts(own, (part) => substitute(part, values)) as JsonObject;
-    for (const [, key = ""] of text.matchAll(SUB_NAME)) {
-      // As variables of the Sub, since a value may hold ${ or be known only when deployed.
-      const value = values.get(key);
-      if (value !== undefined && !(key in variables)) variables[key] = value;
-    }
-    return { "Fn::Sub": Object.keys(variables).length > 0 ? [text, variables] : text };
+    const variables = mapParts(own, (part) => substitute(part, replacements)) as JsonObject;
+    const changed = text.replaceAll(SUB_NAME, (whole, key: string) => {
+      const replacement = key in own ? undefined : replacements.get(key);
+      if (replacement === undefined) return whole;
+      const [, other] = functionOf(replacement) ?? [];
+      if (typeof other === "string") return `\${${other}}`;
+      // As a variable of the Sub, since a value may hold ${ or be known only when deployed.
+      variables[key] = replacement;
+      return whole;
+    });
+    return { "Fn::Sub": Object.keys(variables).length > 0 ? [changed, variables] : changed };
   }
-  return mapParts(node, (part) => substitute(part, values));
+  return mapParts(node, (part) => substitute(part, replacements));
 }
 
 /** The parameters among `values` that `node` reads. */
-export function parametersIn(node: Json, values: Values): string[] {
+export function parametersIn(node: Json, values: ReadonlyMap<string, Json>): string[] {
   const [name, argument] = functionOf(node) ?? [];
   if (name === "Ref") return values.has(String(argument)) ? [String(argument)] : [];
   const own = name === "Fn::Sub" ? [...subOf(argument ?? "")[0].matchAll(SUB_NAME)].map(([, key = ""]) => key) : [];

@@ -1,6 +1,7 @@
 // Checks what is given for the template's parameters as CloudFormation would, but at synth. Every error is one line that
 // names the parameter as the template does.
 
+import { createHash } from "node:crypto";
 import { Token } from "aws-cdk-lib";
 import type { Json, JsonObject } from "./template";
 
@@ -23,6 +24,14 @@ export function parameterValues(declared: JsonObject, given: Record<string, Give
   }
   const valueGiven = (name: string) => given[property(name)] ?? given[name];
   return new Map(names.map((name) => [name, valueOf(name, declared[name] as JsonObject, valueGiven(name))]));
+}
+
+/** `declared` with `value` as the default, and a name for it that no other value has. */
+export function withDefault(name: string, declared: JsonObject, value: string | string[]): [string, JsonObject] {
+  const text = Array.isArray(value) ? value.join(",") : value;
+  // cdk deploy prefers the value that a parameter had in the deployment before over its default (--previous-parameters).
+  // Under a name that goes with the value, there is none before but the same.
+  return [`${name}${createHash("sha256").update(text).digest("hex").slice(0, 8)}`, { ...declared, Default: text }];
 }
 
 function valueOf(name: string, declared: JsonObject, given: Given): string | string[] {

@@ -1,5 +1,5 @@
 // The construct: Petrel's template.yaml in a stack of one's own. The template is read, not copied: all that differs from
-// it is that parameters have become values and that each function's CodeUri is a file asset.
+// it is that parameters have the values given as defaults, and that each function's CodeUri is a file asset.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { Construct } from "constructs";
 import { findBinary, layOut } from "./binaries";
 import type { PetrelOutputs, PetrelParameters } from "./generated";
 import { functionOf, holdRules, mapParts, parametersIn, SUB_NAME, subOf, substitute, truth } from "./intrinsics";
-import { type Given, parameterValues, property } from "./parameters";
+import { type Given, parameterValues, property, withDefault } from "./parameters";
 import { isObject, type Json, type JsonObject, readTemplate } from "./template";
 
 export interface PetrelProps extends PetrelParameters {
@@ -48,30 +48,43 @@ export class Petrel extends Construct {
     }
 
     const { binaries, template: path, ...given } = props;
-    const { Parameters, Rules, Resources, ...sections } = readTemplate(path ?? defaultTemplate());
-    const values = parameterValues(Parameters ?? {}, given as Record<string, Given>);
-    for (const name of parametersIn(sections["Conditions"] ?? {}, values)) {
-      if (Token.isUnresolved(values.get(name))) {
-        throw new Error(`Petrel: ${name} is read by a condition of the template, so its value must be known at synth`);
-      }
-    }
-    const replaced = (node: Json | undefined) => substitute(node ?? {}, values) as JsonObject;
-    this.conditions = replaced(sections["Conditions"]);
-    // Rules only check parameters. The values are here, so they are checked here and left out.
-    holdRules(replaced(Rules), this.conditions);
+    const { Parameters = {}, Rules = {}, Resources = {}, ...sections } = readTemplate(path ?? defaultTemplate());
+    const values = parameterValues(Parameters, given as Record<string, Given>);
+    const known = (node: Json | undefined) => substitute(node ?? {}, values) as JsonObject;
+    this.conditions = known(sections["Conditions"]);
+    holdRules(known(Rules), this.conditions);
 
-    const globals = (replaced(sections["Globals"])["Function"] ?? {}) as JsonObject;
+    // SAM makes ids of some values, but not of what a parameter gives. So parameters stay parameters, with the value as
+    // default, but for those whose value is a token, which a default cannot be.
+    const tokens = new Map([...values].filter(([, value]) => Token.isUnresolved(value)));
+    const parameters = [...values]
+      .filter(([name]) => !tokens.has(name))
+      .map(([name, value]) => [name, ...withDefault(name, Parameters[name] as JsonObject, value)] as const);
+    const replacements = new Map<string, Json>([...tokens, ...parameters.map(([name, id]) => [name, { Ref: id }] as const)]);
+    const written = (node: Json | undefined) => substitute(node ?? {}, replacements) as JsonObject;
+
+    const [unknown] = parametersIn(sections["Conditions"] ?? {}, tokens);
+    if (unknown) throw new Error(`Petrel: ${unknown} is read by a condition of the template, so its value must be known at synth`);
+
+    const globals = (known(sections["Globals"])["Function"] ?? {}) as JsonObject;
     const loose: JsonObject = {};
-    for (const [logicalId, resource] of Object.entries(Resources ?? {})) {
+    for (const [logicalId, resource] of Object.entries(Resources)) {
       // What has no type is a loop or a macro over resources.
-      if (isObject(resource) && "Type" in resource) this.addResource(logicalId, replaced(resource));
-      else loose[logicalId] = substitute(resource, values);
-      if (isFunction(resource)) this.addCode(logicalId, replaced(resource), globals, binaries ?? defaultBinaries());
+      if (isObject(resource) && "Type" in resource) this.addResource(logicalId, written(resource));
+      else loose[logicalId] = substitute(resource, replacements);
+      if (isFunction(resource)) this.addCode(logicalId, known(resource), globals, binaries ?? defaultBinaries());
     }
-    new Sections(this, "Sections", { ...replaced(sections), ...(Object.keys(loose).length > 0 && { Resources: loose }) });
+    new Sections(this, "Sections", {
+      ...written(sections),
+      Parameters: Object.fromEntries(parameters.map(([, id, declared]) => [id, declared])),
+      // A rule may read nothing but parameters.
+      Rules: written(Object.fromEntries(Object.entries(Rules).filter(([, rule]) => parametersIn(rule, tokens).length === 0))),
+      Resources: loose,
+    });
 
     acknowledge(this);
-    this.outputs = this.outputsOf(replaced(sections["Outputs"]));
+    // Values, not parameters, which another stack does not have.
+    this.outputs = this.outputsOf(known(sections["Outputs"]));
   }
 
   /** The resource with this logical id in the template, to refer to or to override. */
@@ -164,17 +177,12 @@ class Sections extends CfnElement {
   }
 }
 
-/**
- * Silences the CDK's validation where it cannot know better. It does not know SAM, and values that were written for
- * parameters look odd to it. What it says of the stack itself, not of a resource, falls under the stack.
- */
+/** Silences the CDK's validation where it cannot know better. */
 function acknowledge(petrel: Petrel) {
-  const of = (scope: Construct, rule: string, reason: string) =>
-    Validations.of(scope).acknowledge({ id: `CloudFormation-Validate::${rule}`, reason });
-  of(petrel, "F1020", "SAM makes the routes and stages that are referred to.");
-  of(petrel, "W9003", "CloudFormation gives every parameter's value as text too.");
-  of(Stack.of(petrel), "W8003", "The parameters are known at synth, and so the conditions are.");
-  of(Stack.of(petrel), "W9053", "The parameters are known at synth, and so the conditions are.");
+  Validations.of(petrel).acknowledge({
+    id: "CloudFormation-Validate::F1020",
+    reason: "SAM makes the routes and stages that are referred to.",
+  });
 }
 
 function defaultBinaries(): string {

@@ -82,42 +82,42 @@ export function read(directory: string): Synthesised {
   return { template: json("Petrel.template.json"), files };
 }
 
-/** `node` with parameters and a Sub's own variables replaced where they stand, and every scalar as text. */
-export function canonical(node: Json, values: Record<string, string>): Json {
-  if (Array.isArray(node)) return node.map((part) => canonical(part, values));
+/** `node` with every scalar as text: CloudFormation makes no difference. */
+function asText(node: Json): Json {
+  if (Array.isArray(node)) return node.map(asText);
   if (!isObject(node)) return String(node);
-  const reference = node["Ref"];
-  if (typeof reference === "string" && reference in values) return values[reference] as string;
-  const sub = node["Fn::Sub"];
-  if (sub !== undefined) {
-    const [text, variables] = (Array.isArray(sub) ? sub : [sub, {}]) as [string, JsonObject];
-    const own = canonical(variables, values) as JsonObject;
-    const known = { ...values, ...Object.fromEntries(Object.entries(own).filter(([, value]) => typeof value === "string")) };
-    const filled = text.replace(/\$\{(\w+)\}/g, (whole, name: string) => (known[name] as string | undefined) ?? whole);
-    return { "Fn::Sub": [filled, Object.fromEntries(Object.entries(own).filter(([name]) => !(name in known)))] };
-  }
-  return Object.fromEntries(Object.entries(node).map(([key, part]) => [key, canonical(part, values)]));
+  return Object.fromEntries(Object.entries(node).map(([key, part]) => [key, asText(part)]));
 }
 
-/** What the synthesised template must be, but for the functions' CodeUri, which become the ones given. */
+/**
+ * What the synthesised template must be: the one at `path`, with what is `given` as the parameters' defaults and `code`
+ * as the functions' CodeUri.
+ */
 export function expected(path: string, given: Record<string, unknown>, code: Record<string, Json>): Json {
-  const { Parameters = {}, Rules: _, ...sections } = structuredClone(readTemplate(path));
-  const value = (name: string, declared: Json) => given[`${name[0]?.toLowerCase()}${name.slice(1)}`] ?? (declared as JsonObject)["Default"];
-  const values = Object.fromEntries(Object.entries(Parameters).map(([name, declared]) => [name, String(value(name, declared))]));
+  const template = structuredClone(readTemplate(path));
+  for (const [name, declared] of Object.entries(template["Parameters"] ?? {})) {
+    const value = given[`${name[0]?.toLowerCase()}${name.slice(1)}`];
+    if (value !== undefined) (declared as JsonObject)["Default"] = String(value);
+  }
   for (const [logicalId, uri] of Object.entries(code)) {
-    const resource = sections["Resources"]?.[logicalId] as { Properties: JsonObject };
+    const resource = template["Resources"]?.[logicalId] as { Properties: JsonObject };
     resource.Properties["CodeUri"] = uri;
   }
-  return canonical(sections, values);
+  return asText(template);
 }
 
-/** The synthesised template without what every CDK stack has: a check that the account is bootstrapped. */
+/**
+ * The synthesised template with the parameters' own names, and without what every CDK stack has: a check that the
+ * account is bootstrapped.
+ */
 export function actual(template: Template): Json {
-  const { Parameters = {}, Rules = {}, ...sections } = structuredClone(template);
-  delete Parameters["BootstrapVersion"];
-  delete Rules["CheckBootstrapVersion"];
-  const left = { ...(Object.keys(Parameters).length > 0 && { Parameters }), ...(Object.keys(Rules).length > 0 && { Rules }) };
-  return canonical({ ...sections, ...left }, {});
+  const plain = structuredClone(template);
+  delete plain["Parameters"]?.["BootstrapVersion"];
+  delete plain["Rules"]?.["CheckBootstrapVersion"];
+  if (plain["Rules"] && Object.keys(plain["Rules"]).length === 0) delete plain["Rules"];
+  let text = JSON.stringify(asText(plain));
+  for (const id of Object.keys(plain["Parameters"] ?? {})) text = text.replaceAll(new RegExp(`\\b${id}\\b`, "g"), id.slice(0, -8));
+  return JSON.parse(text);
 }
 
 /** The functions' CodeUri in the synthesised template. */
