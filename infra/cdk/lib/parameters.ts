@@ -31,7 +31,8 @@ export function withDefault(name: string, declared: JsonObject, value: string | 
   const text = Array.isArray(value) ? value.join(",") : value;
   // cdk deploy prefers the value that a parameter had in the deployment before over its default (--previous-parameters).
   // Under a name that goes with the value, there is none before but the same.
-  return [`${name}${createHash("sha256").update(text).digest("hex").slice(0, 8)}`, { ...declared, Default: text }];
+  const id = `${name}${createHash("sha256").update(text).digest("hex").slice(0, 8)}`;
+  return [id, { ...declared, Default: declared["Type"] === "Number" ? Number(text) : text }];
 }
 
 function valueOf(name: string, declared: JsonObject, given: Given): string | string[] {
