@@ -54,6 +54,8 @@ mod variants {
         ClockOnly,
         /// `send`: delivers to who joined later too.
         JoinedIgnored,
+        /// `deliver`: what cannot be queued is not delivered from here.
+        QueueOutStopsSending,
         /// `deliver`: a 410 removes a connection however young it is.
         RemoveYoung,
         /// `deliver`: a 410 counts as delivered.

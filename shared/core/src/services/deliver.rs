@@ -52,6 +52,9 @@ impl App {
             })
             .collect();
         let Err(error) = self.jobs.enqueue(jobs, 0).await else { return Ok(()) };
+        if mutant!(QueueOutStopsSending) {
+            return Err(error);
+        }
         // An outage of the queue slows and stops no one: deliver from here.
         let error = error.with_causes();
         tracing::warn!(conversation = %entry.conversation_id, seq = %entry.seq, error, "no queue");
