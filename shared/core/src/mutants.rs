@@ -7,11 +7,18 @@ macro_rules! mutant {
         #[cfg(feature = "mutants")]
         let on = $crate::mutants::is_on($crate::mutants::Mutant::$name);
         #[cfg(not(feature = "mutants"))]
-        let on = false;
+        let on = $crate::mutants::off();
         on
     }};
 }
 pub(crate) use mutant;
+
+/// A call, for a literal would make conditions that look like mistakes.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub(crate) const fn off() -> bool {
+    false
+}
 
 #[cfg(feature = "mutants")]
 pub use variants::{Mutant, is_on, set};
@@ -54,6 +61,8 @@ mod variants {
         ClockOnly,
         /// `send`: delivers to who joined later too.
         JoinedIgnored,
+        /// `deliver`: what cannot be queued is not delivered from here.
+        QueueOutStopsSending,
         /// `deliver`: a 410 removes a connection however young it is.
         RemoveYoung,
         /// `deliver`: a 410 counts as delivered.

@@ -54,6 +54,9 @@ impl App {
             })
             .collect();
         let Err(error) = self.jobs.enqueue(jobs, 0).await else { return Ok(()) };
+        if mutant!(QueueOutStopsSending) {
+            return Err(error);
+        }
         // An outage of the queue slows and stops no one: deliver from here.
         tracing::warn!(error = error.with_causes(), "the queue refused; delivering from here");
         self.metrics.count(Count::FanOutInline, 1);
