@@ -1,8 +1,10 @@
 """What the tests are given: an endpoint with the stack on it, and users. The options are in README.md."""
 
+import atexit
 import json
 import os
 import platform
+import signal
 import time
 import urllib.request
 import uuid
@@ -36,6 +38,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Told to end, we take the stack and the emulator down first, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.endpoint = endpoint_of(config)
     config.skips = []
 
@@ -100,7 +104,7 @@ def endpoint_of(config):
     if config.getoption("--aws"):
         return deviations.aws()
     if not url:
-        return deviations.ministack(None)
+        return deviations.ministack()
     url = url.rstrip("/")
     for path, kind in [("/_ministack/health", deviations.ministack), ("/_localstack/health", deviations.localstack)]:
         try:
@@ -133,6 +137,8 @@ def issuer(pytestconfig, certificates):
     if url:
         yield issuers.Issuer(url, issuers.load_key(key))
         return
+    if pytestconfig.endpoint.url or pytestconfig.endpoint.kind == "aws":
+        raise pytest.UsageError("another endpoint needs --issuer and --issuer-key: README.md says how")
     with issuers.LoopbackIssuer(certificates) as issuer:
         yield issuer
 
@@ -150,10 +156,17 @@ def recorder(endpoint):
 @pytest.fixture(scope="session")
 def place(endpoint, certificates, issuer, recorder):
     """The endpoint, answering. Ours ends with the session."""
-    if endpoint.url or endpoint.kind == "aws":
+    if endpoint.kind == "aws":
+        yield endpoint
+        return
+    if endpoint.url:
+        for name, value in emulator.CREDENTIALS.items():
+            os.environ.setdefault(name, value)
         yield endpoint
         return
     ours = emulator.Emulator(emulator.free_port(), certificates)
+    # An interrupt may end pytest before it comes to the fixtures' ends.
+    atexit.register(ours.stop)
     recorder.forward_to(ours)
     try:
         # It checks signatures and policies: a function may do what its role allows, and the queues' policies want TLS.
@@ -173,11 +186,13 @@ def stack(pytestconfig, place, issuer):
     binaries = pytestconfig.getoption("--binaries") or environment.target() / "acceptance"
     architecture = pytestconfig.getoption("--architecture") or platform.machine().replace("aarch64", "arm64")
     stack = stacks.Stack(place, issuer, binaries, architecture, pytestconfig.getoption("--fcm-arn"))
+    atexit.register(stack.clean_up)
     try:
         stack.deploy()
         print(f"{stack.name} deployed on {place.kind} in {time.monotonic() - began:.1f} s")
         yield stack
     finally:
+        atexit.unregister(stack.clean_up)
         stack.clean_up()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 # Types that the emulator does not have, and why nothing that the suite tests is lost with them.
 LEFT_OUT = {
     "AWS::ApiGatewayV2::RouteResponse": "it sends a function's answer to the client without one",
+    "AWS::CloudWatch::CompositeAlarm": "nobody is alarmed here; the template's checks and mutants hold the alarms",
 }
 
 
@@ -136,8 +137,12 @@ def capitalised(value):
     if isinstance(value, list):
         return [capitalised(one) for one in value]
     if isinstance(value, dict):
-        return {key if ":" in key or key == "Ref" else key[0].upper() + key[1:]: capitalised(it) for key, it in value.items()}
+        return {key if is_function(key) else key[0].upper() + key[1:]: capitalised(it) for key, it in value.items()}
     return value
+
+
+def is_function(key):
+    return key == "Ref" or key.startswith("Fn::")
 
 
 def connections_endpoint(template, url):
@@ -161,7 +166,7 @@ def connections_endpoint(template, url):
 # What other files of the suite do about ministack: where, and why.
 ELSEWHERE = {
     "recorder": "recorder.py: it takes publishes to a device and shows them to nobody; a proxy before its SNS keeps them",
-    "endpoint_arns": "recorder.py: it names a device's endpoint arn:…:app/…; on AWS, and through the proxy, arn:…:endpoint/…",
+    "endpoint_arns": "recorder.py: it names a device's endpoint arn:…:app/…, and AWS arn:…:endpoint/…; so does the proxy",
 }
 
 
@@ -211,7 +216,16 @@ class Endpoint:
         return f"{self.url}/_aws/execute-api/{api}/$default"
 
 
-def ministack(url):
+PUBLISHES = "nothing shows what was published to a device"
+
+
+def ministack(url=None):
+    """Our own, which is started later, with policies checked and a recorder before its SNS; or one at this URL, of which
+    nothing is known."""
+    unknown = {
+        "publishes": PUBLISHES + " but a proxy before its SNS, which it has to be started with",
+        "policies": "it checks them only if it was started so",
+    }
     return Endpoint(
         "ministack",
         url,
@@ -228,7 +242,8 @@ def ministack(url):
         lacks={
             "subprotocol": "it accepts a socket without passing on the subprotocol that $connect answers",
             "frame_limit": "it takes frames of any length, where API Gateway closes with 1009 beyond 32 KB",
-        },
+        }
+        | (unknown if url else {}),
         handshake={
             # An authorizer that fails is 500 to it, also when it fails with "Unauthorized", which AWS makes a 401.
             # test_connecting.py asks the function itself too, so that a crash does not pass for a refusal.
@@ -241,8 +256,10 @@ def ministack(url):
 
 def localstack(url):
     # LocalStack serves both APIs by path too. Nobody has run the suite there yet.
-    return Endpoint("localstack", url, transformations=[connections_endpoint], lacks={})
+    lacks = {"publishes": PUBLISHES, "policies": "it checks them only if it was started with ENFORCE_IAM"}
+    return Endpoint("localstack", url, transformations=[connections_endpoint], lacks=lacks)
 
 
 def aws():
-    return Endpoint("aws")
+    lacks = {"publishes": PUBLISHES, "policies": "a changed policy takes a while to hold"}
+    return Endpoint("aws", lacks=lacks)

@@ -135,6 +135,8 @@ class Emulator:
             while self.lives(pid) and time.monotonic() < until:
                 time.sleep(0.05)
             signal_group(pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def lives(self, group):
@@ -180,6 +182,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["start", "stop", "run"])
     parser.add_argument("--port", type=int, default=4566)
+    parser.add_argument("--authority", help="a file of certificates that it and its functions believe, and no others")
     arguments, command = sys.argv[1:], []
     if "--" in arguments:
         split = arguments.index("--")
@@ -190,7 +193,7 @@ def main():
     emulator = Emulator(options.port or free_port())
     try:
         if options.action == "start":
-            emulator.start()
+            emulator.start({"SSL_CERT_FILE": os.path.abspath(options.authority)} if options.authority else None)
             print(emulator.url)
         elif options.action == "stop":
             emulator.stop()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Makes the suite's virtual environment below the target directory. Needs Python alone, and PyPI on the first run.
 
     environment.py        prints the path of its Python

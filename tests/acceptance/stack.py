@@ -41,6 +41,7 @@ class Stack:
         self.fcm_arn = fcm_arn
         self.own_application = None
         self.outputs = {}
+        self.resources = {}
         # As packaged, and as the endpoint takes it.
         self.packaged = None
         self.template = None
@@ -78,6 +79,7 @@ class Stack:
             DisableRollback=True,
         )
         self.wait("CREATE_COMPLETE")
+        self.resources = self.physical()
         described = cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
@@ -175,8 +177,9 @@ class Stack:
 
     def clean_up(self):
         """Leaves nothing behind, not even what outlives the stack. Goes on over what is not there."""
-        physical = self.physical()
-        if physical:
+        # Asked while it is there: what it keeps cannot be found by its name any more.
+        physical = self.physical() or self.resources
+        if self.template:
             ignoring(self.delete)
         for name, kind in self.kept() if self.template else []:
             if name in physical and kind == "AWS::DynamoDB::Table":
@@ -187,6 +190,16 @@ class Stack:
             ignoring(self.client("sns").delete_platform_application, PlatformApplicationArn=self.own_application)
         if self.bucket:
             ignoring(self.delete_bucket, self.bucket)
+        left = self.left()
+        if left:
+            raise Failed(f"left behind: {', '.join(left)}")
+
+    def left(self):
+        """The tables and buckets of this deployment that are still there."""
+        tables = self.client("dynamodb").get_paginator("list_tables").paginate()
+        names = [name for page in tables for name in page["TableNames"]]
+        names += [bucket["Name"] for bucket in self.client("s3").list_buckets()["Buckets"]]
+        return [name for name in names if name.startswith(self.name)]
 
     def physical(self):
         try:
@@ -198,7 +211,9 @@ class Stack:
     def delete_table(self, name):
         dynamodb = self.client("dynamodb")
         dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
+        dynamodb.get_waiter("table_exists").wait(TableName=name)
         dynamodb.delete_table(TableName=name)
+        dynamodb.get_waiter("table_not_exists").wait(TableName=name)
 
     def delete_bucket(self, name):
         s3 = self.client("s3")

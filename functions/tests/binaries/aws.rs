@@ -40,6 +40,7 @@ struct Seen {
     posts: Vec<(String, Value)>,
     jobs: BTreeMap<String, Vec<String>>,
     pushes: Vec<String>,
+    pushes_refused: bool,
 }
 
 /// The services around the functions.
@@ -105,6 +106,10 @@ impl Aws {
             ("PETREL_APNS_ARN", application("APNS")),
             ("PETREL_APNS_SANDBOX_ARN", application("APNS_SANDBOX")),
             ("PETREL_FCM_ARN", application("GCM")),
+            ("PETREL_METRICS_NAMESPACE", "Petrel/test".to_owned()),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
+            ("AWS_LAMBDA_LOG_LEVEL", "INFO".to_owned()),
+            ("RUST_LOG", "INFO".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -118,6 +123,11 @@ impl Aws {
     /// The bodies in a queue, which is empty then.
     pub fn take_jobs(&self, queue: &str) -> Vec<String> {
         self.seen.lock().unwrap().jobs.remove(queue).unwrap_or_default()
+    }
+
+    /// From now on the functions may not push, and SNS says so.
+    pub fn refuse_pushes(&self) {
+        self.seen.lock().unwrap().pushes_refused = true;
     }
 
     /// Every publish to a phone, as the form that SNS got.
@@ -179,11 +189,19 @@ fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
             format!("<EndpointArn>{application}/{}</EndpointArn>", fields["Token"])
         }
         "SetEndpointAttributes" => String::new(),
+        "Publish" if seen.lock().unwrap().pushes_refused => {
+            let arn = &fields["TargetArn"];
+            let message = format!(
+                "User: arn:aws:sts::1:assumed-role/push is not authorized to perform: SNS:Publish \
+                 on resource: {arn}"
+            );
+            return refused(StatusCode::FORBIDDEN, "AuthorizationError", &message);
+        }
         "Publish" if fields["TargetArn"].ends_with("/disabled") => {
-            return refused(StatusCode::BAD_REQUEST, "EndpointDisabled");
+            return refused(StatusCode::BAD_REQUEST, "EndpointDisabled", "m");
         }
         "Publish" if fields["TargetArn"].ends_with("/throttled") => {
-            return refused(StatusCode::TOO_MANY_REQUESTS, "Throttled");
+            return refused(StatusCode::TOO_MANY_REQUESTS, "Throttled", "m");
         }
         "Publish" => {
             seen.lock().unwrap().pushes.push(body);
@@ -198,9 +216,10 @@ fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
     (StatusCode::OK, answer)
 }
 
-fn refused(status: StatusCode, code: &str) -> (StatusCode, String) {
-    let error =
-        format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>m</Message></Error>");
+fn refused(status: StatusCode, code: &str, message: &str) -> (StatusCode, String) {
+    let error = format!(
+        "<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
     (status, format!("<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"))
 }
 

@@ -64,7 +64,7 @@ struct Watched {
 impl Watched {
     async fn start(stack: &Stack, binary: &str) -> Self {
         let recorder = Recorder::before(&stack.aws).await;
-        let function = stack.function_through(binary, |env| recorder.env(env)).await;
+        let function = Lambda::start(binary, &recorder.env(stack.env(binary))).await;
         Self { function, recorder }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
 use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Gateway, Notifier, Platform};
 use petrel_core::{App, Result};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,7 @@ impl Backend {
             jobs: queues.clone(),
             notifier: pushes.clone(),
             world: Arc::new(SystemWorld),
+            metrics: Arc::new(NoMetrics),
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());

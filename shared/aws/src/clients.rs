@@ -7,6 +7,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use petrel_core::App;
+use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier};
 
 use crate::Dynamo;
@@ -39,7 +40,7 @@ const POST_ATTEMPTS: u32 = 2;
 
 /// The product over AWS as these variables say (see [`settings`]). Credentials, region and `AWS_ENDPOINT_URL*`
 /// come from the process's environment, as for every AWS program. A port whose variables are absent fails when it is
-/// used.
+/// used; [`settings::require`] finds that earlier. The metrics are forgotten; who publishes them sets others.
 ///
 /// # Errors
 /// For a variable that makes no sense.
@@ -89,6 +90,7 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         jobs: jobs(config, settings),
         notifier: notifier(config, settings),
         world: Arc::new(SystemWorld),
+        metrics: Arc::new(NoMetrics),
         settings: settings.core.clone(),
     }
 }
@@ -157,12 +159,21 @@ fn notifier(config: &SdkConfig, settings: &Settings) -> Arc<dyn Notifier> {
 /// # Errors
 /// If neither [`settings::TOKEN_ISSUER`] nor [`settings::JWKS_URL`] is set, or one makes no sense.
 pub fn verifier(env: Env<'_>) -> Result<Verifier, SettingsError> {
-    let issuer = settings::get(env, settings::TOKEN_ISSUER);
-    let url = match (settings::get(env, settings::JWKS_URL), &issuer) {
-        (Some(url), _) => url,
-        (None, Some(issuer)) => format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')),
+    let issuer = settings::checked(env, settings::TOKEN_ISSUER)?;
+    let keys = match (settings::checked(env, settings::JWKS_URL)?, &issuer) {
+        (Some(url), _) => HttpKeys::new(&url, env)?,
+        (None, Some(issuer)) => {
+            let url = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
+            // The variable that was set is the one to name.
+            HttpKeys::new(&url, env).map_err(|error| match error {
+                SettingsError::Invalid { .. } => {
+                    SettingsError::invalid(settings::TOKEN_ISSUER, issuer)
+                }
+                other => other,
+            })?
+        }
         (None, None) => return Err(SettingsError::Missing(settings::TOKEN_ISSUER)),
     };
     let audiences = settings::list(env, settings::TOKEN_AUDIENCE);
-    Ok(Verifier::issuer(HttpKeys::new(&url, env)?, Expected { issuer, audiences }))
+    Ok(Verifier::issuer(keys, Expected { issuer, audiences }))
 }
