@@ -103,7 +103,7 @@ impl Backend {
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
         let pushes = Arc::new(Recorder::new(made.app.notifier.clone()));
         let notifier: Arc<dyn Notifier> = pushes.clone();
-        let app = App { gateway, notifier, ..made.app };
+        let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
         Self { app, fan_out, push, pushes }
     }
