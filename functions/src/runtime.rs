@@ -76,6 +76,7 @@ pub async fn authorizer() -> Result<(), Error> {
         verifier: clients::verifier(&process_env)?,
         origins: Origins::read(&process_env),
     });
+    authorizer.verifier.warm(clients::WARM_LIMIT).await;
     let handler = |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
         let authorizer = authorizer.clone();
         async move {

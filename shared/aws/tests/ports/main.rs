@@ -9,5 +9,8 @@ mod gateway;
 mod lost;
 mod pushes;
 mod queues;
+mod roots;
+mod server;
 mod stub;
 mod token;
+mod warm;
