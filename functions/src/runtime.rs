@@ -99,6 +99,7 @@ pub async fn authorizer() -> Result<(), Error> {
         Ok::<_, SettingsError>((Arc::new(authorizer), Telemetry::read(&process_env)?))
     };
     let (authorizer, telemetry) = &init::succeed(built()).await;
+    authorizer.verifier.warm(clients::WARM_LIMIT).await;
     let handler = |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| async move {
         let work = async {
             let decided = crate::authorizer::handle(authorizer, event.payload).await;

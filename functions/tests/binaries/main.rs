@@ -201,3 +201,18 @@ async fn a_large_group_is_served_through_the_queues() {
     assert_eq!(pushes.len(), 1);
     assert!(pushes[0].contains("all"), "{}", pushes[0]);
 }
+
+/// Everything it would reach takes connections and never answers.
+#[tokio::test]
+async fn a_function_starts_where_nothing_answers() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let env = Stack::start().await.aws.env().into_iter().map(|(name, value)| {
+        let endpoint = name.contains("ENDPOINT");
+        (name, if endpoint { url.clone() } else { value })
+    });
+    let sender = Lambda::start(env!("CARGO_BIN_EXE_send"), &env.collect::<Vec<_>>()).await;
+    let nonsense = sender.invoke(&frame("ana", &json!({"action": "dance"}))).await.unwrap();
+    assert_eq!(body(&nonsense)["code"], "unknown_action");
+    assert!(listener.accept().is_ok(), "it did not try");
+}

@@ -19,6 +19,7 @@ use crate::queues::{Queues, Sqs};
 use crate::settings::{self, Env, Settings, SettingsError};
 use crate::token::{Expected, Verifier};
 use crate::unset::Unset;
+use crate::warm::warm;
 use crate::world::SystemWorld;
 
 /// For one attempt of a call. DynamoDB and SQS answer within 10 to 100 ms; what takes this long will not come.
@@ -40,13 +41,16 @@ const POST_ATTEMPTS: u32 = 2;
 
 /// The product over AWS as these variables say (see [`settings`]). Credentials, region and `AWS_ENDPOINT_URL*`
 /// come from the process's environment, as for every AWS program. A port whose variables are absent fails when it is
-/// used; [`settings::require`] finds that earlier. The metrics are forgotten; who publishes them sets others.
+/// used; [`settings::require`] finds that earlier. The connections are open by then, unless that took longer than
+/// [`WARM_LIMIT`](crate::WARM_LIMIT). The metrics are forgotten; who publishes them sets others.
 ///
 /// # Errors
 /// For a variable that makes no sense.
 pub async fn app(env: Env<'_>) -> Result<App, SettingsError> {
     let settings = Settings::read(env)?;
-    Ok(app_over(&sdk_config(env).await?, &settings))
+    let config = sdk_config(env).await?;
+    warm(&config, &settings).await;
+    Ok(app_over(&config, &settings))
 }
 
 /// The SDK's configuration: one HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others),

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorSettings, SharedHttpClient,
+    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -23,6 +23,9 @@ use crate::token::FetchKeys;
 const AMAZON_ROOTS: &str = include_str!("roots.pem");
 /// For a new TCP and TLS connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is not used again: who has been frozen between two events may find that the
+/// other side has given it up without a word, and would wait for a whole attempt. AWS's SDK for Java takes 60 s too.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// For an issuer's keys, from the name look-up to the last byte.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest key set, bytes.
@@ -55,14 +58,22 @@ impl Roots {
     }
 }
 
-fn provider() -> Provider {
-    Provider::Rustls(CryptoMode::Ring)
+/// Speaks HTTPS, and plain HTTP where the URL says so.
+fn connector(roots: Roots) -> Result<Connector, BoxError> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    Ok(Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(roots.context()?)
+        .connector_settings(settings)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build())
 }
 
-/// The client for AWS. It also speaks plain HTTP, for an emulator.
+/// The client for AWS. It also speaks plain HTTP, for an emulator. One connector for all: the SDK's own client would
+/// read the roots once more for each service.
 pub(crate) fn client(env: Env<'_>) -> Result<SharedHttpClient, BoxError> {
-    let context = Roots::for_aws(env).context()?;
-    Ok(Builder::new().tls_provider(provider()).tls_context(context).build_https())
+    let connector = SharedHttpConnector::new(connector(Roots::for_aws(env))?);
+    Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
 /// Fetches an issuer's keys over HTTPS.
@@ -89,13 +100,7 @@ impl HttpKeys {
         }
         let roots =
             if host.ends_with(".amazonaws.com") { Roots::for_aws(env) } else { Roots::Platform };
-        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        let context = roots.context().map_err(SettingsError::Https)?;
-        let connector = Connector::builder()
-            .tls_provider(provider())
-            .tls_context(context)
-            .connector_settings(settings)
-            .build();
+        let connector = connector(roots).map_err(SettingsError::Https)?;
         Ok(Self { url: uri, connector })
     }
 

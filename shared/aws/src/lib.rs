@@ -22,6 +22,7 @@ pub mod settings;
 mod shapes;
 pub mod token;
 mod unset;
+mod warm;
 mod world;
 
 use aws_sdk_dynamodb::Client;
@@ -35,6 +36,7 @@ pub use pushes::Sns;
 pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;
+pub use warm::{WARM_LIMIT, warm};
 pub use world::SystemWorld;
 
 /// The log, the members and the connections in DynamoDB.

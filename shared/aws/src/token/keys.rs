@@ -84,6 +84,17 @@ impl KeySet {
         Self { source: Box::new(source), known: RwLock::default(), attempt: Mutex::default() }
     }
 
+    /// Fetches the keys before anybody asks for one, for at most this time. If that fails it counts for nothing: the first
+    /// token tries again at once.
+    pub(super) async fn prefetch(&self, limit: Duration) {
+        let mut attempt = self.attempt.lock().await;
+        match tokio::time::timeout(limit, self.fetch()).await {
+            Ok(true) => *attempt = Attempt { at: Some(Instant::now()), failed: false },
+            Ok(false) => {}
+            Err(_) => tracing::warn!("the issuer took too long to answer at the start"),
+        }
+    }
+
     /// The key of this name.
     ///
     /// # Errors
@@ -127,19 +138,27 @@ impl KeySet {
         }
         // Stands also if the caller gives up while we wait.
         *attempt = Attempt { at: Some(Instant::now()), failed: true };
+        attempt.failed = !self.fetch().await;
+        attempt.failed
+    }
+
+    /// Fetches the keys and returns whether they came.
+    async fn fetch(&self) -> bool {
         let keys = match self.source.fetch().await {
             Ok(body) => read(&body),
             Err(error) => Err(error),
         };
         match keys {
             Ok(keys) => {
-                attempt.failed = false;
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) =
                     Known { keys, fetched_at: Some(Instant::now()) };
+                true
             }
-            Err(error) => tracing::warn!(error = &*error, "the issuer's keys cannot be fetched"),
+            Err(error) => {
+                tracing::warn!(error = &*error, "the issuer's keys cannot be fetched");
+                false
+            }
         }
-        attempt.failed
     }
 }
 

@@ -108,6 +108,14 @@ impl Verifier {
         Self { keys, audiences: expected.audiences, validation }
     }
 
+    /// Fetches the issuer's keys before the first token comes, for at most this time; if they do not come, the first token
+    /// tries again. A local key is there already.
+    pub async fn warm(&self, limit: Duration) {
+        if let Keys::Issuer(keys) = &self.keys {
+            keys.prefetch(limit).await;
+        }
+    }
+
     /// The user whom the token names.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! What the environment makes: the ports of each function, the clients' limits, the trusted roots, and the fetch of an
-//! issuer's keys over a real socket.
+//! What the environment makes: the ports of each function, the clients' limits, and the fetch of an issuer's keys
+//! over a real socket.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -7,15 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use petrel_aws::settings::Env;
 use petrel_aws::token::FetchKeys;
 use petrel_aws::{HttpKeys, Origins, Settings, app_over, sdk_config, verifier};
 use petrel_core::ids::{ConnectionId, ConversationId, Seq, UserId};
 use petrel_core::ports::{Job, Posted};
 use tokio::time::Instant;
-use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use crate::stub::Stub;
 
@@ -143,30 +140,6 @@ async fn an_sqs_that_does_not_answer_is_waited_for_once_and_asked_again_later() 
     tokio::time::advance(Duration::from_secs(5)).await;
     queued().await.unwrap_err();
     assert!(stub.asked().len() > asked);
-}
-
-/// What is built in is what Mozilla publishes under these names.
-#[test]
-fn the_roots_are_amazons() {
-    let pem = include_str!("../../src/roots.pem");
-    let body = |part: &str| part.split_once("-----END").unwrap().0.replace(char::is_whitespace, "");
-    let ours: Vec<Vec<u8>> = pem
-        .split("-----BEGIN CERTIFICATE-----")
-        .skip(1)
-        .map(|part| STANDARD.decode(body(part)).unwrap())
-        .collect();
-    let names = [
-        "Amazon Root CA 1",
-        "Amazon Root CA 2",
-        "Amazon Root CA 3",
-        "Amazon Root CA 4",
-        "Starfield Services Root Certificate Authority - G2",
-    ];
-    assert_eq!(ours.len(), names.len());
-    for (ours, name) in ours.iter().zip(names) {
-        assert!(ours.windows(name.len()).any(|w| w == name.as_bytes()), "{name}");
-        assert!(TLS_SERVER_ROOT_CERTS.iter().any(|root| root.as_ref() == ours), "{name}");
-    }
 }
 
 /// Builds the TLS configuration, which panics if a root cannot be read. Nothing listens there.

@@ -10,5 +10,8 @@ mod lost;
 mod metrics;
 mod pushes;
 mod queues;
+mod roots;
+mod server;
 mod stub;
 mod token;
+mod warm;

@@ -20,7 +20,7 @@ use ring::signature::{
 };
 use ring::{hmac, rsa};
 use serde_json::{Value, json};
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -351,6 +351,34 @@ async fn an_issuer_that_comes_back_is_asked_again() {
         advance(REFETCH_AFTER).await;
     }
     verifier.verify(&token).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_may_be_there_before_the_first_token() {
+    let limit = Duration::from_secs(1);
+    let issuer = Issuer::with([Some(vec![rsa_jwk("rsa")])]);
+    let verifier = issuer.verifier();
+    verifier.warm(limit).await;
+    verifier.verify(&rs256(&claims())).await.unwrap();
+    assert_eq!(issuer.fetches(), 1);
+
+    // An issuer that could not be asked at the start is asked again by the first token, not 5 s later.
+    let issuer = Issuer::with([None, Some(vec![rsa_jwk("rsa")])]);
+    let verifier = issuer.verifier();
+    verifier.warm(limit).await;
+    verifier.verify(&rs256(&claims())).await.unwrap();
+
+    // And one that does not answer holds nobody up for longer than the limit.
+    struct Silent;
+    #[async_trait]
+    impl FetchKeys for Silent {
+        async fn fetch(&self) -> Result<Vec<u8>, BoxError> {
+            std::future::pending().await
+        }
+    }
+    let start = Instant::now();
+    Verifier::issuer(Silent, expected()).warm(limit).await;
+    assert_eq!(start.elapsed(), limit);
 }
 
 #[tokio::test]
