@@ -178,6 +178,7 @@ pub fn verifier(env: Env<'_>) -> Result<Verifier, SettingsError> {
         }
         (None, None) => return Err(SettingsError::Missing(settings::TOKEN_ISSUER)),
     };
+    settings::checked(env, settings::TOKEN_AUDIENCE)?;
     let audiences = settings::list(env, settings::TOKEN_AUDIENCE);
     Ok(Verifier::issuer(keys, Expected { issuer, audiences }))
 }
