@@ -8,8 +8,7 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
 use lambda_runtime::Context;
-use lambda_runtime::tracing::subscriber::EnvFilter;
-use lambda_runtime::tracing::subscriber::filter::LevelFilter;
+use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use petrel_aws::settings::{Env, SettingsError};
@@ -22,15 +21,13 @@ use tracing::Instrument;
 pub(crate) fn start_log() {
     let level = env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| env::var("RUST_LOG"));
     let level: LevelFilter = level.ok().and_then(|l| l.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let filter = || EnvFilter::builder().with_default_directive(level.into());
-    let filter = filter()
-        .parse(env::var("RUST_LOG").unwrap_or_default())
-        .unwrap_or_else(|_| filter().parse_lossy(""));
-    // The hook below says it, and says where.
-    let filter = match "lambda_runtime::layers::panic=off".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
+    // Not `EnvFilter`, which brings regular expressions: size is time at the start.
+    let asked = env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
+    let filter: Targets = asked
+        .and_then(|asked| asked.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(level))
+        // The hook below says it, and says where.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     let lines = json_subscriber::layer()
         .with_target(false)
         .flatten_event(true)
