@@ -79,7 +79,7 @@ def test_deleted_stack_leaves_the_data_and_nothing_else(stack):
     physical = stack.physical()
     # A condition may have left some out.
     kept = {name: kind for name, kind in stack.kept() if name in physical}
-    assert set(kept.values()) <= {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    assert set(kept.values()) <= {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy"}
     assert {"MessagesTable", "ConversationsTable", "ConnectionsTable"} <= kept.keys()
     stack.delete()
     dynamodb, functions, sqs = stack.client("dynamodb"), stack.client("lambda"), stack.client("sqs")
