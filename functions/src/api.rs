@@ -1,11 +1,14 @@
 //! The HTTP API: everything that needs no socket. The gateway has checked the token; its claims come with the event.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use lambda_http::RequestExt;
@@ -23,6 +26,8 @@ use petrel_core::{App, Caller, Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Most bytes of a request for a group: 1000 user ids of up to 64 bytes, written as JSON.
 const MAX_GROUP_BYTES: usize = 128 * 1024;
@@ -47,7 +52,20 @@ pub fn router(app: App) -> Router {
             Refusal::from(Error::new(ErrorKind::NotFound, "no such method here"))
         })
         .layer(DefaultBodyLimit::max(MAX_FRAME_BYTES))
+        .layer(from_fn_with_state(app.clone(), note))
         .with_state(app)
+}
+
+/// What the log says of a request's work, and the note of the error that it ends in.
+async fn note(State(app): State<App>, request: Request, next: Next) -> Response {
+    let noted = async {
+        let mut response = next.run(request).await;
+        if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+            app.refused(&error);
+        }
+        response
+    };
+    noted.instrument(tracing::error_span!("request", conversation = Empty, seq = Empty)).await
 }
 
 /// An error as a response, and the message that it answers.
@@ -64,9 +82,6 @@ impl From<Error> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(error, message_id) = self;
-        if error.source.is_some() {
-            tracing::error!(error = error.with_causes(), "request failed");
-        }
         let status = StatusCode::from_u16(error.kind.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let action = message_id.map(|_| "send");
@@ -77,6 +92,7 @@ impl IntoResponse for Refusal {
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
         }
+        response.extensions_mut().insert(Arc::new(error));
         response
     }
 }

@@ -8,6 +8,7 @@ use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use lambda_http::http::header::{AUTHORIZATION, ORIGIN};
 use petrel_aws::settings::Origins;
 use petrel_aws::token::Verifier;
+use petrel_core::metrics::{Count, Metrics};
 use petrel_core::{Error, ErrorKind, Result};
 use serde_json::json;
 use uuid::Uuid;
@@ -55,6 +56,22 @@ pub async fn handle(
     response.policy_document.statement = vec![statement];
     response.context = json!({ USER: user, DEVICE: device });
     Ok(response)
+}
+
+/// Takes note of a decision.
+pub fn note(metrics: &dyn Metrics, decided: &Result<ApiGatewayCustomAuthorizerResponse>) {
+    let denied = |statement: &IamPolicyStatement| matches!(statement.effect, IamPolicyEffect::Deny);
+    match decided {
+        Ok(response) if response.policy_document.statement.iter().any(denied) => {
+            metrics.count(Count::Refused, 1);
+        }
+        Ok(_) => {}
+        Err(error) if error.kind == ErrorKind::Unauthenticated => metrics.count(Count::Refused, 1),
+        Err(_) => {
+            metrics.count(Count::Busy, 1);
+            metrics.count(Count::Failures, 1);
+        }
+    }
 }
 
 /// The error as the runtime passes it on to the gateway.

@@ -5,6 +5,7 @@ use lambda_http::http::HeaderValue;
 use lambda_http::http::header::SEC_WEBSOCKET_PROTOCOL;
 use petrel_core::wire::ServerFrame;
 use petrel_core::{App, Result};
+use tracing::Instrument;
 
 use crate::event;
 
@@ -14,14 +15,17 @@ pub const SUBPROTOCOL: &str = "petrel.v1";
 /// Registers the socket, or removes it. A `$connect` that is refused has the status of the error and the socket never
 /// opens; `$disconnect` cannot be refused, and a row that could not be removed goes at the first post.
 pub async fn handle(app: &App, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
+    let span = event::span(&event);
+    answer(app, event).instrument(span).await
+}
+
+async fn answer(app: &App, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
     let leaves = event.request_context.event_type.as_deref() == Some("DISCONNECT");
     let done = if leaves { disconnect(app, &event).await } else { connect(app, &event).await };
     let mut response = match done {
         Ok(()) => event::response(200, None),
         Err(error) => {
-            if error.source.is_some() {
-                tracing::error!(error = error.with_causes(), leaves, "connection");
-            }
+            app.refused(&error);
             let frame = ServerFrame::error(&error, None, None);
             event::response(error.kind.http_status(), Some(frame.to_json()))
         }

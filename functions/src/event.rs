@@ -8,11 +8,19 @@ use petrel_core::ids::{ConnectionId, DeviceId, UserId};
 use petrel_core::ports::Connection;
 use petrel_core::{Error, Result};
 use serde_json::Value;
+use tracing::Span;
+use tracing::field::Empty;
 
 /// The authorizer's context: the user's id.
 pub(crate) const USER: &str = "user";
 /// The authorizer's context: the device's id, as the client gave it.
 pub(crate) const DEVICE: &str = "device";
+
+/// What the log says of an event's work. The core fills in the entry that it is about.
+pub(crate) fn span(event: &ApiGatewayWebsocketProxyRequest) -> Span {
+    let connection = event.request_context.connection_id.as_deref();
+    tracing::error_span!("event", connection, conversation = Empty, seq = Empty)
+}
 
 /// The socket that an event came over.
 ///

@@ -6,54 +6,68 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayWebsocketProxyRequest,
 };
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, service_fn, tracing};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use lambda_http::RequestExt;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
 use petrel_aws as clients;
-use petrel_aws::settings::{Origins, process_env};
+use petrel_aws::settings::{Origins, SettingsError, process_env, require};
 use petrel_core::App;
 
 use crate::authorizer::Authorizer;
-use crate::{api, connect, queue, route};
+use crate::needs::{self, Needs};
+use crate::telemetry::{self, Telemetry};
+use crate::{api, connect, init, queue, route};
 
-async fn start() -> Result<App, Error> {
-    tracing::init_default_subscriber();
-    Ok(clients::app(&process_env).await?)
+async fn start(needs: Needs) -> (App, Telemetry) {
+    telemetry::start_log();
+    let built = async {
+        require(&process_env, needs)?;
+        let telemetry = Telemetry::read(&process_env)?;
+        let app = clients::app(&process_env).await?;
+        Ok((App { metrics: telemetry.metrics(), ..app }, telemetry))
+    };
+    init::succeed(built.await).await
 }
 
 /// Runs `$connect` and `$disconnect`.
 ///
 /// # Errors
-/// If the environment makes no sense or the runtime fails.
+/// If the runtime fails. An environment that makes no sense ends the process before.
 pub async fn connect() -> Result<(), Error> {
-    let app = start().await?;
-    let handler = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
-        let app = &app;
-        async move { Ok::<_, Error>(connect::handle(app, event.payload).await) }
+    let (app, telemetry) = &start(needs::CONNECT).await;
+    let handler = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| async move {
+        let socket = event.payload.request_context.connection_id.clone();
+        let work = connect::handle(app, event.payload);
+        Ok::<_, Error>(telemetry.invocation(&event.context, socket.as_deref(), work).await)
     };
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// Runs the routes of frames.
+/// Runs the routes of frames. The functions differ in what they need.
 ///
 /// # Errors
 /// As [`connect()`].
-pub async fn route() -> Result<(), Error> {
-    let app = start().await?;
-    let handler = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
-        let app = &app;
-        async move { Ok::<_, Error>(route::handle(app, event.payload).await) }
+pub async fn route(needs: Needs) -> Result<(), Error> {
+    let (app, telemetry) = &start(needs).await;
+    let handler = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| async move {
+        let socket = event.payload.request_context.connection_id.clone();
+        let work = route::handle(app, event.payload);
+        Ok::<_, Error>(telemetry.invocation(&event.context, socket.as_deref(), work).await)
     };
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// Runs the jobs of a queue.
+/// Runs the jobs of a queue. The functions differ in what they need.
 ///
 /// # Errors
 /// As [`connect()`].
-pub async fn queue() -> Result<(), Error> {
-    let app = start().await?;
-    let handler = |event: LambdaEvent<SqsEvent>| {
-        let app = &app;
-        async move { Ok::<_, Error>(queue::handle(app, event.payload).await) }
+pub async fn queue(needs: Needs) -> Result<(), Error> {
+    let (app, telemetry) = &start(needs).await;
+    let handler = |event: LambdaEvent<SqsEvent>| async move {
+        let work = queue::handle(app, event.payload);
+        Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)
     };
     lambda_runtime::run(service_fn(handler)).await
 }
@@ -63,7 +77,13 @@ pub async fn queue() -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn api() -> Result<(), Error> {
-    lambda_http::run(api::router(start().await?)).await
+    let (app, telemetry) = start(needs::API).await;
+    lambda_http::run(api::router(app).layer(from_fn_with_state(telemetry, request))).await
+}
+
+async fn request(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
+    let context = request.lambda_context_ref().cloned().unwrap_or_default();
+    telemetry.invocation(&context, None, next.run(request)).await
 }
 
 /// Runs the authorizer. It needs no AWS.
@@ -71,18 +91,22 @@ pub async fn api() -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn authorizer() -> Result<(), Error> {
-    tracing::init_default_subscriber();
-    let authorizer = Arc::new(Authorizer {
-        verifier: clients::verifier(&process_env)?,
-        origins: Origins::read(&process_env),
-    });
+    telemetry::start_log();
+    let built = || {
+        require(&process_env, needs::AUTHORIZER)?;
+        let verifier = clients::verifier(&process_env)?;
+        let authorizer = Authorizer { verifier, origins: Origins::read(&process_env)? };
+        Ok::<_, SettingsError>((Arc::new(authorizer), Telemetry::read(&process_env)?))
+    };
+    let (authorizer, telemetry) = &init::succeed(built()).await;
     authorizer.verifier.warm(clients::WARM_LIMIT).await;
-    let handler = |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
-        let authorizer = authorizer.clone();
-        async move {
-            let decided = crate::authorizer::handle(&authorizer, event.payload).await;
+    let handler = |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| async move {
+        let work = async {
+            let decided = crate::authorizer::handle(authorizer, event.payload).await;
+            crate::authorizer::note(&*telemetry.metrics(), &decided);
             decided.map_err(crate::authorizer::failure)
-        }
+        };
+        telemetry.invocation(&event.context, None, work).await
     };
     lambda_runtime::run(service_fn(handler)).await
 }

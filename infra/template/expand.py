@@ -56,7 +56,9 @@ def main(path, *values):
     except InvalidDocumentException as error:
         causes = "\n".join(f"  {cause.message}" for cause in error.causes)
         sys.exit(f"SAM does not accept {path}:\n{causes}")
-    json.dump(expanded, sys.stdout, indent=1)
+    # Sorted, and a line for each value, so that a difference from the snapshot reads well.
+    json.dump(expanded, sys.stdout, indent=1, sort_keys=True, ensure_ascii=False)
+    print()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ mod tokens;
 mod answers;
 mod contents;
 mod direct;
+mod endpoint;
 mod gateway;
 mod groups;
 mod killed;

@@ -30,6 +30,17 @@ pub fn petrel(data: &Path) -> Command {
     command
 }
 
+/// The emulator of AWS that every server of this run stands on; without one, on what it has embedded.
+pub fn endpoint() -> Option<String> {
+    std::env::var("PETREL_TEST_ENDPOINT").ok()
+}
+
+/// Begins the names of what a server has at the endpoint: its own, as its data are.
+pub fn prefix_of(data: &Path) -> String {
+    let name = data.file_name().unwrap().to_string_lossy();
+    format!("t-{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), ""))
+}
+
 /// Runs a `petrel` to its end.
 pub async fn run(data: &Path, args: &[&str]) -> Output {
     timeout(PATIENCE, petrel(data).args(args).output()).await.unwrap().unwrap()
@@ -55,9 +66,15 @@ impl Server {
         Self::on(tempfile::tempdir().unwrap(), args).await
     }
 
-    /// A server with data in this folder.
+    /// A server with data in this folder, or at the endpoint, where nothing is in memory.
     pub async fn on(data: TempDir, args: &[&str]) -> Self {
-        let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
+        let mut args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
+        if let Some(url) = endpoint() {
+            args.retain(|arg| arg != "--memory");
+            let prefix = prefix_of(data.path());
+            let on = ["--endpoint-url", &url, "--prefix", &prefix, "--make-platforms"];
+            args.extend(on.map(str::to_owned));
+        }
         let (child, stdout, addr) = spawn(data.path(), &args).await;
         Self { child, stdout, addr, args, data }
     }

@@ -1,6 +1,8 @@
 //! The push queue.
 
+use petrel_functions::{needs, runtime};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    petrel_functions::runtime::queue().await
+    runtime::queue(needs::PUSH).await
 }

@@ -1,6 +1,8 @@
 //! The route `send`.
 
+use petrel_functions::{needs, runtime};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    petrel_functions::runtime::route().await
+    runtime::route(needs::SEND).await
 }

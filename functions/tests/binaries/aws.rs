@@ -40,12 +40,15 @@ struct Seen {
     posts: Vec<(String, Value)>,
     jobs: BTreeMap<String, Vec<String>>,
     pushes: Vec<String>,
+    pushes_refused: bool,
 }
 
 /// The services around the functions.
 pub struct Aws {
-    dynamo: String,
-    other: String,
+    /// The address of DynamoDB.
+    pub dynamo: String,
+    /// The address of everything else.
+    pub other: String,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -86,7 +89,7 @@ impl Aws {
     /// The environment that the template would give.
     pub fn env(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.other);
-        let app = "arn:aws:sns:eu-central-1:1:app/GCM/petrel".to_owned();
+        let application = |kind: &str| format!("arn:aws:sns:eu-central-1:1:app/{kind}/petrel");
         [
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "a".to_owned()),
@@ -100,7 +103,13 @@ impl Aws {
             ("PETREL_CONNECTIONS_TABLE", "connections".to_owned()),
             ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
             ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
-            ("PETREL_FCM_ARN", app),
+            ("PETREL_APNS_ARN", application("APNS")),
+            ("PETREL_APNS_SANDBOX_ARN", application("APNS_SANDBOX")),
+            ("PETREL_FCM_ARN", application("GCM")),
+            ("PETREL_METRICS_NAMESPACE", "Petrel/test".to_owned()),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
+            ("AWS_LAMBDA_LOG_LEVEL", "INFO".to_owned()),
+            ("RUST_LOG", "INFO".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -116,17 +125,28 @@ impl Aws {
         self.seen.lock().unwrap().jobs.remove(queue).unwrap_or_default()
     }
 
+    /// From now on the functions may not push, and SNS says so.
+    pub fn refuse_pushes(&self) {
+        self.seen.lock().unwrap().pushes_refused = true;
+    }
+
     /// Every publish to a phone, as the form that SNS got.
     pub fn pushes(&self) -> Vec<String> {
         self.seen.lock().unwrap().pushes.clone()
     }
 }
 
+/// The socket of the user `gone` is gone, that of `busy` takes no more for now.
 async fn posted(
     State(seen): State<Arc<Mutex<Seen>>>,
     Path(id): Path<String>,
     body: String,
 ) -> StatusCode {
+    match id.as_str() {
+        "socket-gone" => return StatusCode::GONE,
+        "socket-busy" => return StatusCode::TOO_MANY_REQUESTS,
+        _ => {}
+    }
     seen.lock().unwrap().posts.push((id, serde_json::from_str(&body).unwrap()));
     StatusCode::OK
 }
@@ -138,7 +158,7 @@ async fn called(
     body: String,
 ) -> (StatusCode, String) {
     if !headers.contains_key("x-amz-target") {
-        return (StatusCode::OK, published(&seen, body));
+        return published(&seen, body);
     }
     assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
     let request: Value = serde_json::from_str(&body).unwrap();
@@ -154,23 +174,53 @@ async fn called(
     (StatusCode::OK, json!({"Successful": successful, "Failed": []}).to_string())
 }
 
-fn published(seen: &Mutex<Seen>, form: String) -> String {
-    let answer = |action: &str, result: &str| {
-        format!(
-            "<{action}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
-             <{action}Result>{result}</{action}Result></{action}Response>"
-        )
+/// The fields of a form.
+pub fn form(body: &[u8]) -> BTreeMap<String, String> {
+    serde_urlencoded::from_bytes(body).unwrap()
+}
+
+/// An endpoint is named after its token; `disabled` and `throttled` are what they say.
+fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
+    let fields = form(body.as_bytes());
+    let action = fields["Action"].as_str();
+    let result = match action {
+        "CreatePlatformEndpoint" => {
+            let application = fields["PlatformApplicationArn"].replace(":app/", ":endpoint/");
+            format!("<EndpointArn>{application}/{}</EndpointArn>", fields["Token"])
+        }
+        "SetEndpointAttributes" => String::new(),
+        "Publish" if seen.lock().unwrap().pushes_refused => {
+            let arn = &fields["TargetArn"];
+            let message = format!(
+                "User: arn:aws:sts::1:assumed-role/push is not authorized to perform: SNS:Publish \
+                 on resource: {arn}"
+            );
+            return refused(StatusCode::FORBIDDEN, "AuthorizationError", &message);
+        }
+        "Publish" if fields["TargetArn"].ends_with("/disabled") => {
+            return refused(StatusCode::BAD_REQUEST, "EndpointDisabled", "m");
+        }
+        "Publish" if fields["TargetArn"].ends_with("/throttled") => {
+            return refused(StatusCode::TOO_MANY_REQUESTS, "Throttled", "m");
+        }
+        "Publish" => {
+            seen.lock().unwrap().pushes.push(body);
+            "<MessageId>m</MessageId>".to_owned()
+        }
+        other => panic!("the action {other}"),
     };
-    if form.contains("Action=CreatePlatformEndpoint") {
-        let arn = "arn:aws:sns:eu-central-1:1:endpoint/GCM/petrel/e";
-        return answer("CreatePlatformEndpoint", &format!("<EndpointArn>{arn}</EndpointArn>"));
-    }
-    if form.contains("Action=SetEndpointAttributes") {
-        return answer("SetEndpointAttributes", "");
-    }
-    assert!(form.contains("Action=Publish"), "{form}");
-    seen.lock().unwrap().pushes.push(form);
-    answer("Publish", "<MessageId>m</MessageId>")
+    let answer = format!(
+        "<{action}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
+         <{action}Result>{result}</{action}Result></{action}Response>"
+    );
+    (StatusCode::OK, answer)
+}
+
+fn refused(status: StatusCode, code: &str, message: &str) -> (StatusCode, String) {
+    let error = format!(
+        "<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    (status, format!("<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"))
 }
 
 /// An identity provider with one ES256 key.

@@ -4,7 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod aws;
+mod emf;
+mod init;
 mod lambda;
+mod logs;
+mod permissions;
+mod recorder;
 
 use aws::{Aws, Issuer};
 use lambda::Lambda;
@@ -23,12 +28,17 @@ impl Stack {
 
     /// Starts a binary with no more than the variables that the template gives it.
     async fn function(&self, binary: &str) -> Lambda {
+        Lambda::start(binary, &self.env(binary)).await
+    }
+
+    /// The variables that the template gives to the function of this binary, and AWS's own.
+    fn env(&self, binary: &str) -> Vec<(String, String)> {
         let mut env = self.aws.env();
         env.extend(self.issuer.env());
         let name = binary.rsplit('/').next().unwrap();
         let given = variables(name);
         env.retain(|(variable, _)| !variable.starts_with("PETREL_") || given.contains(variable));
-        Lambda::start(binary, &env).await
+        env
     }
 
     /// What the authorizer says of a socket with this token.
@@ -47,11 +57,17 @@ impl Stack {
 /// The names of the variables that the template gives to the function of this binary.
 fn variables(binary: &str) -> Vec<String> {
     let template = include_str!("../../../template.yaml");
-    let (_, function) = template.split_once(&format!("Binary: {binary} }}")).unwrap();
-    let (_, after) = function.split_once("Variables:\n").unwrap();
-    let lines = after.lines().map(str::trim).take_while(|line| line.starts_with("PETREL_"));
-    let names: Vec<String> = lines.map(|l| l.split(':').next().unwrap().to_owned()).collect();
+    let named = |part: &str| {
+        let (_, after) = template.split_once(part).unwrap();
+        let (_, after) = after.split_once("Variables:\n").unwrap();
+        let is_variable = |line: &&str| line.starts_with("PETREL_") || line.starts_with("RUST_LOG");
+        let lines = after.lines().map(str::trim).take_while(is_variable);
+        let names = lines.map(|l| l.split(':').next().unwrap().to_owned());
+        names.filter(|name| name.starts_with("PETREL_")).collect::<Vec<_>>()
+    };
+    let mut names = named(&format!("Binary: {binary} }}"));
     assert!(!names.is_empty(), "{binary} gets no variables");
+    names.extend(named("\nGlobals:"));
     names
 }
 

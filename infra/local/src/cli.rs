@@ -2,13 +2,17 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use petrel_aws::server::Endpoint;
 use petrel_core::ids::UserId;
+use petrel_core::ports::Platform;
 use tracing_subscriber::EnvFilter;
 
+use crate::backend;
 use crate::events;
 use crate::key;
 use crate::serve;
@@ -34,6 +38,8 @@ Examples:
   petrel                              serve on http://127.0.0.1:8080, data in ./.petrel
   petrel serve --addr 127.0.0.1:0     a free port; the first line on stdout names it
   petrel serve --memory               nothing is kept
+  petrel serve --endpoint-url http://127.0.0.1:4566
+                                      tables, queues and pushes of an emulator of AWS
   petrel token ana                    a token for ana, to connect with:
   wscat -c \"ws://127.0.0.1:8080/ws?token=$(petrel token ana)\"
 
@@ -69,6 +75,8 @@ struct Serve {
     /// Keep everything in memory; DIR then holds the key only
     #[arg(long)]
     memory: bool,
+    #[command(flatten)]
+    endpoint: On,
     /// Close a socket on which nothing moved for so long, as API Gateway does
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     idle_timeout: u64,
@@ -90,6 +98,76 @@ struct Serve {
     /// How logs are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+/// What the gateway stands on, if not on what is embedded.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "On an AWS endpoint")]
+struct On {
+    /// Use the DynamoDB, SQS and SNS that answer here (LocalStack, say) in place of the embedded ones
+    ///
+    /// Sockets, HTTP API, page and tokens stay in this process, and DIR holds the key only. The three tables and the two
+    /// queues with their dead-letter queues are made where they are absent; what is there is used as it is. One server
+    /// to a prefix: another one does not have its sockets.
+    ///
+    /// Region and credentials come from AWS_REGION (or AWS_DEFAULT_REGION), AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    /// AWS_PROFILE and so on; us-east-1, and `test` for both keys, where none is set.
+    #[arg(long, value_name = "URL", value_parser = url, conflicts_with = "memory")]
+    endpoint_url: Option<String>,
+    /// Begins the name of each table and queue: NAME-messages and so on
+    #[arg(long, value_name = "NAME", default_value = "petrel", value_parser = prefix, requires = "endpoint_url")]
+    prefix: String,
+    /// The SNS platform application of Apple [env: PETREL_APNS_ARN]
+    #[arg(long, value_name = "ARN", requires = "endpoint_url")]
+    apns_arn: Option<String>,
+    /// That of Apple's development builds [env: PETREL_APNS_SANDBOX_ARN]
+    #[arg(long, value_name = "ARN", requires = "endpoint_url")]
+    apns_sandbox_arn: Option<String>,
+    /// That of Firebase Cloud Messaging [env: PETREL_FCM_ARN]
+    #[arg(long, value_name = "ARN", requires = "endpoint_url")]
+    fcm_arn: Option<String>,
+    /// Make the platform applications that are not named, without credentials of a push service: an emulator takes them
+    #[arg(long, requires = "endpoint_url")]
+    make_platforms: bool,
+}
+
+impl On {
+    /// What to stand on.
+    fn backend(self, memory: bool, data: &Path) -> backend::Options {
+        let Some(url) = self.endpoint_url else {
+            return if memory {
+                backend::Options::InMemory
+            } else {
+                backend::Options::OnDisk(data.to_owned())
+            };
+        };
+        let platforms = [
+            (Platform::Apns, self.apns_arn),
+            (Platform::ApnsSandbox, self.apns_sandbox_arn),
+            (Platform::Fcm, self.fcm_arn),
+        ];
+        let platforms = platforms.into_iter().filter_map(|(p, arn)| Some((p, arn?))).collect();
+        let (prefix, make_platforms) = (self.prefix, self.make_platforms);
+        backend::Options::Endpoint(Endpoint { url, prefix, make_platforms }, platforms)
+    }
+}
+
+/// An `http` or `https` URL without a path.
+fn url(text: &str) -> Result<String, &'static str> {
+    let bad = "not a URL such as http://127.0.0.1:4566";
+    let url: Uri = text.parse().map_err(|_| bad)?;
+    let scheme = matches!(url.scheme_str(), Some("http" | "https"));
+    let bare = url.path_and_query().is_none_or(|rest| rest.as_str() == "/");
+    if scheme && bare { Ok(text.trim_end_matches('/').to_owned()) } else { Err(bad) }
+}
+
+/// What may begin a queue's name, which is the shortest of all: 80 characters.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("1 to 64 of A-Z a-z 0-9 _ -")
 }
 
 #[derive(Args)]
@@ -148,8 +226,8 @@ fn run_server(args: Serve) -> Result<(), Failure> {
     }
     let options = serve::Options {
         addr: args.addr,
+        backend: args.endpoint.backend(args.memory, &args.data.data),
         data: args.data.data,
-        memory: args.memory,
         idle_timeout: Duration::from_secs(args.idle_timeout),
         lifetime: Duration::from_secs(args.lifetime),
         push_delay_s: args.push_delay,

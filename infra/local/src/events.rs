@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::http::{HeaderMap, Uri, request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use petrel_aws::server::Received;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -153,18 +154,19 @@ pub fn request(parts: &request::Parts, body: &[u8], claims: Option<Value>) -> Va
     })
 }
 
-/// A batch of a queue: message id, body, and how often it was received.
-pub fn batch(queue: &str, messages: &[(String, String, u32)]) -> Value {
-    let record = |(id, body, receives): &(String, String, u32)| {
+/// A batch of the queue with this ARN.
+pub fn batch(arn: &str, messages: &[Received]) -> Value {
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let record = |message: &Received| {
         json!({
-            "messageId": id,
-            "receiptHandle": id,
-            "body": body,
-            "attributes": { "ApproximateReceiveCount": receives.to_string() },
+            "messageId": message.id,
+            "receiptHandle": message.handle,
+            "body": message.body,
+            "attributes": { "ApproximateReceiveCount": message.receives.to_string() },
             "messageAttributes": {},
             "eventSource": "aws:sqs",
-            "eventSourceARN": format!("arn:aws:sqs:local:0:{queue}"),
-            "awsRegion": "local",
+            "eventSourceARN": arn,
+            "awsRegion": region,
         })
     };
     json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() })

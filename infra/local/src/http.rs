@@ -16,7 +16,7 @@ use petrel_core::wire::ServerFrame;
 use petrel_core::{Error, ErrorKind};
 use petrel_functions::api;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, json};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -175,9 +175,19 @@ async fn state(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respons
     if !is_local(&server, &headers) {
         return refuse(&Error::new(ErrorKind::Forbidden, "on the loopback interface only"));
     }
+    let mut queues = Map::new();
+    for (name, queue) in &server.queues {
+        match queue.depth().await {
+            Ok(depth) => {
+                let depth = json!({ "messages": depth.messages, "dead": depth.dead });
+                queues.insert((*name).to_owned(), depth);
+            }
+            Err(error) => return refuse(&error),
+        }
+    }
     axum::Json(json!({
         "connections": server.connections.len(),
-        "queues": server.queues.depths(),
+        "queues": queues,
         "pushes": server.pushes.records(),
     }))
     .into_response()

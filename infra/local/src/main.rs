@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod backend;
 mod cli;
+mod consumer;
 mod events;
 mod http;
 mod key;

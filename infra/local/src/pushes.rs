@@ -1,7 +1,7 @@
-//! Where pushes go on one machine: nowhere, but one can look at them.
+//! Pushes: on one machine they go nowhere; wherever they go, one can look at them.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use petrel_core::Result;
@@ -13,24 +13,9 @@ use uuid::Uuid;
 /// Pushes kept to be looked at.
 const KEPT: usize = 10_000;
 
-/// A push that was accepted.
-#[derive(Clone, Debug, Serialize)]
-pub struct Record {
-    endpoint: EndpointId,
-    #[serde(flatten)]
-    notification: Notification,
-}
-
-/// The last pushes, newest last.
-#[derive(Debug, Default)]
-pub struct Sink(Mutex<VecDeque<Record>>);
-
-impl Sink {
-    /// What was pushed.
-    pub fn records(&self) -> Vec<Record> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
+/// A push service that takes everything and passes nothing on.
+#[derive(Debug)]
+pub struct Sink;
 
 #[async_trait]
 impl Notifier for Sink {
@@ -40,14 +25,54 @@ impl Notifier for Sink {
         EndpointId::parse(&format!("local:{id}"))
     }
 
-    async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
-        tracing::debug!(endpoint = %to, conversation = %notification.conversation_id, "push");
-        let record = Record { endpoint: to.clone(), notification: notification.clone() };
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() == KEPT {
-            records.pop_front();
-        }
-        records.push_back(record);
+    async fn push(&self, _: &EndpointId, _: &Notification) -> Pushed {
         Pushed::Accepted
+    }
+}
+
+/// A push that was accepted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    endpoint: EndpointId,
+    #[serde(flatten)]
+    notification: Notification,
+}
+
+/// A push service, and the last pushes that it accepted, newest last.
+pub struct Recorder {
+    service: Arc<dyn Notifier>,
+    records: Mutex<VecDeque<Record>>,
+}
+
+impl Recorder {
+    /// Notes what this service accepts.
+    pub fn new(service: Arc<dyn Notifier>) -> Self {
+        Self { service, records: Mutex::default() }
+    }
+
+    /// What was pushed.
+    pub fn records(&self) -> Vec<Record> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Notifier for Recorder {
+    async fn endpoint(&self, platform: Platform, token: &str, user: &UserId) -> Result<EndpointId> {
+        self.service.endpoint(platform, token, user).await
+    }
+
+    async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
+        let pushed = self.service.push(to, notification).await;
+        if matches!(pushed, Pushed::Accepted) {
+            tracing::debug!(endpoint = %to, conversation = %notification.conversation_id, "push");
+            let record = Record { endpoint: to.clone(), notification: notification.clone() };
+            let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            if records.len() == KEPT {
+                records.pop_front();
+            }
+            records.push_back(record);
+        }
+        pushed
     }
 }

@@ -1,34 +1,26 @@
-//! The queues, as SQS would run them: batches, a visibility timeout, redelivery, and a list of dead letters. In memory:
-//! what a job would deliver lies in the log, and a device that connects again syncs.
+//! The queues of a server that has none to use: in memory, with a visibility timeout, redelivery and a list of dead
+//! letters, as SQS would run them. What a job would deliver lies in the log, and a device that connects again syncs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lambda_events::sqs::SqsEvent;
+use petrel_aws::server::{Depth, Received};
 use petrel_core::ports::{Job, Jobs};
-use petrel_core::{App, Error, Result};
-use petrel_functions::queue;
-use serde::Serialize;
-use tokio::sync::{Notify, Semaphore};
+use petrel_core::{Error, Result};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::events;
+use crate::consumer;
 
 /// Messages in one batch.
 const BATCH: usize = 10;
-/// Batches of one queue that run at the same time.
-const AT_ONCE: usize = 8;
 /// A message that was received so often and not deleted is dead.
 const MAX_RECEIVES: u32 = 5;
 /// How long a received message stays hidden.
 const VISIBILITY: Duration = Duration::from_secs(360);
-/// Most time for a batch, as the fan-out function's time-out on AWS.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// Dead letters kept to be looked at.
-const MAX_DEAD: usize = 1_000;
 
 #[derive(Debug)]
 struct Message {
@@ -42,7 +34,7 @@ struct State {
     messages: HashMap<u64, Message>,
     by_time: BTreeSet<(Instant, u64)>,
     next: u64,
-    dead: VecDeque<String>,
+    dead: usize,
 }
 
 impl State {
@@ -60,7 +52,7 @@ impl State {
     }
 
     /// Receives up to a batch of what is visible, and hides it.
-    fn receive(&mut self, now: Instant) -> Vec<(String, String, u32)> {
+    fn receive(&mut self, now: Instant) -> Vec<Received> {
         let mut batch = vec![];
         while batch.len() < BATCH
             && let Some(&(visible_at, id)) = self.by_time.first()
@@ -69,13 +61,17 @@ impl State {
         {
             if message.receives >= MAX_RECEIVES {
                 tracing::error!(job = message.body, "job is dead");
-                self.dead.truncate(MAX_DEAD - 1);
-                self.dead.push_front(message.body);
+                self.dead += 1;
                 continue;
             }
             message.receives += 1;
             message.visible_at = now + VISIBILITY;
-            batch.push((id.to_string(), message.body.clone(), message.receives));
+            batch.push(Received {
+                id: id.to_string(),
+                handle: id.to_string(),
+                body: message.body.clone(),
+                receives: message.receives,
+            });
             self.by_time.insert((message.visible_at, id));
             self.messages.insert(id, message);
         }
@@ -83,104 +79,78 @@ impl State {
     }
 }
 
-/// What a queue looks like from outside.
-#[derive(Debug, Serialize)]
-pub struct Depth {
-    /// Messages that wait, are under way or come again.
-    messages: usize,
-    /// The newest dead letters.
-    dead: Vec<String>,
-}
-
 /// One queue.
 #[derive(Debug)]
-struct Queue {
-    name: &'static str,
+pub struct Queue {
+    arn: &'static str,
     state: Mutex<State>,
     changed: Notify,
 }
 
 impl Queue {
-    fn new(name: &'static str) -> Arc<Self> {
-        Arc::new(Self { name, state: Mutex::default(), changed: Notify::new() })
+    fn new(arn: &'static str) -> Arc<Self> {
+        Arc::new(Self { arn, state: Mutex::default(), changed: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Hands batches to the function behind the queue until the server stops.
-    async fn run(self: Arc<Self>, app: App, stop: CancellationToken) {
-        let at_once = Arc::new(Semaphore::new(AT_ONCE));
-        while !stop.is_cancelled() {
-            let Ok(permit) = at_once.clone().acquire_owned().await else { return };
+#[async_trait]
+impl consumer::Queue for Queue {
+    fn arn(&self) -> &str {
+        self.arn
+    }
+
+    async fn receive(&self, stop: &CancellationToken) -> Result<Vec<Received>> {
+        loop {
             let batch = self.state().receive(Instant::now());
-            if batch.is_empty() {
-                drop(permit);
-                let next = self.state().by_time.first().map(|(at, _)| *at);
-                let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-                tokio::select! {
-                    () = self.changed.notified() => {}
-                    () = sleep_until(next) => {}
-                    () = stop.cancelled() => {}
-                }
-                continue;
+            if !batch.is_empty() {
+                return Ok(batch);
             }
-            let (queue, app) = (self.clone(), app.clone());
-            tokio::spawn(async move {
-                queue.run_batch(&app, batch).await;
-                drop(permit);
-            });
+            let next = self.state().by_time.first().map(|(at, _)| *at);
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep_until(next) => {}
+                () = stop.cancelled() => return Ok(vec![]),
+            }
         }
     }
 
-    async fn run_batch(&self, app: &App, batch: Vec<(String, String, u32)>) {
-        let event = events::batch(self.name, &batch);
-        let event = match serde_json::from_value::<SqsEvent>(event) {
-            Ok(event) => event,
-            Err(error) => return tracing::error!(%error, "an event that no handler can read"),
-        };
-        let Ok(response) = tokio::time::timeout(TIMEOUT, queue::handle(app, event)).await else {
-            return tracing::error!(queue = self.name, "batch timed out");
-        };
-        let failed: BTreeSet<&str> =
-            response.batch_item_failures.iter().map(|f| f.item_identifier.as_str()).collect();
+    async fn delete(&self, messages: &[&Received]) -> Result<()> {
         let mut state = self.state();
-        for (id, ..) in batch.iter().filter(|(id, ..)| !failed.contains(id.as_str())) {
-            if let Ok(id) = id.parse() {
+        for message in messages {
+            if let Ok(id) = message.handle.parse() {
                 state.remove(id);
             }
         }
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth> {
+        let state = self.state();
+        Ok(Depth { messages: state.messages.len(), dead: state.dead })
     }
 }
 
 /// Both queues.
 #[derive(Debug)]
 pub struct Queues {
-    fanout: Arc<Queue>,
-    push: Arc<Queue>,
+    /// Takes fan-out jobs.
+    pub fan_out: Arc<Queue>,
+    /// Takes push jobs.
+    pub push: Arc<Queue>,
 }
 
 impl Queues {
     /// Empty ones.
     pub fn new() -> Self {
-        Self { fanout: Queue::new("fanout"), push: Queue::new("push") }
-    }
-
-    /// Runs the functions behind the queues until `stop`.
-    pub fn start(&self, app: &App, stop: &CancellationToken) {
-        for queue in [&self.fanout, &self.push] {
-            tokio::spawn(queue.clone().run(app.clone(), stop.clone()));
+        Self {
+            fan_out: Queue::new("arn:aws:sqs:local:0:fanout"),
+            push: Queue::new("arn:aws:sqs:local:0:push"),
         }
-    }
-
-    /// How full they are.
-    pub fn depths(&self) -> BTreeMap<&'static str, Depth> {
-        let depth = |queue: &Queue| {
-            let state = queue.state();
-            Depth { messages: state.messages.len(), dead: state.dead.iter().cloned().collect() }
-        };
-        [&self.fanout, &self.push].into_iter().map(|q| (q.name, depth(q))).collect()
     }
 }
 
@@ -190,7 +160,7 @@ impl Jobs for Queues {
         let visible_at = Instant::now() + Duration::from_secs(delay_s.into());
         for job in jobs {
             let queue = match job {
-                Job::FanOut { .. } => &self.fanout,
+                Job::FanOut { .. } => &self.fan_out,
                 Job::Push { .. } => &self.push,
             };
             let body = serde_json::to_string(&job).map_err(Error::port)?;

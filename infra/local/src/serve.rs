@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use petrel_aws::Origins;
 use petrel_aws::token::{Expected, Verifier};
-use petrel_aws::{Dynamo, Origins, SystemWorld, Tables, embedded};
 use petrel_core::App;
 use petrel_core::services::Settings;
 use petrel_functions::authorizer::Authorizer;
@@ -18,25 +18,29 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::backend::{self, Backend};
 use crate::cli::Failure;
+use crate::consumer::{self, Queue};
 use crate::http;
 use crate::key;
-use crate::pushes::Sink;
-use crate::queues::Queues;
+use crate::pushes::Recorder;
 use crate::sockets::Sockets;
 
 /// Most time for open sockets to say goodbye.
 const GRACE: Duration = Duration::from_secs(5);
+/// Most time for jobs that were taken off a queue: what a batch may take, and a poll of the queue. One that is cut off
+/// comes again, but only when its time out of sight is over.
+const JOBS_GRACE: Duration = Duration::from_secs(70);
 
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen.
     pub addr: SocketAddr,
-    /// The folder with the key and, unless `memory`, the database.
+    /// The folder with the key.
     pub data: PathBuf,
-    /// Whether nothing is kept.
-    pub memory: bool,
+    /// What it stands on.
+    pub backend: backend::Options,
     /// How long a socket may be still.
     pub idle_timeout: Duration,
     /// How long a socket may be open.
@@ -57,10 +61,10 @@ pub struct Server {
     pub authorizer: Authorizer,
     /// The open sockets.
     pub sockets: Arc<Sockets>,
-    /// The queues.
-    pub queues: Arc<Queues>,
+    /// The queues, by name.
+    pub queues: [(&'static str, Arc<dyn Queue>); 2],
     /// What was pushed to phones.
-    pub pushes: Arc<Sink>,
+    pub pushes: Arc<Recorder>,
     /// Signs the page's tokens.
     pub key: petrel_aws::token::LocalKey,
     /// Whether the page may make tokens for whoever asks: on the loopback interface only.
@@ -79,41 +83,38 @@ pub struct Server {
 pub async fn run(options: Options) -> Result<(), Failure> {
     let key = key::load_or_make(&options.data)?;
     // Held as long as the server runs.
-    let _lock = if options.memory { None } else { Some(lock(&options.data)?) };
-    let dynamo = Arc::new(database(&options).await?);
+    let _lock = match options.backend {
+        backend::Options::InMemory => None,
+        _ => Some(lock(&options.data)?),
+    };
+    let sockets = Arc::new(Sockets::default());
+    let settings = Settings { push_delay_s: options.push_delay_s };
+    let backend = Backend::open(&options.backend, sockets.clone(), settings).await?;
     let listener = TcpListener::bind(options.addr)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
     let addr = listener.local_addr()?;
 
-    let sockets = Arc::new(Sockets::default());
-    let queues = Arc::new(Queues::new());
-    let pushes = Arc::new(Sink::default());
-    let app = App {
-        log: dynamo.clone(),
-        conversations: dynamo.clone(),
-        connections: dynamo,
-        gateway: sockets.clone(),
-        jobs: queues.clone(),
-        notifier: pushes.clone(),
-        world: Arc::new(SystemWorld),
-        settings: Settings { push_delay_s: options.push_delay_s },
-    };
     let stop = CancellationToken::new();
-    queues.start(&app, &stop);
+    let jobs = TaskTracker::new();
+    let queues = [("fanout", backend.fan_out), ("push", backend.push)];
+    for (_, queue) in &queues {
+        let app = backend.app.clone();
+        jobs.spawn(consumer::run(queue.clone(), app, stop.clone(), jobs.clone()));
+    }
     let expected = Expected {
         issuer: Some(key::ISSUER.to_owned()),
         audiences: vec![key::AUDIENCE.to_owned()],
     };
     let server = Arc::new(Server {
-        app,
+        app: backend.app,
         authorizer: Authorizer {
             verifier: Verifier::local(&key, expected),
             origins: origins(&options.origins),
         },
         sockets,
         queues,
-        pushes,
+        pushes: backend.pushes,
         key,
         open_login: addr.ip().is_loopback() && options.login,
         options,
@@ -125,7 +126,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     // Before the line that says so, so that a signal that follows it is not missed.
     let told = told_to_stop()?;
     welcome(addr, &server.options);
-    tracing::info!(%addr, data = %server.options.data.display(), memory = server.options.memory, "serving");
+    tracing::info!(%addr, data = %server.options.data.display(), on = ?server.options.backend, "serving");
     let router = http::router(server.clone());
     let stopped = stop.clone();
     let serving = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
@@ -152,6 +153,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         served = all => served?,
         () = late => tracing::warn!("some clients did not let go in time"),
     }
+    jobs.close();
+    if tokio::time::timeout(JOBS_GRACE, jobs.wait()).await.is_err() {
+        tracing::warn!("some jobs did not end in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -174,26 +179,6 @@ fn lock(folder: &Path) -> Result<File, Failure> {
         .into()),
         Err(TryLockError::Error(e)) => Err(format!("cannot lock {}: {e}", name.display()).into()),
     }
-}
-
-async fn database(options: &Options) -> Result<Dynamo, Failure> {
-    let tables = Tables {
-        messages: "messages".to_owned(),
-        conversations: "conversations".to_owned(),
-        connections: "connections".to_owned(),
-    };
-    let explain = |e: petrel_core::Error| match e.source {
-        Some(source) => format!("cannot open the database in {}: {source}", options.data.display()),
-        None => e.to_string(),
-    };
-    let client = if options.memory {
-        embedded::client()
-    } else {
-        embedded::client_on(&options.data.join("petrel.db"))
-    };
-    let client = client.map_err(explain)?;
-    embedded::create_tables(&client, &tables).await.map_err(explain)?;
-    Ok(Dynamo::new(client, tables))
 }
 
 /// The pages that were named. The server's own needs no naming.

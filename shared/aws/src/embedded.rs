@@ -3,11 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
+pub use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
-use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -18,7 +16,10 @@ use aws_smithy_types::body::SdkBody;
 use dynoxide::{Database, DynoxideError};
 use petrel_core::error::{Error, Result};
 
-use crate::keys::{self, Tables};
+use crate::keys::Tables;
+
+/// No one looks it up.
+const ENDPOINT: &str = "http://embedded";
 
 /// Carries the client's requests to a database in memory.
 #[derive(Clone)]
@@ -109,7 +110,7 @@ fn client_of(database: Database) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("local"))
-        .endpoint_url("http://embedded")
+        .endpoint_url(ENDPOINT)
         .credentials_provider(Credentials::new("local", "local", None, None, "embedded"))
         .http_client(Embedded(database))
         .build();
@@ -121,33 +122,5 @@ fn client_of(database: Database) -> Client {
 /// # Errors
 /// If one cannot be created.
 pub async fn create_tables(client: &Client, tables: &Tables) -> Result<()> {
-    use ScalarAttributeType::{N, S};
-    let schemas = [
-        (&tables.messages, vec![(keys::CONVERSATION_ID, S), (keys::SEQ, N)]),
-        (&tables.conversations, vec![(keys::PK, S), (keys::SK, S)]),
-        (&tables.connections, vec![(keys::USER_ID, S)]),
-    ];
-    for (table, key) in schemas {
-        let mut create =
-            client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-        for ((name, kind), place) in key.into_iter().zip([KeyType::Hash, KeyType::Range]) {
-            let definition = AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(kind)
-                .build()
-                .map_err(Error::port)?;
-            let element = KeySchemaElement::builder()
-                .attribute_name(name)
-                .key_type(place)
-                .build()
-                .map_err(Error::port)?;
-            create = create.attribute_definitions(definition).key_schema(element);
-        }
-        match create.send().await {
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => {}
-            done => drop(done.map_err(Error::port)?),
-        }
-    }
-    Ok(())
+    crate::server::create_tables(client, tables, ENDPOINT).await.map_err(Error::port)
 }

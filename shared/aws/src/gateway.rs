@@ -54,8 +54,8 @@ fn log(error: &SdkError<PostToConnectionError>, to: &ConnectionId, bytes: usize)
         .is_some_and(|e| e.is_forbidden_exception() || e.is_payload_too_large_exception());
     let error = DisplayErrorContext(error);
     if ours {
-        tracing::error!(connection = %to, bytes, %error, "a post was refused");
+        tracing::error!(%to, bytes, %error, "a post was refused");
     } else {
-        tracing::warn!(connection = %to, bytes, %error, "a post failed");
+        tracing::warn!(%to, bytes, %error, "a post failed");
     }
 }

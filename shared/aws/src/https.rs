@@ -15,7 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use http::{Request, Uri};
 
-use crate::settings::{Env, SettingsError};
+use crate::settings::{self, Env, SettingsError};
 use crate::token::FetchKeys;
 
 /// Amazon Root CA 1 to 4 and Starfield Services Root CA G2, which AWS asks its clients to trust: as Mozilla publishes
@@ -90,18 +90,17 @@ impl HttpKeys {
     /// # Errors
     /// If the URL is none of these.
     pub fn new(url: &str, env: Env<'_>) -> Result<Self, SettingsError> {
-        let invalid = |reason: &str| SettingsError::invalid("PETREL_JWKS_URL", reason);
-        let url: Uri = url.parse().map_err(|_| invalid("is not a URL"))?;
-        let host = url.host().ok_or_else(|| invalid("is not a URL"))?;
-        match url.scheme_str() {
+        let invalid = || SettingsError::invalid(settings::JWKS_URL, url);
+        let uri: Uri = url.parse().map_err(|_| invalid())?;
+        let host = uri.host().ok_or_else(invalid)?;
+        match uri.scheme_str() {
             Some("https") => {}
             Some("http") if is_loopback(host) => {}
-            _ => return Err(invalid("is not an https URL")),
+            _ => return Err(invalid()),
         }
         let roots =
             if host.ends_with(".amazonaws.com") { Roots::for_aws(env) } else { Roots::Platform };
-        let connector = connector(roots).map_err(|e| invalid(&e.to_string()))?;
-        Ok(Self { url, connector })
+        Ok(Self { url: uri, connector: connector(roots).map_err(SettingsError::Https)? })
     }
 
     async fn get(&self) -> Result<Vec<u8>, BoxError> {

@@ -12,10 +12,14 @@ mod https;
 mod item;
 pub mod keys;
 mod log;
+mod metrics;
 mod payload;
 mod pushes;
 mod queues;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod settings;
+mod shapes;
 pub mod token;
 mod unset;
 mod warm;
@@ -23,10 +27,11 @@ mod world;
 
 use aws_sdk_dynamodb::Client;
 
-pub use clients::{app, app_over, sdk_config, verifier};
+pub use clients::{app, app_over, function_config, sdk_config, verifier};
 pub use gateway::ApiGateway;
 pub use https::HttpKeys;
 pub use keys::Tables;
+pub use metrics::{Emf, Invocation};
 pub use pushes::Sns;
 pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};

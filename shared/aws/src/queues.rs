@@ -13,7 +13,7 @@ use petrel_core::error::{Error, Result};
 use petrel_core::ports::{Job, Jobs};
 use tokio::time::Instant;
 
-use crate::settings::{FANOUT_QUEUE_URL, PUSH_QUEUE_URL};
+use crate::settings::{FANOUT_QUEUE_URL, PUSH_QUEUE_URL, SettingsError};
 
 /// How many messages one SendMessageBatch takes.
 const BATCH: usize = 10;
@@ -118,7 +118,7 @@ impl Jobs for Sqs {
                 continue;
             }
             let queue =
-                queue.as_deref().ok_or_else(|| Error::port(format!("{variable} is not set")))?;
+                queue.as_deref().ok_or_else(|| Error::port(SettingsError::Missing(variable)))?;
             for batch in batches(bodies) {
                 sends.push(self.send(queue, batch, delay_s));
             }

@@ -4,6 +4,8 @@
 use petrel_core::ports::Platform;
 use petrel_core::services::Settings as CoreSettings;
 
+use crate::shapes;
+
 /// Looks a variable up. In production [`process_env`]; tests pass their own.
 pub type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
@@ -36,23 +38,28 @@ pub const APNS_ARN: &str = "PETREL_APNS_ARN";
 pub const APNS_SANDBOX_ARN: &str = "PETREL_APNS_SANDBOX_ARN";
 /// The ARN of the SNS platform application of Firebase Cloud Messaging.
 pub const FCM_ARN: &str = "PETREL_FCM_ARN";
+/// The CloudWatch namespace of the metrics. Absent: there are none.
+pub const METRICS_NAMESPACE: &str = "PETREL_METRICS_NAMESPACE";
+
+/// The level of a line that tells of normal work.
+pub(crate) const INFO: &str = "INFO";
 
 /// The longest delay that SQS takes, seconds.
-const MAX_DELAY_S: u32 = 900;
+pub(crate) const MAX_DELAY_S: u32 = 900;
 
 /// A variable is missing or makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// It is needed and absent.
-    #[error("{0} is not set")]
+    #[error("missing {0}: {words}", words = shapes::expected(.0))]
     Missing(&'static str),
     /// It is there and cannot be used.
-    #[error("{name} {reason}")]
+    #[error("{name} is {value:?}; it must be {words}", words = shapes::expected(name))]
     Invalid {
         /// Which variable.
         name: &'static str,
-        /// A predicate: "is not a URL".
-        reason: String,
+        /// What it holds.
+        value: String,
     },
     /// The HTTPS client cannot be built.
     #[error("the HTTPS client cannot be built")]
@@ -60,8 +67,8 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
-    pub(crate) fn invalid(name: &'static str, reason: &str) -> Self {
-        Self::Invalid { name, reason: reason.to_owned() }
+    pub(crate) fn invalid(name: &'static str, value: &str) -> Self {
+        Self::Invalid { name, value: value.to_owned() }
     }
 }
 
@@ -103,16 +110,18 @@ impl Settings {
             (Platform::Fcm, FCM_ARN),
         ];
         Ok(Self {
-            messages_table: get(env, MESSAGES_TABLE),
-            conversations_table: get(env, CONVERSATIONS_TABLE),
-            connections_table: get(env, CONNECTIONS_TABLE),
-            fanout_queue_url: get(env, FANOUT_QUEUE_URL),
-            push_queue_url: get(env, PUSH_QUEUE_URL),
-            websocket_endpoint: endpoint(env)?,
+            messages_table: checked(env, MESSAGES_TABLE)?,
+            conversations_table: checked(env, CONVERSATIONS_TABLE)?,
+            connections_table: checked(env, CONNECTIONS_TABLE)?,
+            fanout_queue_url: checked(env, FANOUT_QUEUE_URL)?,
+            push_queue_url: checked(env, PUSH_QUEUE_URL)?,
+            websocket_endpoint: checked(env, WEBSOCKET_ENDPOINT)?,
             platforms: platforms
                 .into_iter()
-                .filter_map(|(platform, name)| Some((platform, get(env, name)?)))
-                .collect(),
+                .filter_map(|(platform, name)| {
+                    Some(checked(env, name).transpose()?.map(|arn| (platform, arn)))
+                })
+                .collect::<Result<_, _>>()?,
             core: core(env)?,
         })
     }
@@ -123,6 +132,31 @@ pub(crate) fn get(env: Env<'_>, name: &str) -> Option<String> {
     env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
+/// The variable, if it is set, and fit for use.
+pub(crate) fn checked(env: Env<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    match get(env, name) {
+        Some(value) if !shapes::fits(name, &value) => Err(SettingsError::invalid(name, &value)),
+        value => Ok(value),
+    }
+}
+
+/// Makes sure that these variables are set, before anything is built on them.
+///
+/// # Errors
+/// For the first that is missing.
+pub fn require(env: Env<'_>, names: &[&'static str]) -> Result<(), SettingsError> {
+    let missing = names.iter().find(|name| get(env, name).is_none());
+    missing.map_or(Ok(()), |name| Err(SettingsError::Missing(name)))
+}
+
+/// The level that a line of normal work must have so that Lambda passes it on: [`INFO`], unless a function is set to
+/// log less. A line of another level than these is dropped, and with it the metrics in it.
+pub(crate) fn log_level(env: Env<'_>) -> &'static str {
+    let least = get(env, "AWS_LAMBDA_LOG_LEVEL").or_else(|| get(env, "RUST_LOG"));
+    let least = least.unwrap_or_default().to_ascii_uppercase();
+    ["WARN", "ERROR", "FATAL"].into_iter().find(|level| *level == least).unwrap_or(INFO)
+}
+
 /// The parts of a variable between commas.
 pub(crate) fn list(env: Env<'_>, name: &str) -> Vec<String> {
     let value = get(env, name).unwrap_or_default();
@@ -130,22 +164,11 @@ pub(crate) fn list(env: Env<'_>, name: &str) -> Vec<String> {
     parts.map(str::to_owned).collect()
 }
 
-fn endpoint(env: Env<'_>) -> Result<Option<String>, SettingsError> {
-    let Some(url) = get(env, WEBSOCKET_ENDPOINT) else { return Ok(None) };
-    // The console shows the clients' wss URL first; posts go to the other one.
-    if !url.starts_with("https://") && !url.starts_with("http://") {
-        return Err(SettingsError::invalid(WEBSOCKET_ENDPOINT, "is not an https URL"));
-    }
-    Ok(Some(url))
-}
-
 fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
     let mut settings = CoreSettings::default();
-    if let Some(value) = get(env, PUSH_DELAY_S) {
+    if let Some(value) = checked(env, PUSH_DELAY_S)? {
         settings.push_delay_s =
-            value.parse().ok().filter(|delay| *delay <= MAX_DELAY_S).ok_or_else(|| {
-                SettingsError::invalid(PUSH_DELAY_S, "is not a number from 0 to 900")
-            })?;
+            value.parse().map_err(|_| SettingsError::invalid(PUSH_DELAY_S, &value))?;
     }
     Ok(settings)
 }
@@ -161,12 +184,17 @@ pub enum Origins {
 
 impl Origins {
     /// Reads [`ALLOWED_ORIGINS`].
-    pub fn read(env: Env<'_>) -> Self {
+    ///
+    /// # Errors
+    /// For one that is no origin: no page could ever match it.
+    pub fn read(env: Env<'_>) -> Result<Self, SettingsError> {
+        checked(env, ALLOWED_ORIGINS)?;
         let origins = list(env, ALLOWED_ORIGINS);
         if origins.iter().any(|origin| origin == "*") {
-            return Self::Any;
+            return Ok(Self::Any);
         }
-        Self::These(origins.into_iter().map(|o| o.trim_end_matches('/').to_owned()).collect())
+        let these = origins.into_iter().map(|o| o.trim_end_matches('/').to_owned());
+        Ok(Self::These(these.collect()))
     }
 
     /// Whether a handshake with this `Origin` header may go on. Only browsers send one, and pages cannot leave it out.

@@ -1,5 +1,5 @@
-//! Stands where a port is not configured: a function gets only the variables that it needs, and one that needs more
-//! fails where it does, naming the variable.
+//! Stands where a port is not configured: a function gets only the variables that it needs, and says at its start which
+//! those are. Should it use another port after all, that fails and names the variable.
 
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
@@ -9,6 +9,8 @@ use petrel_core::ports::{
     Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, Member, Membership,
     Posted, Put, Role, UserConversation, Watermarks,
 };
+
+use crate::settings::SettingsError;
 
 /// A port that lacks this variable.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +22,7 @@ impl Unset {
     }
 
     fn reason(self) -> String {
-        format!("{} is not set", self.0)
+        SettingsError::Missing(self.0).to_string()
     }
 }
 
@@ -125,7 +127,7 @@ impl Connections for Unset {
 #[async_trait]
 impl Gateway for Unset {
     async fn post(&self, to: &ConnectionId, _: &str) -> Posted {
-        tracing::error!(connection = %to, reason = self.reason(), "a post failed");
+        tracing::error!(%to, reason = self.reason(), "a post failed");
         Posted::Later
     }
 }

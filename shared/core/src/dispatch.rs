@@ -37,7 +37,7 @@ impl App {
         };
         let frame = frame.unwrap_or_default();
         let answers = answered.unwrap_or_else(|error| {
-            log(caller, &error);
+            self.refused(&error);
             vec![refusal(&frame, &error)]
         });
         answers.into_iter().map(|answer| Answer::new(answer, &frame)).collect()
@@ -56,6 +56,7 @@ impl App {
                 // `synced` must not stand where a batch is missing.
                 Posted::Later => {
                     let error = Error::new(ErrorKind::Busy, "the socket is overloaded; sync again");
+                    self.refused(&error);
                     let frame = serde_json::from_str(json).unwrap_or_default();
                     return Some(Answer::new(refusal(&frame, &error), &frame));
                 }
@@ -99,7 +100,7 @@ impl App {
         let send = SendRequest { conversation: conversation.clone(), seen: frame.seen, messages };
         let results = self.send(caller, send).await?;
         for (_, error) in results.iter().filter_map(|r| r.as_ref().err()) {
-            log(caller, error);
+            self.refused(error);
         }
         Ok(match results.first() {
             Some(first) if single => ServerFrame::send_result(conversation, first),
@@ -151,14 +152,6 @@ fn messages(
             Ok((false, items.into_iter().map(outgoing).collect()))
         }
         _ => Err(Error::bad_request("name message_id and content, or messages")),
-    }
-}
-
-/// A failure goes into the log, once and with its cause; a refusal is the client's business.
-fn log(caller: &Caller, error: &Error) {
-    if error.source.is_some() {
-        let connection = caller.connection().map(|c| c.to_string());
-        tracing::error!(user = %caller.user, connection, error = error.with_causes(), "failed");
     }
 }
 

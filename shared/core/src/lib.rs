@@ -5,6 +5,7 @@ pub mod dispatch;
 pub mod error;
 pub mod ids;
 pub mod message;
+pub mod metrics;
 pub mod ports;
 pub mod services;
 #[cfg(feature = "testing")]

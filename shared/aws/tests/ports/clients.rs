@@ -28,10 +28,11 @@ fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
 fn a_variable_that_makes_no_sense_is_named() {
     let error = |name, value| settings(&[(name, value)]).unwrap_err();
     for delay in ["901", "-1", "soon", "1.5"] {
-        let words = "PETREL_PUSH_DELAY_S is not a number from 0 to 900";
+        let words = format!("PETREL_PUSH_DELAY_S is {delay:?}; it must be a number from 0 to 900");
         assert_eq!(error("PETREL_PUSH_DELAY_S", delay), words);
     }
-    let words = "PETREL_WEBSOCKET_ENDPOINT is not an https URL";
+    let words = "PETREL_WEBSOCKET_ENDPOINT is \"wss://a.example/live\"; it must be the https URL of the \
+        WebSocket API's stage";
     assert_eq!(error("PETREL_WEBSOCKET_ENDPOINT", "wss://a.example/live"), words);
 }
 
@@ -52,7 +53,7 @@ fn an_empty_variable_is_absent() {
 
 #[test]
 fn origins() {
-    let read = |value| Origins::read(&of(&[("PETREL_ALLOWED_ORIGINS", value)]));
+    let read = |value| Origins::read(&of(&[("PETREL_ALLOWED_ORIGINS", value)])).unwrap();
     // A deployment that forgets the variable lets no page in, rather than all.
     assert!(!read("").allow(Some("https://a.example")) && read("").allow(None));
     assert_eq!(read("https://a.example, *"), Origins::Any);
@@ -78,12 +79,12 @@ async fn a_port_fails_only_where_it_lacks_its_variable() {
 
     let reason = |error: petrel_core::Error| error.source.unwrap().to_string();
     let log = app.log.newest(&conversation, Seq::FIRST, None, 1).await.unwrap_err();
-    assert_eq!(reason(log), "PETREL_MESSAGES_TABLE is not set");
+    assert!(reason(log).starts_with("missing PETREL_MESSAGES_TABLE: "));
     let conversations = app.conversations.blocks(&ana, &bo).await.unwrap_err();
-    assert_eq!(reason(conversations), "PETREL_CONVERSATIONS_TABLE is not set");
+    assert!(reason(conversations).starts_with("missing PETREL_CONVERSATIONS_TABLE: "));
     let job = Job::Push { to: vec![bo], conversation, seq: Seq::FIRST, attempt: 0 };
     let jobs = app.jobs.enqueue(vec![job], 0).await.unwrap_err();
-    assert_eq!(reason(jobs), "PETREL_PUSH_QUEUE_URL is not set");
+    assert!(reason(jobs).starts_with("missing PETREL_PUSH_QUEUE_URL: "));
     let to = ConnectionId::parse("x").unwrap();
     assert_eq!(app.gateway.post(&to, "{}").await, Posted::Later);
     assert_eq!(stub.asked().len(), 1);
@@ -190,6 +191,8 @@ async fn keys_are_fetched_over_http() {
 #[test]
 fn keys_come_from_where_nobody_can_change_them() {
     let new = |url: &str| HttpKeys::new(url, &of(&[])).map(drop).map_err(|e| e.to_string());
+    let refused =
+        |url: &str| format!("PETREL_JWKS_URL is {url:?}; it must be the https URL of a key set");
     for good in [
         "https://issuer.example/keys",
         "https://cognito-idp.eu-west-1.amazonaws.com/p/.well-known/jwks.json",
@@ -202,10 +205,10 @@ fn keys_come_from_where_nobody_can_change_them() {
     for bad in
         ["http://issuer.example/keys", "http://127.0.0.1.evil.example/", "ftp://a/keys", "a:80"]
     {
-        assert_eq!(new(bad), Err("PETREL_JWKS_URL is not an https URL".into()), "{bad}");
+        assert_eq!(new(bad), Err(refused(bad)), "{bad}");
     }
     for bad in ["", "/keys", "https:///keys"] {
-        assert_eq!(new(bad), Err("PETREL_JWKS_URL is not a URL".into()), "{bad}");
+        assert_eq!(new(bad), Err(refused(bad)), "{bad}");
     }
 }
 
@@ -215,9 +218,13 @@ fn a_verifier_needs_an_issuer() {
         let env: Env<'_> = &of(variables);
         verifier(env).map(drop).map_err(|error| error.to_string())
     };
-    assert_eq!(build(&[]), Err("PETREL_TOKEN_ISSUER is not set".into()));
+    assert_eq!(
+        build(&[]),
+        Err("missing PETREL_TOKEN_ISSUER: the https URL of an identity provider".into())
+    );
     assert_eq!(build(&[("PETREL_TOKEN_ISSUER", "https://issuer.example/")]), Ok(()));
     assert_eq!(build(&[("PETREL_JWKS_URL", "https://issuer.example/keys")]), Ok(()));
     let plain = [("PETREL_TOKEN_ISSUER", "http://issuer.example")];
-    assert_eq!(build(&plain), Err("PETREL_JWKS_URL is not an https URL".into()));
+    let words = "PETREL_TOKEN_ISSUER is \"http://issuer.example\"; it must be the https URL of an identity provider";
+    assert_eq!(build(&plain), Err(words.into()));
 }

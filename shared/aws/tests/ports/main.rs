@@ -7,6 +7,7 @@ mod clients;
 mod dynamo;
 mod gateway;
 mod lost;
+mod metrics;
 mod pushes;
 mod queues;
 mod roots;

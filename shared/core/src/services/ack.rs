@@ -6,6 +6,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::Entry;
+use crate::metrics::Count;
 use crate::ports::{Posted, UserConversation, Watermarks};
 use crate::wire::ServerFrame;
 
@@ -49,6 +50,7 @@ impl App {
         if delivered == Seq::ZERO {
             return Err(Error::bad_request("an ack holds delivered, read, or both, from 1 on"));
         }
+        self.about(&ack.conversation, Some(delivered));
         for _ in 0..MAX_TRIES {
             let row = self.readable(&caller.user, &ack.conversation).await?;
             let old = row.marks;
@@ -63,6 +65,7 @@ impl App {
                 ..old
             };
             if new == old {
+                self.metrics.count(Count::Acks, 1);
                 return Ok(None);
             }
             let covered = self.covered(&row, &mut new).await?;
@@ -72,6 +75,7 @@ impl App {
                     user: caller.user.clone(),
                     marks: new,
                 };
+                self.metrics.count(Count::Acks, 1);
                 self.tell_authors(&receipt, covered).await;
                 return Ok(Some(receipt));
             }

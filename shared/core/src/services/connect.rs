@@ -4,6 +4,7 @@
 use super::{App, Caller};
 use crate::error::Result;
 use crate::ids::{ConnectionId, DeviceId, UserId};
+use crate::metrics::Count;
 use crate::ports::Connection;
 
 /// Most sockets of one user. One more takes the place of the oldest other.
@@ -17,6 +18,12 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn connect(&self, connection: &Connection) -> Result<()> {
+        self.register(connection).await?;
+        self.metrics.count(Count::Opened, 1);
+        Ok(())
+    }
+
+    async fn register(&self, connection: &Connection) -> Result<()> {
         let mut others = self.connections.register(connection).await?;
         others.retain(|c| c.id != connection.id);
         others.sort_by_key(|c| c.connected_at);
@@ -38,7 +45,7 @@ impl App {
         if devices.connections.iter().any(|c| c.id == socket.id) {
             return Ok(());
         }
-        self.connect(socket).await
+        self.register(socket).await
     }
 
     /// Removes exactly this socket; a newer one of the same device stays.
@@ -51,6 +58,8 @@ impl App {
         device: &DeviceId,
         id: &ConnectionId,
     ) -> Result<()> {
-        self.connections.remove(user, device, id).await
+        self.connections.remove(user, device, id).await?;
+        self.metrics.count(Count::Closed, 1);
+        Ok(())
     }
 }

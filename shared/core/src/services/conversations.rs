@@ -10,6 +10,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
+use crate::metrics::Count;
 use crate::ports::{Member, Membership, Put, Role, mint};
 
 /// Most members of a group.
@@ -103,6 +104,8 @@ impl App {
                 (user.clone(), role)
             })
             .collect();
+        self.about(&conversation_id, None);
+        let mut founded = false;
         let mut first = self.first_entry(&conversation_id).await?;
         if first.is_none()
             && self.conversations.found(&conversation_id, &rows).await? == Put::Stored
@@ -119,6 +122,8 @@ impl App {
                 },
             };
             if self.log.put(&entry).await? == Put::Stored {
+                self.metrics.count(Count::Messages, 1);
+                founded = true;
                 first = Some(entry);
             }
         }
@@ -127,9 +132,11 @@ impl App {
             first = self.first_entry(&conversation_id).await?;
         }
         let entry = first.ok_or_else(|| Error::port("the group's first entry vanished"))?;
+        self.about(&conversation_id, Some(entry.seq));
         // Again for a repeated request: the first call may have ended before it delivered.
         let members = self.read_members(&conversation_id).await?;
-        self.deliver(&entry, members.who_read(entry.seq), caller.connection()).await?;
+        let to = members.who_read(entry.seq);
+        self.deliver(&entry, to, caller.connection(), !founded).await?;
         Ok(entry)
     }
 
@@ -192,13 +199,14 @@ impl App {
             }
         });
         if let Some(entry) = &made {
+            self.about(group, Some(entry.seq));
             let mut to = members.who_read(entry.seq);
             if let Content::System { change: MembershipChange::Removed { members: named } } =
                 &entry.content
             {
                 to.extend(named.iter().cloned());
             }
-            self.deliver(entry, to, caller.connection()).await?;
+            self.deliver(entry, to, caller.connection(), true).await?;
         }
         Ok(made)
     }
@@ -216,6 +224,7 @@ impl App {
         if users.is_empty() || users.len() > MAX_CHANGED {
             return Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")));
         }
+        self.about(group, None);
         let users: BTreeSet<UserId> = users.iter().cloned().collect();
         let leaves = !add && users.len() == 1 && users.contains(&caller.user);
         let mut failures = 0;
@@ -271,13 +280,15 @@ impl App {
             };
             // Unsure or taken: read again. If it happened after all, it is found there.
             match self.conversations.change(&membership).await {
-                Ok(Put::Taken) => {}
+                Ok(Put::Taken) => self.metrics.count(Count::Conflicts, 1),
                 Ok(Put::Stored) => {
+                    self.about(group, Some(entry.seq));
+                    self.metrics.count(Count::Messages, 1);
                     let mut to = members.who_read(entry.seq);
                     if add {
                         to.extend(changed);
                     }
-                    self.deliver(&entry, to, caller.connection()).await?;
+                    self.deliver(&entry, to, caller.connection(), false).await?;
                     return Ok(Some(entry));
                 }
                 Err(error) => {

@@ -9,6 +9,7 @@ use super::App;
 use crate::error::Result;
 use crate::ids::{ConnectionId, UserId};
 use crate::message::Entry;
+use crate::metrics::{Count, Timing};
 use crate::ports::{Connection, Devices, Job, Posted};
 use crate::wire::ServerFrame;
 
@@ -27,7 +28,7 @@ const YOUNG_MS: u64 = 60_000;
 
 impl App {
     /// Delivers the entry or queues its delivery, for every one of `to`. The sender's other devices are among them;
-    /// `except` is the connection that sent it.
+    /// `except` is the connection that sent it; `again`: an earlier call has stored it, and may have delivered it.
     ///
     /// # Errors
     /// `busy` when it is unknown who is connected. A socket that the gateway would not take a frame for, while the
@@ -37,9 +38,10 @@ impl App {
         entry: &Entry,
         to: Vec<UserId>,
         except: Option<ConnectionId>,
+        again: bool,
     ) -> Result<()> {
         if to.len() <= MAX_INLINE {
-            return self.deliver_chunk(entry, to, except, 0).await;
+            return self.post_chunk(entry, to, except, 0, !again).await;
         }
         let jobs = to
             .chunks(CHUNK)
@@ -52,12 +54,12 @@ impl App {
             .collect();
         let Err(error) = self.jobs.enqueue(jobs, 0).await else { return Ok(()) };
         // An outage of the queue slows and stops no one: deliver from here.
-        let error = error.with_causes();
-        tracing::warn!(conversation = %entry.conversation_id, seq = %entry.seq, error, "no queue");
+        tracing::warn!(error = error.with_causes(), "the queue refused; delivering from here");
+        self.metrics.count(Count::FanOutInline, 1);
         // A chunk that fails does not keep the others from theirs.
         let chunks: Vec<_> = to
             .chunks(CHUNK)
-            .map(|chunk| self.deliver_chunk(entry, chunk.to_vec(), except.clone(), 0))
+            .map(|chunk| self.post_chunk(entry, chunk.to_vec(), except.clone(), 0, !again))
             .collect();
         let delivered = stream::iter(chunks).buffer_unordered(CONCURRENT_CHUNKS);
         delivered.fold(Ok(()), async |all, one| all.and(one)).await
@@ -75,6 +77,22 @@ impl App {
         except: Option<ConnectionId>,
         attempt: u8,
     ) -> Result<()> {
+        self.about(&entry.conversation_id, Some(entry.seq));
+        if attempt == 0 {
+            self.time_since(entry, Timing::FanOutAge);
+        }
+        self.post_chunk(entry, to, except, attempt, true).await
+    }
+
+    /// As [`Self::deliver_chunk`], from wherever. `timed`: how long it took says something about this delivery.
+    async fn post_chunk(
+        &self,
+        entry: &Entry,
+        to: Vec<UserId>,
+        except: Option<ConnectionId>,
+        attempt: u8,
+        timed: bool,
+    ) -> Result<()> {
         let Devices { connections, endpoints } = self.connections.of(&to).await?;
         let frame = ServerFrame::message(entry).to_json();
         let posted: Vec<(Connection, Posted)> = stream::iter(connections)
@@ -91,6 +109,13 @@ impl App {
             .await;
 
         let now = self.world.now_ms();
+        let to_others = || posted.iter().filter(|(c, _)| except.as_ref() != Some(&c.id));
+        let of = |outcome: Posted| to_others().filter(|(_, p)| *p == outcome).count() as u64;
+        self.metrics.count(Count::Deliveries, of(Posted::Accepted));
+        self.metrics.count(Count::Gone, of(Posted::Gone));
+        if timed && of(Posted::Accepted) > 0 {
+            self.metrics.time(Timing::DeliveryLatency, now.saturating_sub(entry.sent_at));
+        }
         let dead = posted
             .iter()
             .filter(|(c, p)| *p == Posted::Gone && now.saturating_sub(c.connected_at) >= YOUNG_MS);
@@ -111,6 +136,9 @@ impl App {
             };
             self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await.is_ok()
         };
+        if put_back {
+            self.metrics.count(Count::PutBack, of(Posted::Later));
+        }
         if !entry.content.counts() {
             return Ok(());
         }
@@ -134,10 +162,10 @@ impl App {
         }
         let conversation = entry.conversation_id.clone();
         let job = Job::Push { to, conversation, seq: entry.seq, attempt: 0 };
-        if let Err(error) = self.jobs.enqueue(vec![job], delay_s).await {
-            let (conversation, seq) = (&entry.conversation_id, entry.seq);
-            let error = error.with_causes();
-            tracing::error!(%conversation, %seq, error, "pushes could not be queued");
+        let queued = self.jobs.enqueue(vec![job], delay_s).await;
+        self.metrics.count(if queued.is_ok() { Count::PushJobs } else { Count::PushJobsLost }, 1);
+        if let Err(error) = queued {
+            tracing::error!(error = error.with_causes(), "pushes could not be queued");
         }
     }
 }

@@ -45,6 +45,7 @@ impl App {
         if limit == 0 || limit > MAX_PAGE {
             return Err(Error::bad_request(format!("limit is 1 to {MAX_PAGE}")));
         }
+        self.about(conversation, None);
         let row = self.readable(&caller.user, conversation).await?;
         let (mut messages, mut more) = match range {
             Range::Before(before) => {

@@ -6,6 +6,7 @@ mod conversations;
 mod deliver;
 mod history;
 mod members;
+mod notes;
 mod push;
 mod receipts;
 mod send;
@@ -23,6 +24,7 @@ pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
 pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
+use crate::metrics::Metrics;
 use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
 
 /// The whole product: the ports, and on them the services as methods.
@@ -42,6 +44,8 @@ pub struct App {
     pub notifier: Arc<dyn Notifier>,
     /// Time and ids.
     pub world: Arc<dyn World>,
+    /// What the operator sees.
+    pub metrics: Arc<dyn Metrics>,
     /// What an operator may choose.
     pub settings: Settings,
 }

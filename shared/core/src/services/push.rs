@@ -8,6 +8,7 @@ use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, DeviceId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::metrics::{Count, Timing};
 use crate::ports::{Endpoint, Job, Notification, Platform, Pushed};
 
 /// Longest preview, characters.
@@ -67,12 +68,17 @@ impl App {
         seq: Seq,
         attempt: u8,
     ) -> Result<()> {
+        self.about(conversation, Some(seq));
+        let taken = self.world.now_ms();
         let (rows, devices, found) = futures::join!(
             self.conversations.rows_of(conversation, &to),
             self.connections.of(&to),
             self.log.newest(conversation, seq, Some(seq.next()), 1)
         );
         let Some(entry) = found?.into_iter().next() else { return Ok(()) };
+        if attempt == 0 {
+            self.metrics.time(Timing::PushAge, taken.saturating_sub(entry.sent_at));
+        }
         let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
         let notification = Notification {
             conversation_id: conversation.clone(),
@@ -84,6 +90,9 @@ impl App {
             rows.get(user).is_some_and(|row| row.joined <= seq && row.marks.delivered < seq)
         };
         let endpoints = devices?.endpoints;
+        let delivered = |user: &UserId| rows.get(user).is_some_and(|r| r.marks.delivered >= seq);
+        let skipped = endpoints.iter().filter(|e| delivered(&e.user)).count() as u64;
+        self.metrics.count(Count::PushesSkipped, skipped);
         let notification = &notification;
         let pushes = endpoints.iter().filter(|e| waiting(&e.user)).map(|endpoint| async move {
             (endpoint, self.notifier.push(&endpoint.id, notification).await)
@@ -91,10 +100,11 @@ impl App {
         let mut later = BTreeSet::new();
         for (endpoint, pushed) in futures::future::join_all(pushes).await {
             match pushed {
-                Pushed::Accepted => {}
+                Pushed::Accepted => self.metrics.count(Count::Pushes, 1),
                 // Left for the next push if it fails.
                 Pushed::Disabled => drop(self.connections.remove_endpoint(endpoint).await),
                 Pushed::Later => {
+                    self.metrics.count(Count::PushFailures, 1);
                     later.insert(endpoint.user.clone());
                 }
             }

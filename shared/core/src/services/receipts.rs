@@ -49,6 +49,7 @@ impl App {
         seq: Seq,
         page: Option<&UserId>,
     ) -> Result<Receipts> {
+        self.about(conversation, Some(seq));
         let row = self.readable(&caller.user, conversation).await?;
         let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
         let entry = found

@@ -8,6 +8,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::metrics::Count;
 use crate::ports::{Member, Put, Role};
 
 /// Most messages in one `send`.
@@ -92,6 +93,7 @@ impl App {
         if send.messages.is_empty() || send.messages.len() > MAX_BATCH {
             return Err(Error::bad_request(format!("a send holds 1 to {MAX_BATCH} messages")));
         }
+        self.about(&send.conversation, None);
         let (not_blocked, tail, members) = futures::join!(
             self.check_blocks(caller, &send.conversation),
             self.read_tail(&send.conversation, send.seen),
@@ -143,8 +145,11 @@ impl App {
     ) -> Result<Sent> {
         message.content.check_from_client()?;
         let (entry, duplicate) = self.store(caller, conversation, message, tail, members).await?;
+        self.about(conversation, Some(entry.seq));
+        self.metrics.count(if duplicate { Count::Duplicates } else { Count::Messages }, 1);
         let to = members.who_read(entry.seq);
-        self.deliver(&entry, to, caller.connection()).await.map_err(|error| Error {
+        let delivery = self.deliver(&entry, to, caller.connection(), duplicate);
+        delivery.await.map_err(|error| Error {
             message: "the message is stored and not yet delivered; send the same again".to_owned(),
             ..error
         })?;
@@ -199,7 +204,7 @@ impl App {
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
                 // true later, this very message stands there and the next try finds it.
-                Ok(Put::Taken) => {}
+                Ok(Put::Taken) => self.metrics.count(Count::Conflicts, 1),
                 Err(error) => {
                     failures += 1;
                     unsure = Some(error);

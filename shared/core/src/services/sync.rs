@@ -10,6 +10,7 @@ use super::{App, Caller, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq};
 use crate::message::Entry;
+use crate::metrics::Count;
 use crate::ports::{UserConversation, Watermarks};
 
 /// Entries of one conversation in one sync, unless the caller says otherwise.
@@ -81,7 +82,9 @@ impl App {
         }
         // Registering comes before reading heads.
         self.still_connected(caller).await?;
-        self.list(caller, sync.page.as_ref(), Some(sync)).await
+        let synced = self.list(caller, sync.page.as_ref(), Some(sync)).await?;
+        self.metrics.count(Count::Syncs, 1);
+        Ok(synced)
     }
 
     /// The state of each conversation, without messages.

@@ -17,6 +17,7 @@ impl App {
         conversation: &ConversationId,
         active: bool,
     ) -> Result<()> {
+        self.about(conversation, None);
         self.check_blocks(caller, conversation).await?;
         let row = self.readable(&caller.user, conversation).await?;
         let members = self.read_few_members(&row.conversation).await?.ok_or_else(|| {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
 use crate::message::Entry;
+use crate::metrics::NoMetrics;
 use crate::ports::{
     Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log, Member,
     Membership, Notification, Notifier, Platform, Posted, Pushed, Put, Role, UserConversation,
@@ -51,6 +52,7 @@ impl Memory {
             jobs: self.clone(),
             notifier: self.clone(),
             world: self.clone(),
+            metrics: Arc::new(NoMetrics),
             settings: Settings::default(),
         }
     }

@@ -3,5 +3,7 @@
 
 pub mod contract;
 mod memory;
+mod notes;
 
 pub use memory::Memory;
+pub use notes::Notes;

@@ -1,0 +1,38 @@
+//! What each function cannot work without. It is checked at the start, so that a deployment that forgot something fails
+//! before its first event; what is not listed has a meaning when it is absent.
+
+use petrel_aws::settings::{
+    CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MESSAGES_TABLE, PUSH_QUEUE_URL,
+    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+};
+
+/// Names of variables.
+pub type Needs = &'static [&'static str];
+
+/// The authorizer. Without an audience it would let in whoever has a token of the issuer, for whatever.
+pub const AUTHORIZER: Needs = &[TOKEN_ISSUER, TOKEN_AUDIENCE];
+/// `$connect` and `$disconnect`.
+pub const CONNECT: Needs = &[CONNECTIONS_TABLE];
+/// The route `send`.
+pub const SEND: Needs = &[
+    MESSAGES_TABLE,
+    CONVERSATIONS_TABLE,
+    CONNECTIONS_TABLE,
+    FANOUT_QUEUE_URL,
+    PUSH_QUEUE_URL,
+    WEBSOCKET_ENDPOINT,
+];
+/// The route `ack`.
+pub const ACK: Needs =
+    &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, WEBSOCKET_ENDPOINT];
+/// The routes `sync` and `history`.
+pub const SYNC: Needs = ACK;
+/// The routes `typing` and `$default`.
+pub const SIGNAL: Needs = &[CONVERSATIONS_TABLE, CONNECTIONS_TABLE, WEBSOCKET_ENDPOINT];
+/// The fan-out queue.
+pub const FANOUT: Needs =
+    &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL, PUSH_QUEUE_URL, WEBSOCKET_ENDPOINT];
+/// The push queue.
+pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
+/// The HTTP API.
+pub const API: Needs = SEND;

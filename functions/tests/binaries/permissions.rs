@@ -1,0 +1,209 @@
+//! What a function may do is what it does: every function runs through all that it can come to, and the permissions
+//! that AWS would have asked for are those of its role, neither more nor fewer.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::aws;
+use crate::lambda::Lambda;
+use crate::recorder::{Permission, Recorder};
+use crate::{Stack, body, connect, context, frame, request};
+
+/// The template as SAM expands it; `infra/template/check` keeps it fresh.
+const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
+
+/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue.
+const OF_LAMBDA: [&str; 5] = [
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+];
+
+/// What the role of this function allows it.
+fn allowed(role: &str) -> BTreeSet<Permission> {
+    let template: Value = serde_json::from_str(EXPANDED).unwrap();
+    let policies = &template["Resources"][role]["Properties"]["Policies"];
+    let documents = policies.as_array().unwrap().iter().map(|p| &p["PolicyDocument"]);
+    let statements = documents.flat_map(|d| d["Statement"].as_array().unwrap());
+    let given = |statement: &Value| match statement.get("Fn::If") {
+        Some(choice) => permission(&choice[1]),
+        None => permission(statement),
+    };
+    statements.map(given).filter(|(action, _)| !OF_LAMBDA.contains(&action.as_str())).collect()
+}
+
+fn permission(statement: &Value) -> Permission {
+    let resource = &statement["Resource"];
+    let name = |value: &Value| value.as_str().unwrap().to_owned();
+    let named = if let Some(attribute) = resource.get("Fn::GetAtt") {
+        name(&attribute[0])
+    } else if let Some(parameter) = resource.get("Ref") {
+        name(parameter)
+    } else if resource["Fn::Sub"].is_array() {
+        // "${Endpoints}/*", with Endpoints made of the application's ARN.
+        let text = resource.to_string();
+        let (_, rest) = text.split_once("{\"Ref\":\"").unwrap();
+        format!("{} endpoints", rest.split('"').next().unwrap())
+    } else {
+        let sub = name(&resource["Fn::Sub"]);
+        assert!(sub.ends_with("/POST/@connections/*"), "{sub}");
+        "POST sockets".to_owned()
+    };
+    (name(&statement["Action"]), named)
+}
+
+/// One running function and what it used.
+struct Watched {
+    function: Lambda,
+    recorder: Recorder,
+}
+
+impl Watched {
+    async fn start(stack: &Stack, binary: &str) -> Self {
+        let recorder = Recorder::before(&stack.aws).await;
+        let function = Lambda::start(binary, &recorder.env(stack.env(binary))).await;
+        Self { function, recorder }
+    }
+
+    /// The answer to an event, which has to be one of success.
+    async fn invoke(&self, event: &Value) -> Value {
+        let answer = self.function.invoke(event).await.unwrap();
+        let status = answer["statusCode"].as_u64();
+        assert!(status.is_none_or(|s| s < 300), "{event} was answered {answer}");
+        let body = answer["body"].as_str().unwrap_or_default();
+        assert!(!body.contains("\"error\""), "{event} was answered {answer}");
+        answer
+    }
+
+    async fn call(&self, user: &str, method: &str, path: &str, content: Value) -> Value {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut event = request(user, method, path, &content);
+        event["rawQueryString"] = json!(query);
+        self.invoke(&event).await
+    }
+
+    #[track_caller]
+    fn holds(&self, role: &str) {
+        let (used, allowed) = (self.recorder.used(), allowed(role));
+        let missing: Vec<_> = used.difference(&allowed).collect();
+        let idle: Vec<_> = allowed.difference(&used).collect();
+        assert!(missing.is_empty(), "{role} does not allow {missing:?}, which its function uses");
+        assert!(idle.is_empty(), "{role} allows {idle:?}, which its function did not use");
+    }
+}
+
+fn text(to: Value, n: u8) -> Value {
+    let mut send = json!({"action": "send", "seen": 0,
+        "message_id": format!("0192f3c4-0000-7000-8000-0000000000{n:02}"),
+        "content": {"type": "text", "text": "hi"}});
+    send.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
+    send
+}
+
+/// Founds a group of this user and these; returns its id.
+async fn found(api: &Watched, name: &str, members: &[String]) -> Value {
+    let group = json!({"name": name, "member_ids": members});
+    body(&api.call("ana", "POST", "/api/conversations", group).await)["conversation_id"].clone()
+}
+
+async fn take_pushes(api: &Watched, user: &str, platform: &str, token: &str) {
+    let push = json!({"platform": platform, "token": token});
+    api.call(user, "PUT", "/api/devices/phone/push", push).await;
+}
+
+#[tokio::test]
+async fn each_function_uses_what_its_role_allows_and_nothing_else() {
+    let stack = Stack::start().await;
+    let authorizer = Watched::start(&stack, env!("CARGO_BIN_EXE_authorizer")).await;
+    stack.authorize(&authorizer.function, &stack.issuer.token("ana")).await.unwrap();
+    authorizer.holds("AuthorizerRole");
+
+    let connector = Watched::start(&stack, env!("CARGO_BIN_EXE_connect")).await;
+    for user in ["ana", "bo", "gone", "busy"] {
+        connector.invoke(&connect(user)).await;
+    }
+    connector.invoke(&json!({"requestContext": context("eva", "DISCONNECT", "$disconnect")})).await;
+    connector.holds("ConnectRole");
+
+    // The gateway says 410 for the socket of `gone` and 429 for that of `busy`; see the stand-in.
+    let api = Watched::start(&stack, env!("CARGO_BIN_EXE_api")).await;
+    take_pushes(&api, "cy", "apns", "t").await;
+    take_pushes(&api, "dee", "apns_sandbox", "t").await;
+    take_pushes(&api, "off", "fcm", "disabled").await;
+    take_pushes(&api, "slow", "fcm", "throttled").await;
+    let few = ["bo", "gone", "busy", "cy", "dee", "off", "slow"].map(str::to_owned);
+    let few = found(&api, "few", &few).await;
+    let many: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
+    let many = found(&api, "many", &many).await;
+    let message =
+        |to: &Value| json!({"conversation_id": to, "content": {"type": "text", "text": "a"}});
+    api.call("ana", "POST", "/api/messages", message(&few)).await;
+    api.call("ana", "POST", "/api/messages", message(&many)).await;
+    let direct = json!({"to_user_id": "zoe", "content": {"type": "text", "text": "first"}});
+    api.call("ana", "POST", "/api/messages", direct).await;
+    let group = format!("/api/conversations/{}", few.as_str().unwrap());
+    api.call("ana", "POST", &format!("{group}/members"), json!({"user_ids": ["eva"]})).await;
+    api.call("ana", "DELETE", &format!("{group}/members/eva"), json!({})).await;
+    api.call("bo", "POST", &format!("{group}/ack"), json!({"delivered": 2, "read": 1})).await;
+    api.call("bo", "GET", "/api/conversations", json!({})).await;
+    for below in ["", "/messages?before=2", "/receipts?seq=2"] {
+        api.call("ana", "GET", &format!("{group}{below}"), json!({})).await;
+    }
+    api.call("bo", "POST", "/api/sync", json!({"cursors": {}})).await;
+    api.call("cy", "DELETE", "/api/devices/tablet/push", json!({})).await;
+    take_pushes(&api, "eva", "apns", "another").await;
+    api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+    api.holds("ApiRole");
+
+    for user in ["gone", "busy"] {
+        connector.invoke(&connect(user)).await;
+    }
+    let send = Watched::start(&stack, env!("CARGO_BIN_EXE_send")).await;
+    send.invoke(&frame("ana", &text(json!({"to_user_id": "yan"}), 1))).await;
+    send.invoke(&frame("ana", &text(json!({"conversation_id": few}), 2))).await;
+    send.invoke(&frame("ana", &text(json!({"conversation_id": many}), 3))).await;
+    send.holds("SendRole");
+
+    let ack = Watched::start(&stack, env!("CARGO_BIN_EXE_ack")).await;
+    ack.invoke(&frame("bo", &json!({"action": "ack", "conversation_id": few, "read": 4}))).await;
+    ack.holds("AckRole");
+
+    let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
+    // Bo's socket is known; zoe's is not, and is registered again.
+    for user in ["bo", "zoe"] {
+        sync.invoke(&frame(user, &json!({"action": "sync", "cursors": {}}))).await;
+    }
+    let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
+    sync.invoke(&frame("bo", &history)).await;
+    sync.holds("SyncRole");
+
+    let signal = Watched::start(&stack, env!("CARGO_BIN_EXE_signal")).await;
+    for conversation in [&few, &json!("d:ana:zoe")] {
+        let typing = json!({"action": "typing", "conversation_id": conversation, "active": true});
+        signal.invoke(&frame("ana", &typing)).await;
+    }
+    signal.holds("SignalRole");
+
+    // What the functions above queued, and a chunk with everyone whose socket or phone is peculiar.
+    for user in ["gone", "busy"] {
+        connector.invoke(&connect(user)).await;
+    }
+    let fanout = Watched::start(&stack, env!("CARGO_BIN_EXE_fanout")).await;
+    let mut jobs = stack.aws.take_jobs("fanout");
+    assert!(!jobs.is_empty());
+    let mut job: Value = serde_json::from_str(jobs.last().unwrap()).unwrap();
+    let few_members = json!(["bo", "gone", "busy", "cy", "dee", "off", "slow"]);
+    job["to"] = few_members;
+    jobs.push(job.to_string());
+    let done = fanout.invoke(&aws::batch(&jobs)).await;
+    assert_eq!(done["batchItemFailures"], json!([]));
+    fanout.holds("FanoutRole");
+
+    let push = Watched::start(&stack, env!("CARGO_BIN_EXE_push")).await;
+    let done = push.invoke(&aws::batch(&stack.aws.take_jobs("push"))).await;
+    assert_eq!(done["batchItemFailures"], json!([]));
+    push.holds("PushRole");
+}

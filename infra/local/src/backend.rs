@@ -1,0 +1,130 @@
+//! What the gateway stands on: tables, queues and the push service. Everything embedded, or those of an endpoint.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
+use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_core::metrics::NoMetrics;
+use petrel_core::ports::{Gateway, Notifier, Platform};
+use petrel_core::{App, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Failure;
+use crate::consumer::Queue;
+use crate::pushes::{Recorder, Sink};
+use crate::queues::Queues;
+
+/// Which of them, and how it is reached.
+#[derive(Clone, Debug)]
+pub enum Options {
+    /// Embedded, in this folder's database.
+    OnDisk(PathBuf),
+    /// Embedded, and nothing is kept.
+    InMemory,
+    /// An endpoint's, with these push applications.
+    Endpoint(Endpoint, Vec<(Platform, String)>),
+}
+
+/// Everything below the gateway.
+pub struct Backend {
+    /// The product.
+    pub app: App,
+    /// Where its fan-out jobs come out again.
+    pub fan_out: Arc<dyn Queue>,
+    /// Where its push jobs come out again.
+    pub push: Arc<dyn Queue>,
+    /// What was pushed to phones.
+    pub pushes: Arc<Recorder>,
+}
+
+impl Backend {
+    /// Opens it, and makes what is absent.
+    pub async fn open(
+        options: &Options,
+        gateway: Arc<dyn Gateway>,
+        settings: petrel_core::services::Settings,
+    ) -> Result<Self, Failure> {
+        match options {
+            Options::OnDisk(folder) => {
+                let explain = |reason: String| {
+                    format!("cannot open the database in {}: {reason}", folder.display())
+                };
+                let client = embedded::client_on(&folder.join("petrel.db"));
+                Self::embedded(client, gateway, settings).await.map_err(|e| explain(e).into())
+            }
+            Options::InMemory => Ok(Self::embedded(embedded::client(), gateway, settings).await?),
+            Options::Endpoint(endpoint, platforms) => {
+                let mut all = Settings { core: settings, ..Settings::read(&process_env)? };
+                // What the command line names goes before what the environment does.
+                all.platforms.retain(|(platform, _)| platforms.iter().all(|(p, _)| p != platform));
+                all.platforms.extend(platforms.iter().cloned());
+                let made = server::set_up(endpoint, all, &process_env).await?;
+                Ok(Self::on(made, gateway))
+            }
+        }
+    }
+
+    async fn embedded(
+        client: Result<embedded::Client>,
+        gateway: Arc<dyn Gateway>,
+        settings: petrel_core::services::Settings,
+    ) -> Result<Self, String> {
+        let tables = Tables {
+            messages: "messages".to_owned(),
+            conversations: "conversations".to_owned(),
+            connections: "connections".to_owned(),
+        };
+        let explain = |e: petrel_core::Error| match e.source {
+            Some(source) => source.to_string(),
+            None => e.to_string(),
+        };
+        let client = client.map_err(explain)?;
+        embedded::create_tables(&client, &tables).await.map_err(explain)?;
+        let dynamo = Arc::new(Dynamo::new(client, tables));
+        let queues = Arc::new(Queues::new());
+        let pushes = Arc::new(Recorder::new(Arc::new(Sink)));
+        let app = App {
+            log: dynamo.clone(),
+            conversations: dynamo.clone(),
+            connections: dynamo,
+            gateway,
+            jobs: queues.clone(),
+            notifier: pushes.clone(),
+            world: Arc::new(SystemWorld),
+            metrics: Arc::new(NoMetrics),
+            settings,
+        };
+        let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
+        Ok(Self { app, fan_out, push, pushes })
+    }
+
+    fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
+        let pushes = Arc::new(Recorder::new(made.app.notifier.clone()));
+        let notifier: Arc<dyn Notifier> = pushes.clone();
+        let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
+        let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
+        Self { app, fan_out, push, pushes }
+    }
+}
+
+#[async_trait]
+impl Queue for Source {
+    fn arn(&self) -> &str {
+        self.arn()
+    }
+
+    async fn receive(&self, _: &CancellationToken) -> Result<Vec<Received>> {
+        // Not given up at a stop: what SQS is about to hand out would stay hidden. It answers within a second.
+        self.receive().await
+    }
+
+    async fn delete(&self, messages: &[&Received]) -> Result<()> {
+        self.delete(messages).await
+    }
+
+    async fn depth(&self) -> Result<Depth> {
+        self.depth().await
+    }
+}

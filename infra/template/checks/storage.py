@@ -1,0 +1,157 @@
+"""What keeps: tables, queues, buckets."""
+
+from .template import arn
+
+KEYS = {
+    "MessagesTable": [("conversation_id", "HASH", "S"), ("seq", "RANGE", "N")],
+    "ConversationsTable": [("pk", "HASH", "S"), ("sk", "RANGE", "S")],
+    "ConnectionsTable": [("user_id", "HASH", "S")],
+}
+TTL = {"ConversationsTable": "ttl"}
+
+BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
+
+QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction"}
+
+
+def tables_keep(t):
+    """Keys, backups and protection of the tables. No message has a life time."""
+    tables = dict(t.of("AWS::DynamoDB::Table"))
+    for name in sorted(KEYS.keys() ^ tables.keys()):
+        yield f"table {name} is {'missing' if name in KEYS else 'not known here'}"
+    for name, p in tables.items():
+        kinds = {a["AttributeName"]: a["AttributeType"] for a in p.get("AttributeDefinitions", [])}
+        keys = [(k["AttributeName"], k["KeyType"], kinds.get(k["AttributeName"])) for k in p.get("KeySchema", [])]
+        if keys != KEYS.get(name):
+            yield f"{name} has the keys {keys}, not {KEYS.get(name)}"
+        ttl = p.get("TimeToLiveSpecification", {})
+        if (ttl.get("AttributeName") if ttl.get("Enabled") else None) != TTL.get(name) or (ttl and name not in TTL):
+            yield f"{name} has the TTL attribute {ttl.get('AttributeName')}, not {TTL.get(name)}"
+        if p.get("BillingMode") != "PAY_PER_REQUEST":
+            yield f"{name} is not on demand"
+        if p.get("SSESpecification", {}).get("SSEEnabled") is not True:
+            yield f"{name} is not encrypted with a key of the account"
+        if p.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled") is not True:
+            yield f"{name} has no point-in-time recovery"
+        if p.get("DeletionProtectionEnabled") != {"Ref": "DeletionProtection"}:
+            yield f"{name} takes its deletion protection not from the parameter"
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if t.resources[name].get(policy) != "Retain":
+                yield f"{name} is not kept by its {policy}"
+        for index in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+            if index in p:
+                yield f"{name} has {index}"
+    if t.parameters.get("DeletionProtection", {}).get("Default") != "true":
+        yield "the tables are not protected from deletion by default"
+
+
+def queues_lose_nothing(t):
+    """Each queue hides a message long enough, and keeps what failed; each consumer says which messages failed."""
+    queues = dict(t.of("AWS::SQS::Queue"))
+    sources = t.of("AWS::Lambda::EventSourceMapping")
+    dead = set()
+    for name, function in QUEUES.items():
+        queue, limit = queues.get(name, {}), t.properties(function).get("Timeout", 3)
+        # "at least six times the timeout of your function": AWS Lambda, using Lambda with Amazon SQS.
+        if queue.get("VisibilityTimeout", 30) < 6 * limit:
+            yield f"{name} hides a message {queue.get('VisibilityTimeout', 30)} s, less than six times {limit} s"
+        redrive = queue.get("RedrivePolicy", {})
+        target = redrive.get("deadLetterTargetArn", {}).get("Fn::GetAtt", [None])[0]
+        if target not in queues or target in QUEUES:
+            yield f"{name} has no dead-letter queue"
+        else:
+            dead.add(target)
+            if queues[target].get("MessageRetentionPeriod") != 14 * 24 * 3600:
+                yield f"{target} does not keep for 14 days"
+        if redrive.get("maxReceiveCount") != 5:
+            yield f"{name} tries {redrive.get('maxReceiveCount')} times, not 5"
+        consumers = [p for _, p in sources if p.get("EventSourceArn") == arn(name)]
+        if [p.get("FunctionName") for p in consumers] != [{"Ref": function}]:
+            yield f"{name} is not read by {function} alone"
+        for consumer in consumers:
+            if consumer.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+                yield f"{function} does not report which messages failed: one would bring back its whole batch"
+            if consumer.get("BatchSize") != 10:
+                yield f"{function} does not take 10 messages at once"
+            bound = {"Ref": function.removesuffix("Function") + "MaximumConcurrency"}
+            if consumer.get("ScalingConfig", {}).get("MaximumConcurrency") != bound:
+                yield f"{function} may run without bound"
+    for name in sorted(queues.keys() - QUEUES.keys() - dead):
+        yield f"queue {name} is not known here"
+
+
+def queues_are_private(t):
+    """Each queue is encrypted and refuses whoever comes without TLS."""
+    for name, queue in t.of("AWS::SQS::Queue"):
+        if queue.get("SqsManagedSseEnabled") is not True:
+            yield f"{name} is not encrypted"
+        denied = False
+        for _, p in t.of("AWS::SQS::QueuePolicy"):
+            if {"Ref": name} not in p["Queues"]:
+                continue
+            for statement, _ in t.statements(p["PolicyDocument"]):
+                if statement.get("Effect") != "Deny":
+                    yield f"{name} lets in others than this account's roles"
+                denied |= (
+                    statement.get("Effect") == "Deny"
+                    and statement.get("Principal") == "*"
+                    and statement.get("Action") == "sqs:*"
+                    and statement.get("Resource") == arn(name)
+                    and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+                )
+        if not denied:
+            yield f"{name} can be reached without TLS"
+
+
+def buckets_keep(t):
+    """Each bucket outlives the stack, keeps what was replaced for a while, and grows cheaper and no litter."""
+    buckets = dict(t.of("AWS::S3::Bucket"))
+    for name in sorted(BUCKETS.keys() ^ buckets.keys()):
+        yield f"bucket {name} is {'missing' if name in BUCKETS else 'not known here'}"
+    for name, p in buckets.items():
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if t.resources[name].get(policy) != "Retain":
+                yield f"{name} is not kept by its {policy}"
+        if p.get("VersioningConfiguration", {}).get("Status") != "Enabled":
+            yield f"{name} forgets what is replaced at once"
+        rules = [r for r in p.get("LifecycleConfiguration", {}).get("Rules", []) if r.get("Status") == "Enabled"]
+        if not any(r.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation") for r in rules):
+            yield f"{name} keeps uploads that were never finished"
+        if not any(r.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays") for r in rules):
+            yield f"{name} keeps for ever what was replaced"
+        if any("ExpirationInDays" in r or "ExpirationDate" in r for r in rules):
+            yield f"{name} forgets what was not replaced"
+        colder = [s.get("StorageClass") for r in rules for s in r.get("Transitions", [])]
+        if colder != [BUCKETS.get(name)]:
+            yield f"{name} moves to {colder}, not to {BUCKETS.get(name)}"
+
+
+def buckets_are_private(t):
+    """Nothing in a bucket is public, plain, or reachable without TLS, and all of it belongs to the account."""
+    for name, p in t.of("AWS::S3::Bucket"):
+        block = p.get("PublicAccessBlockConfiguration", {})
+        for way in ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"):
+            if block.get(way) is not True:
+                yield f"{name} lacks {way}"
+        rules = p.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [])
+        if [r.get("ServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for r in rules] != ["AES256"]:
+            yield f"{name} is not encrypted"
+        if p.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
+            yield f"{name} may hold what belongs to others"
+        everything = [arn(name), {"Fn::Sub": f"${{{name}.Arn}}/*"}]
+        denied = False
+        for _, policy in t.of("AWS::S3::BucketPolicy"):
+            if policy["Bucket"] != {"Ref": name}:
+                continue
+            for statement, _ in t.statements(policy["PolicyDocument"]):
+                if statement.get("Effect") != "Deny":
+                    yield f"{name} lets in others than this account's roles"
+                denied |= (
+                    statement.get("Effect") == "Deny"
+                    and statement.get("Principal") == "*"
+                    and statement.get("Action") == "s3:*"
+                    and statement.get("Resource") == everything
+                    and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+                )
+        if not denied:
+            yield f"{name} can be reached without TLS"

@@ -1,0 +1,118 @@
+//! What each variable must look like, so that a mistake ends the start of a function and not its first request.
+
+use http::Uri;
+
+use crate::settings::{
+    ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
+    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
+    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+};
+
+/// What a variable must be, in words, and whether this value is.
+type Shape = (&'static str, fn(&str) -> bool);
+
+/// The shape of a variable. One without a rule may be anything.
+fn shape(name: &str) -> Shape {
+    match name {
+        MESSAGES_TABLE | CONVERSATIONS_TABLE | CONNECTIONS_TABLE => {
+            ("the name of a DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -", is_table)
+        }
+        FANOUT_QUEUE_URL | PUSH_QUEUE_URL => {
+            ("the URL of an SQS queue, https://<host>/<account>/<name>", is_queue)
+        }
+        // The console shows the clients' wss URL first; posts go to the other one.
+        WEBSOCKET_ENDPOINT => ("the https URL of the WebSocket API's stage", is_url),
+        TOKEN_ISSUER => ("the https URL of an identity provider", is_url),
+        JWKS_URL => ("the https URL of a key set", is_url),
+        ALLOWED_ORIGINS => {
+            ("* or origins such as https://chat.example.com, with commas between them", are_origins)
+        }
+        PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
+        APNS_ARN => {
+            ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))
+        }
+        APNS_SANDBOX_ARN => {
+            ("an ARN, arn:aws:sns:<region>:<account>:app/APNS_SANDBOX/<name>", |v| {
+                is_platform(v, "APNS_SANDBOX")
+            })
+        }
+        FCM_ARN => {
+            ("an ARN, arn:aws:sns:<region>:<account>:app/GCM/<name>", |v| is_platform(v, "GCM"))
+        }
+        METRICS_NAMESPACE => {
+            ("a namespace: 1 to 255 of A-Z a-z 0-9 _ . / # : -, not AWS/...", is_namespace)
+        }
+        _ => ("a text", |_| true),
+    }
+}
+
+/// What the variable must be, in words.
+pub(crate) fn expected(name: &str) -> &'static str {
+    shape(name).0
+}
+
+/// Whether the variable may have this value.
+pub(crate) fn fits(name: &str, value: &str) -> bool {
+    (shape(name).1)(value)
+}
+
+fn is_table(value: &str) -> bool {
+    (3..=255).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// The scheme may be `http`, for emulators.
+fn url(value: &str) -> Option<Uri> {
+    let uri: Uri = value.parse().ok()?;
+    let host = uri.host().filter(|host| !host.is_empty());
+    (matches!(uri.scheme_str(), Some("https" | "http")) && host.is_some()).then_some(uri)
+}
+
+fn is_url(value: &str) -> bool {
+    url(value).is_some()
+}
+
+fn is_queue(value: &str) -> bool {
+    let Some(uri) = url(value) else { return false };
+    let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
+    parts.len() >= 2 && parts.iter().all(|part| !part.is_empty())
+}
+
+fn are_origins(value: &str) -> bool {
+    let is_origin = |origin: &str| {
+        let Some((scheme, host)) = origin.split_once("://") else { return false };
+        let host = host.strip_suffix('/').unwrap_or(host);
+        // An app's own scheme too, such as capacitor://localhost.
+        !scheme.is_empty()
+            && !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b))
+    };
+    value.split(',').map(str::trim).all(|part| part == "*" || is_origin(part))
+}
+
+fn is_delay(value: &str) -> bool {
+    value.parse::<u32>().is_ok_and(|delay| delay <= MAX_DELAY_S)
+}
+
+fn is_platform(value: &str, kind: &str) -> bool {
+    let parts: Vec<&str> = value.splitn(6, ':').collect();
+    let ["arn", partition, "sns", region, account, app] = parts.as_slice() else { return false };
+    let name = app.strip_prefix("app/").and_then(|rest| rest.strip_prefix(kind));
+    let name = name.and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    !partition.is_empty()
+        && !region.is_empty()
+        && !account.is_empty()
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && is_name(name)
+}
+
+fn is_name(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+fn is_namespace(value: &str) -> bool {
+    value.len() <= 255
+        && !value.starts_with(':')
+        && !value.starts_with("AWS/")
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./#:-".contains(&b))
+}
