@@ -15,7 +15,9 @@ pub(crate) async fn succeed<T>(built: Result<T, SettingsError>) -> T {
             let words = with_causes(&error);
             tracing::error!(error = words, "cannot start");
             // It ends either way; Lambda then says that it ended, and not why.
-            let _ = report(&words).await;
+            if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+                let _ = report(&words).await;
+            }
             std::process::exit(1)
         }
     }

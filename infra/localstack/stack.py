@@ -43,7 +43,7 @@ def main():
     parser = argparse.ArgumentParser(prog="deploy stack")
     parser.add_argument("--endpoint-url", required=True)
     parser.add_argument("--issuer", required=True, help="the identity provider's https URL: the `iss` of its tokens")
-    parser.add_argument("--audience", default="", help="the `aud` of its tokens")
+    parser.add_argument("--audience", required=True, help="the `aud` of its tokens")
     parser.add_argument("--name", default="petrel", help="of the stack")
     parser.add_argument("--binaries", type=Path, default=environment.target() / "acceptance")
     parser.add_argument("parameters", nargs="*", type=pair, metavar="KEY=VALUE")

@@ -1,7 +1,7 @@
 """Where an endpoint differs from AWS, and what the suite does about it. Nothing else in the suite knows.
 
 Each entry of the tables below has a name, the reason, and is applied to the endpoints that need it only; README.md lists
-them for readers, and `documented` (in test_suite.py) holds the two together. A template is changed by these functions
+them for readers, and `documented` (in test_stack.py) holds the two together. A template is changed by these functions
 alone: a resource type that the emulator does not have and that is not in `LEFT_OUT` fails the deployment.
 """
 

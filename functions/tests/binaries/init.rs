@@ -47,7 +47,8 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_APNS_SANDBOX_ARN" => &["arn:aws:sns:eu-central-1:1:app/APNS/petrel"],
         "PETREL_FCM_ARN" => &["arn:aws:sns:eu-central-1:1:app/GCM/", "arn:aws:sns::1:topic"],
         "PETREL_METRICS_NAMESPACE" => &["AWS/Lambda", ":petrel", "pet rel"],
-        "PETREL_TOKEN_AUDIENCE" | "PETREL_REVISION" => &[],
+        "PETREL_TOKEN_AUDIENCE" => &[",", ",,"],
+        "PETREL_REVISION" => &[],
         other => panic!("what must {other} not be?"),
     }
 }

@@ -49,6 +49,9 @@ pub async fn run(queue: Arc<dyn Queue>, app: App, stop: CancellationToken, jobs:
     let mut pause = PAUSE;
     while !stop.is_cancelled() {
         let Ok(permit) = at_once.clone().acquire_owned().await else { return };
+        if stop.is_cancelled() {
+            return;
+        }
         let batch = match queue.receive(&stop).await {
             Ok(batch) => batch,
             Err(error) => {

@@ -148,7 +148,7 @@ def arithmetic(name, p):
 
 def budget_is_watched(t):
     """Two burn rates of the send objective, each over a long and a short window."""
-    terms = {"Failures", "Busy", "Messages", "Duplicates"}
+    terms = {"Busy", "Messages", "Duplicates"}
     for alarm, rate, windows in [("SendBurnFastAlarm", 14.4, (3600, 300)), ("SendBurnSlowAlarm", 6, (21600, 1800))]:
         rule = t.properties(alarm).get("AlarmRule", {}).get("Fn::Sub", "")
         match = re.fullmatch(r'ALARM\("\$\{(\w+)\}"\) AND ALARM\("\$\{(\w+)\}"\)', rule)

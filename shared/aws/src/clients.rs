@@ -42,9 +42,10 @@ const POST_TIMEOUT: Duration = Duration::from_millis(2_200);
 /// Attempts of a post, a job or a push.
 const POST_ATTEMPTS: u32 = 2;
 
-/// The product over AWS as these variables say (see [`settings`]). See [`function_config`] for what the SDK takes from them. A port whose variables are absent fails when it is
-/// used; [`settings::require`] finds that earlier. The connections are open by then, unless that took longer than
-/// [`WARM_LIMIT`](crate::WARM_LIMIT). The metrics are forgotten; who publishes them sets others.
+/// The product over AWS as these variables say (see [`settings`]; [`function_config`] for what the SDK takes from them). A
+/// port whose variables are absent fails when it is used; [`settings::require`] finds that earlier. The connections are open
+/// by then, unless that took longer than [`WARM_LIMIT`](crate::WARM_LIMIT). The metrics are forgotten; who publishes them
+/// sets others.
 ///
 /// # Errors
 /// For a variable that makes no sense.
@@ -57,7 +58,7 @@ pub async fn app(env: Env<'_>) -> Result<App, SettingsError> {
 
 /// The SDK's configuration in a function, where everything that differs stands in the environment, credentials among it:
 /// Lambda ends the environment before they do. What the SDK's own loader would look at besides, files, profiles, STS and
-/// the metadata service, costs half a megabyte of each binary, and the start a search for files that are not there.
+/// the metadata service, costs `send` 0.7 MB, and the start a search for files that are not there.
 ///
 /// # Errors
 /// If the HTTPS client cannot be built.
@@ -102,8 +103,9 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
-/// The SDK's configuration where it is at home too: one HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others),
-/// 1 s to connect, 2.5 s an attempt, 6 s a call, at most 3 attempts.
+/// The same for a program on a machine, whose credentials may stand in files or come from elsewhere: the SDK's own loader.
+/// One HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others), 1 s to connect, 2.5 s an
+/// attempt, 6 s a call, at most 3 attempts.
 ///
 /// # Errors
 /// If the HTTPS client cannot be built.
@@ -227,6 +229,7 @@ pub fn verifier(env: Env<'_>) -> Result<Verifier, SettingsError> {
         }
         (None, None) => return Err(SettingsError::Missing(settings::TOKEN_ISSUER)),
     };
+    settings::checked(env, settings::TOKEN_AUDIENCE)?;
     let audiences = settings::list(env, settings::TOKEN_AUDIENCE);
     Ok(Verifier::issuer(keys, Expected { issuer, audiences }))
 }

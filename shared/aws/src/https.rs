@@ -100,7 +100,8 @@ impl HttpKeys {
         }
         let roots =
             if host.ends_with(".amazonaws.com") { Roots::for_aws(env) } else { Roots::Platform };
-        Ok(Self { url: uri, connector: connector(roots).map_err(SettingsError::Https)? })
+        let connector = connector(roots).map_err(SettingsError::Https)?;
+        Ok(Self { url: uri, connector })
     }
 
     async fn get(&self) -> Result<Vec<u8>, BoxError> {

@@ -43,10 +43,9 @@ impl Sns {
             return Err(Error::port(error));
         };
         // The token was another user's, or is disabled. SNS names its endpoint in the text alone.
-        existing(refusal.message().unwrap_or_default()).ok_or_else(|| Error {
-            source: Some(error.into()),
-            ..Error::bad_request("the push service refuses this token")
-        })
+        // A refusal is the client's own mistake and no failure of ours.
+        existing(refusal.message().unwrap_or_default())
+            .ok_or_else(|| Error::bad_request("the push service refuses this token"))
     }
 }
 

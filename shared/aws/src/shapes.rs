@@ -5,7 +5,7 @@ use http::Uri;
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
     FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
 /// What a variable must be, in words, and whether this value is.
@@ -23,6 +23,10 @@ fn shape(name: &str) -> Shape {
         // The console shows the clients' wss URL first; posts go to the other one.
         WEBSOCKET_ENDPOINT => ("the https URL of the WebSocket API's stage", is_url),
         TOKEN_ISSUER => ("the https URL of an identity provider", is_url),
+        // None at all would take everyone's tokens.
+        TOKEN_AUDIENCE => ("audiences, with commas between them", |value| {
+            value.split(',').any(|audience| !audience.trim().is_empty())
+        }),
         JWKS_URL => ("the https URL of a key set", is_url),
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)

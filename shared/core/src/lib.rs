@@ -6,6 +6,7 @@ pub mod error;
 pub mod ids;
 pub mod message;
 pub mod metrics;
+pub mod mutants;
 pub mod ports;
 pub mod services;
 #[cfg(feature = "testing")]

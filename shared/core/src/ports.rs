@@ -15,7 +15,7 @@ use crate::message::Entry;
 pub enum Put {
     /// The entry stands at its place.
     Stored,
-    /// Another call was first; nothing changed.
+    /// Another call was first, or was under way at the same place, which then may be free still; nothing changed.
     Taken,
 }
 

@@ -130,6 +130,29 @@ fn history_answers_not_a_member() {
 }
 
 #[test]
+fn receipts_answer_not_a_member() {
+    block_on(async {
+        for again in [false, true] {
+            let (_, app, group) = about_to_be_removed(Read::Newest, again).await;
+            let receipts = app.receipts(&caller("bo"), &group, Seq::new(4), None).await;
+            assert_eq!(receipts.unwrap_err().kind, ErrorKind::NotAMember);
+        }
+    });
+}
+
+#[test]
+fn the_group_answers_not_a_member() {
+    block_on(async {
+        let (_, app, group) = about_to_be_removed(Read::Newest, false).await;
+        let found = app.group(&caller("bo"), &group).await;
+        assert_eq!(found.unwrap_err().kind, ErrorKind::NotAMember);
+        // Who is added again meanwhile belongs.
+        let (_, app, group) = about_to_be_removed(Read::Newest, true).await;
+        assert_eq!(app.group(&caller("bo"), &group).await.unwrap().members.len(), 2);
+    });
+}
+
+#[test]
 fn sync_leaves_the_conversation_out() {
     block_on(async {
         for (before, cursor, again) in CASES {

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::Entry;
 use crate::metrics::Count;
+use crate::mutants::mutant;
 use crate::ports::{Posted, UserConversation, Watermarks};
 use crate::wire::ServerFrame;
 
@@ -64,6 +65,9 @@ impl App {
                 read: old.read.max(read),
                 ..old
             };
+            if mutant!(AckFalls) {
+                new.delivered = delivered;
+            }
             if new == old {
                 self.metrics.count(Count::Acks, 1);
                 return Ok(None);
@@ -95,6 +99,7 @@ impl App {
     /// After reading the log: whoever was removed meanwhile must not get what was stored since.
     pub(super) async fn still_readable(&self, user: &UserId, row: &UserConversation) -> Result<()> {
         match self.conversations.row(user, &row.conversation).await? {
+            _ if mutant!(StillReadable) => Ok(()),
             Some(now) if now.joined == row.joined => Ok(()),
             _ => Err(Error::not_a_member()),
         }
@@ -114,7 +119,7 @@ impl App {
         let from = below.next().max(row.joined);
         let mut covered =
             self.log.newest(&row.conversation, from, Some(top.next()), MAX_COVERED).await?;
-        if covered.first().is_none_or(|e| e.seq != top) {
+        if covered.first().is_none_or(|e| e.seq != top) && !mutant!(AckPastHead) {
             return Err(Error::bad_request("an ack cannot pass the head"));
         }
         if new.read > old.read {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::members::Members;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
 use crate::metrics::Count;
+use crate::mutants::mutant;
 use crate::ports::{Member, Membership, Put, Role, mint};
 
 /// Most members of a group.
@@ -64,7 +64,12 @@ impl App {
             Content::System { change: MembershipChange::Created { name, .. } } => Some(name),
             _ => None,
         };
-        let members = self.read_members(id).await?.into_list();
+        let members = self.read_members(id).await?;
+        // Whoever was removed meanwhile does not learn who is there now.
+        if members.get(&caller.user).is_none() {
+            return Err(Error::not_a_member());
+        }
+        let members = members.into_list();
         Ok(Group { name, created_by: first.sender_id, created_at: first.sent_at, members })
     }
 
@@ -105,39 +110,54 @@ impl App {
             })
             .collect();
         self.about(&conversation_id, None);
-        let mut founded = false;
-        let mut first = self.first_entry(&conversation_id).await?;
-        if first.is_none()
-            && self.conversations.found(&conversation_id, &rows).await? == Put::Stored
-        {
-            let entry = Entry {
-                conversation_id: conversation_id.clone(),
-                seq: Seq::FIRST,
-                ordinal: 0,
-                message_id: mint(&*self.world),
-                sender_id: caller.user.clone(),
-                sent_at: self.world.now_ms(),
-                content: Content::System {
-                    change: MembershipChange::Created { name: group.name, members },
-                },
-            };
-            if self.log.put(&entry).await? == Put::Stored {
-                self.metrics.count(Count::Messages, 1);
-                founded = true;
-                first = Some(entry);
-            }
-        }
-        if first.is_none() {
-            // The same request, twice at once, and the other was first.
-            first = self.first_entry(&conversation_id).await?;
-        }
-        let entry = first.ok_or_else(|| Error::port("the group's first entry vanished"))?;
+        let content =
+            Content::System { change: MembershipChange::Created { name: group.name, members } };
+        let (entry, founded) = self.found(caller, &conversation_id, &rows, content).await?;
         self.about(&conversation_id, Some(entry.seq));
         // Again for a repeated request: the first call may have ended before it delivered.
         let members = self.read_members(&conversation_id).await?;
         let to = members.who_read(entry.seq);
         self.deliver(&entry, to, caller.connection(), !founded).await?;
         Ok(entry)
+    }
+
+    /// Writes the rows and then the first entry, or finds the one that stands: the same request, twice at once, may
+    /// have lost a race to itself. Tells whether it was this call that stored it.
+    async fn found(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        rows: &[(UserId, Role)],
+        content: Content,
+    ) -> Result<(Entry, bool)> {
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
+            if let Some(first) = self.first_entry(group).await? {
+                return Ok((first, false));
+            }
+            // `Taken` by a call that is still under way: the place may be free yet.
+            if !mutant!(EntryBeforeRows)
+                && self.conversations.found(group, rows).await? == Put::Taken
+            {
+                continue;
+            }
+            let entry = Entry {
+                conversation_id: group.clone(),
+                seq: Seq::FIRST,
+                ordinal: 0,
+                message_id: mint(&*self.world),
+                sender_id: caller.user.clone(),
+                sent_at: self.world.now_ms(),
+                content: content.clone(),
+            };
+            if self.log.put(&entry).await? == Put::Stored {
+                self.metrics.count(Count::Messages, 1);
+                return Ok((entry, true));
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "the same request is under way; send it again"))
     }
 
     async fn first_entry(&self, of: &ConversationId) -> Result<Option<Entry>> {
@@ -179,10 +199,11 @@ impl App {
         caller: &Caller,
         group: &ConversationId,
         users: &BTreeSet<UserId>,
-        members: &Members,
         add: bool,
     ) -> Result<Option<Entry>> {
         let recent = self.log.newest(group, Seq::FIRST, None, RECENT).await?;
+        // After the entries: who is in it and joined at or before one of them belonged when that was stored.
+        let members = self.read_members(group).await?;
         let made = recent.into_iter().find(|entry| {
             if entry.sender_id != caller.user {
                 return false;
@@ -239,7 +260,7 @@ impl App {
                 (Some(head), Some(me)) => (head, me),
                 (Some(_), None) if leaves => {
                     // Perhaps he left a while ago; a stranger finds no such entry.
-                    let left = self.deliver_change_again(caller, group, &users, &members, add);
+                    let left = self.deliver_change_again(caller, group, &users, add);
                     return left.await?.map(Some).ok_or_else(Error::not_a_member);
                 }
                 _ => return Err(Error::not_a_member()),
@@ -250,7 +271,7 @@ impl App {
             let changed: Vec<UserId> =
                 users.iter().filter(|u| members.get(u).is_some() != add).cloned().collect();
             if changed.is_empty() {
-                return self.deliver_change_again(caller, group, &users, &members, add).await;
+                return self.deliver_change_again(caller, group, &users, add).await;
             }
             if add && members.len() + changed.len() > MAX_MEMBERS {
                 return Err(too_many());

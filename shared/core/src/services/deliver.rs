@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::ids::{ConnectionId, UserId};
 use crate::message::Entry;
 use crate::metrics::{Count, Timing};
+use crate::mutants::mutant;
 use crate::ports::{Connection, Devices, Job, Posted};
 use crate::wire::ServerFrame;
 
@@ -53,6 +54,9 @@ impl App {
             })
             .collect();
         let Err(error) = self.jobs.enqueue(jobs, 0).await else { return Ok(()) };
+        if mutant!(QueueOutStopsSending) {
+            return Err(error);
+        }
         // An outage of the queue slows and stops no one: deliver from here.
         tracing::warn!(error = error.with_causes(), "the queue refused; delivering from here");
         self.metrics.count(Count::FanOutInline, 1);
@@ -116,30 +120,34 @@ impl App {
         if timed && of(Posted::Accepted) > 0 {
             self.metrics.time(Timing::DeliveryLatency, now.saturating_sub(entry.sent_at));
         }
+        let young = |c: &Connection| now.saturating_sub(c.connected_at) < YOUNG_MS;
         let dead = posted
             .iter()
-            .filter(|(c, p)| *p == Posted::Gone && now.saturating_sub(c.connected_at) >= YOUNG_MS);
+            .filter(|(c, p)| *p == Posted::Gone && (!young(c) || mutant!(RemoveYoung)));
         // Left for the next delivery if it fails: the row only costs a post.
         let removals = dead.map(|(c, _)| self.connections.remove(&c.user, &c.device, &c.id));
         futures::future::join_all(removals).await;
         let has = |user: &UserId, outcome: Posted| {
             posted.iter().any(|(c, p)| c.user == *user && *p == outcome)
         };
-        let later: Vec<UserId> = to.iter().filter(|u| has(u, Posted::Later)).cloned().collect();
+        let mut later: Vec<UserId> = to.iter().filter(|u| has(u, Posted::Later)).cloned().collect();
+        if mutant!(PutBackDropped) {
+            later.clear();
+        }
         // Put back a bounded number of times; after that, or when the queue is out, the user counts as offline.
         let put_back = !later.is_empty() && attempt < MAX_ATTEMPTS && {
             let job = Job::FanOut {
                 entry: entry.clone(),
                 to: later.clone(),
                 except: except.clone(),
-                attempt: attempt + 1,
+                attempt: if mutant!(PutBackForever) { 1 } else { attempt + 1 },
             };
             self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await.is_ok()
         };
         if put_back {
             self.metrics.count(Count::PutBack, of(Posted::Later));
         }
-        if !entry.content.counts() {
+        if !entry.content.counts() || mutant!(NoPush) {
             return Ok(());
         }
         let phones: BTreeSet<&UserId> = endpoints.iter().map(|e| &e.user).collect();
@@ -148,7 +156,9 @@ impl App {
             .filter(|u| **u != entry.sender_id && phones.contains(u))
             .filter(|u| !put_back || !later.contains(u))
             .cloned()
-            .partition(|u| has(u, Posted::Accepted));
+            .partition(|u| {
+                has(u, Posted::Accepted) || mutant!(GoneIsDelivered) && has(u, Posted::Gone)
+            });
         let delay_s = self.settings.push_delay_s;
         let online = if delay_s > 0 { online } else { vec![] };
         futures::join!(self.queue_push(entry, offline, 0), self.queue_push(entry, online, delay_s));

@@ -4,6 +4,7 @@ use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, Seq};
 use crate::message::Entry;
+use crate::mutants::mutant;
 
 /// Most entries in one answer to `history`.
 pub const MAX_PAGE: usize = 100;
@@ -46,7 +47,10 @@ impl App {
             return Err(Error::bad_request(format!("limit is 1 to {MAX_PAGE}")));
         }
         self.about(conversation, None);
-        let row = self.readable(&caller.user, conversation).await?;
+        let mut row = self.readable(&caller.user, conversation).await?;
+        if mutant!(BeforeJoining) {
+            row.joined = Seq::FIRST;
+        }
         let (mut messages, mut more) = match range {
             Range::Before(before) => {
                 let mut found =
@@ -63,7 +67,9 @@ impl App {
                 (found, more)
             }
         };
-        self.still_readable(&caller.user, &row).await?;
+        if !mutant!(BeforeJoining) {
+            self.still_readable(&caller.user, &row).await?;
+        }
         // What does not fit is cut on the side away from the seq, so that the range stays complete.
         match range {
             Range::Before(_) => {

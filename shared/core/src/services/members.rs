@@ -8,6 +8,7 @@ use super::deliver::MAX_INLINE;
 use crate::error::Result;
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, MembershipChange};
+use crate::mutants::mutant;
 use crate::ports::{Member, Role};
 
 /// The members of one conversation, by user.
@@ -19,6 +20,9 @@ impl Members {
     /// stored already holds it: then this changes nothing.
     pub(super) fn apply(&mut self, entry: &Entry) {
         let Content::System { change } = &entry.content else { return };
+        if mutant!(MembersAsRead) {
+            return;
+        }
         match change {
             MembershipChange::Created { .. } => {}
             MembershipChange::Added { members } => {
@@ -58,7 +62,8 @@ impl Members {
 
     /// Those who may read the entry at `seq`.
     pub(super) fn who_read(&self, seq: Seq) -> Vec<UserId> {
-        self.0.values().filter(|m| m.joined <= seq).map(|m| m.user.clone()).collect()
+        let reads = |m: &&Member| m.joined <= seq || mutant!(JoinedIgnored);
+        self.0.values().filter(reads).map(|m| m.user.clone()).collect()
     }
 }
 

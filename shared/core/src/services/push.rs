@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ConversationId, DeviceId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::metrics::{Count, Timing};
+use crate::mutants::mutant;
 use crate::ports::{Endpoint, Job, Notification, Platform, Pushed};
 
 /// Longest preview, characters.
@@ -89,7 +90,12 @@ impl App {
         let waiting = |user: &UserId| {
             rows.get(user).is_some_and(|row| row.joined <= seq && row.marks.delivered < seq)
         };
-        let endpoints = devices?.endpoints;
+        let mut devices = devices?;
+        if mutant!(PushSkipsOnline) {
+            let online = |u: &UserId| devices.connections.iter().any(|c| c.user == *u);
+            devices.endpoints.retain(|e| !online(&e.user));
+        }
+        let endpoints = devices.endpoints;
         let delivered = |user: &UserId| rows.get(user).is_some_and(|r| r.marks.delivered >= seq);
         let skipped = endpoints.iter().filter(|e| delivered(&e.user)).count() as u64;
         self.metrics.count(Count::PushesSkipped, skipped);

@@ -56,7 +56,12 @@ impl App {
             .first()
             .filter(|e| e.seq >= row.joined)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such message"))?;
-        let mut others = self.read_members(conversation).await?.who_read(seq);
+        let members = self.read_members(conversation).await?;
+        // Whoever was removed since the row was read learns nothing of what was stored since.
+        if members.get(&caller.user).is_none_or(|me| me.joined != row.joined) {
+            return Err(Error::not_a_member());
+        }
+        let mut others = members.who_read(seq);
         others.retain(|u| *u != entry.sender_id);
         let reads = others.chunks(CHUNK).map(|c| self.conversations.rows_of(conversation, c));
         let reads: Vec<_> = reads.collect();

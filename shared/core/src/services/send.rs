@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::metrics::Count;
+use crate::mutants::mutant;
 use crate::ports::{Member, Put, Role};
 
 /// Most messages in one `send`.
@@ -128,7 +129,7 @@ impl App {
                 .map_err(|error| (id, error));
             let failed = sent.is_err();
             results.push(sent);
-            if failed {
+            if failed && !mutant!(BatchGoesOn) {
                 break;
             }
         }
@@ -148,11 +149,15 @@ impl App {
         self.about(conversation, Some(entry.seq));
         self.metrics.count(if duplicate { Count::Duplicates } else { Count::Messages }, 1);
         let to = members.who_read(entry.seq);
-        let delivery = self.deliver(&entry, to, caller.connection(), duplicate);
-        delivery.await.map_err(|error| Error {
-            message: "the message is stored and not yet delivered; send the same again".to_owned(),
-            ..error
-        })?;
+        if !(mutant!(AnswerFirst) || duplicate && mutant!(DuplicateNotDelivered)) {
+            self.deliver(&entry, to, caller.connection(), duplicate).await.map_err(|error| {
+                Error {
+                    message: "the message is stored and not yet delivered; send the same again"
+                        .to_owned(),
+                    ..error
+                }
+            })?;
+        }
         Ok(Sent { message_id: entry.message_id, seq: entry.seq, sent_at: entry.sent_at, duplicate })
     }
 
@@ -178,12 +183,18 @@ impl App {
                 // This very call may have stored it, in a put whose answer was lost.
                 return Ok((stored.clone(), unsure.is_none()));
             }
-            let Some(member) = members.get(&caller.user).cloned() else {
-                return Err(Error::not_a_member());
+            let member = match members.get(&caller.user) {
+                Some(member) => member.clone(),
+                None if mutant!(SenderNotChecked) => {
+                    Member { user: caller.user.clone(), role: Role::Member, joined: Seq::FIRST }
+                }
+                None => return Err(Error::not_a_member()),
             };
             let head = tail.head();
             self.check_target(caller, conversation, &message.content, &member, head).await?;
-            if let (Seq::ZERO, Some((a, b))) = (head, conversation.pair()) {
+            if let (Seq::ZERO, Some((a, b))) = (head, conversation.pair())
+                && !mutant!(RowsLate)
+            {
                 let users = if a == b { vec![a] } else { vec![a, b] };
                 self.conversations.open(conversation, &users).await?;
             }
@@ -194,7 +205,10 @@ impl App {
                 ordinal: previous.map_or(0, |e| e.ordinal) + u64::from(message.content.counts()),
                 message_id: message.message_id,
                 sender_id: caller.user.clone(),
-                sent_at: self.world.now_ms().max(previous.map_or(0, |e| e.sent_at + 1)),
+                sent_at: self.world.now_ms().max(match previous {
+                    Some(previous) if !mutant!(ClockOnly) => previous.sent_at + 1,
+                    _ => 0,
+                }),
                 content: message.content.clone(),
             };
             match self.log.put(&entry).await {
@@ -247,6 +261,9 @@ impl App {
         tail: &mut Tail,
         members: &mut Members,
     ) -> Result<()> {
+        if mutant!(SkipReread) || mutant!(JumpToTail) {
+            return self.read_too_little(conversation, tail).await;
+        }
         loop {
             let more = self.log.after(conversation, tail.head(), READ_PAGE).await?;
             let full = more.len() == READ_PAGE;
@@ -261,6 +278,18 @@ impl App {
                 return Ok(());
             }
         }
+    }
+
+    /// What the two mutants do that do not read on.
+    async fn read_too_little(&self, conversation: &ConversationId, tail: &mut Tail) -> Result<()> {
+        if mutant!(SkipReread) {
+            let Some(mut last) = tail.entries.last().cloned() else { return Ok(()) };
+            last.seq = last.seq.next();
+            tail.entries.push(last);
+        } else {
+            tail.entries.extend(self.log.newest(conversation, tail.head().next(), None, 1).await?);
+        }
+        Ok(())
     }
 
     /// Proves `seen`: every seq from `max(seen, 1)` to the head comes back without a hole.

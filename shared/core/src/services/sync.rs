@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq};
 use crate::message::Entry;
 use crate::metrics::Count;
+use crate::mutants::mutant;
 use crate::ports::{UserConversation, Watermarks};
 
 /// Entries of one conversation in one sync, unless the caller says otherwise.
@@ -79,6 +80,11 @@ impl App {
     pub async fn sync(&self, caller: &Caller, sync: &SyncRequest) -> Result<Synced> {
         if sync.limit == 0 || sync.limit > DEFAULT_LIMIT {
             return Err(Error::bad_request(format!("limit is 1 to {DEFAULT_LIMIT}")));
+        }
+        if mutant!(RegisterLate) {
+            let synced = self.list(caller, sync.page.as_ref(), Some(sync)).await;
+            self.still_connected(caller).await?;
+            return synced;
         }
         // Registering comes before reading heads.
         self.still_connected(caller).await?;
@@ -158,7 +164,10 @@ impl App {
         let mut kept = Vec::with_capacity(read.len());
         for reading in read {
             let row = &reading.row;
-            if reading.batches.is_empty() || joined.get(&row.conversation) == Some(&row.joined) {
+            if reading.batches.is_empty()
+                || mutant!(StillReadable)
+                || joined.get(&row.conversation) == Some(&row.joined)
+            {
                 kept.push(reading);
                 continue;
             }
@@ -173,7 +182,7 @@ impl App {
 
     /// Entries that were there before the user joined are not unread.
     async fn ordinal_before(&self, row: &UserConversation) -> Result<u64> {
-        if row.marks.read >= row.joined || row.joined <= Seq::FIRST {
+        if row.marks.read >= row.joined || row.joined <= Seq::FIRST || mutant!(UnreadFromFirst) {
             return Ok(0);
         }
         let before = self.log.newest(&row.conversation, row.joined.prev(), Some(row.joined), 1);
@@ -197,7 +206,8 @@ impl App {
             let newest = Seq::new(head.seq.get().saturating_sub(limit));
             cursor = given.unwrap_or(Seq::ZERO).max(newest);
         }
-        cursor = cursor.max(row.joined.prev()).min(head.seq);
+        let floor = if mutant!(BeforeJoining) { Seq::ZERO } else { row.joined.prev() };
+        cursor = cursor.max(floor).min(head.seq);
         let mut batches = vec![];
         let mut left = sync.limit;
         while left > 0 && *room > 0 && cursor < head.seq {

@@ -1,0 +1,107 @@
+//! Broken variants of the rules. With the feature `mutants`, which nothing that ships has, a test may switch one on for
+//! its thread; without it `mutant!` is `false`, and the compiler leaves nothing of them.
+
+/// Whether a broken variant is switched on.
+macro_rules! mutant {
+    ($name:ident) => {{
+        #[cfg(feature = "mutants")]
+        let on = $crate::mutants::is_on($crate::mutants::Mutant::$name);
+        #[cfg(not(feature = "mutants"))]
+        let on = $crate::mutants::off();
+        on
+    }};
+}
+pub(crate) use mutant;
+
+/// A call, for a literal would make conditions that look like mistakes.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub(crate) const fn off() -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+pub use variants::{Mutant, is_on, set};
+
+#[cfg(feature = "mutants")]
+mod variants {
+    use std::cell::Cell;
+
+    macro_rules! variants {
+        ($($(#[$doc:meta])* $name:ident,)*) => {
+            /// A broken variant of a service.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum Mutant { $($(#[$doc])* $name,)* }
+
+            impl Mutant {
+                /// All of them.
+                pub const ALL: &[Self] = &[$(Self::$name,)*];
+            }
+        };
+    }
+
+    variants! {
+        /// `send`: after a lost race, goes on at the next place without reading what took the last one.
+        SkipReread,
+        /// `send`: after a lost race, reads the newest entry only.
+        JumpToTail,
+        /// `send`: a member list is not brought up to date with the membership entries that were read.
+        MembersAsRead,
+        /// `send`: the sender is looked for before the first try only.
+        SenderNotChecked,
+        /// `send`: answers before the message is on its way.
+        AnswerFirst,
+        /// `send`: a duplicate is answered and not delivered again.
+        DuplicateNotDelivered,
+        /// `send`: the rows of a direct conversation are written after its first message.
+        RowsLate,
+        /// `send`: goes on with the next message of several after one has failed.
+        BatchGoesOn,
+        /// `send`: takes the clock for the order of time.
+        ClockOnly,
+        /// `send`: delivers to who joined later too.
+        JoinedIgnored,
+        /// `deliver`: what cannot be queued is not delivered from here.
+        QueueOutStopsSending,
+        /// `deliver`: a 410 removes a connection however young it is.
+        RemoveYoung,
+        /// `deliver`: a 410 counts as delivered.
+        GoneIsDelivered,
+        /// `deliver`: what the gateway refuses is not put back.
+        PutBackDropped,
+        /// `deliver`: what is put back has no count.
+        PutBackForever,
+        /// `deliver`: those who are offline are forgotten.
+        NoPush,
+        /// `push`: who is connected is taken to have the message.
+        PushSkipsOnline,
+        /// `ack`: the entry need not be there.
+        AckPastHead,
+        /// `ack`: a lower watermark takes the place of a higher one.
+        AckFalls,
+        /// `sync`: the socket is registered after the heads are read.
+        RegisterLate,
+        /// `sync`, `history`: who was removed while the log was read gets what was read.
+        StillReadable,
+        /// `sync`, `history`: begins before the point of joining.
+        BeforeJoining,
+        /// `sync`: unread is counted from the beginning for who joined later.
+        UnreadFromFirst,
+        /// Groups: the first entry comes before the rows.
+        EntryBeforeRows,
+    }
+
+    thread_local! {
+        static ON: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Switches a variant on for this thread, or all off.
+    pub fn set(mutant: Option<Mutant>) {
+        ON.set(mutant);
+    }
+
+    /// Whether it is on.
+    pub fn is_on(mutant: Mutant) -> bool {
+        ON.get() == Some(mutant)
+    }
+}

@@ -1,0 +1,281 @@
+//! What all parts of a run share: the clock, the dice, the events to come, the truth, and the first rule that was
+//! broken. One lock, one thread: it is never held across a scheduling point.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use uuid::Uuid;
+
+use crate::dice::Dice;
+use crate::faults::{Fault, Faults, Path};
+use crate::gateway::Gateway;
+use crate::invocation::Notes;
+use crate::ledger::Ledger;
+use crate::mutants::Mutant;
+use crate::queue::Queue;
+use crate::truth::{Truth, Write};
+
+/// When the runs begin, ms since 1970.
+pub const EPOCH: u64 = 1_790_000_000_000;
+
+/// Names an invocation of a function.
+pub type Invocation = u64;
+
+/// What happens next, and to whom.
+#[derive(Debug)]
+pub enum Event {
+    /// A port call of an invocation goes on.
+    Turn(Invocation, u64),
+    /// An invocation begins.
+    Start(Invocation),
+    /// The gateway waits no longer for an invocation.
+    GiveUp(Invocation),
+    /// A frame reaches the device that holds this socket.
+    Arrives(u64, Arc<serde_json::Value>),
+    /// A frame of a device reaches the gateway.
+    Received(u64, String),
+    /// The handshake of a socket has succeeded or failed.
+    Opened(u64, bool),
+    /// The gateway closes a socket (two hours, ten minutes idle).
+    Closes(u64),
+    /// A device hears that its socket is closed.
+    Closed(u64),
+    /// The gateway calls `$disconnect`.
+    Disconnects(u64),
+    /// A timer of a device; an older generation was stopped.
+    Timer(usize, crate::client::Timer, u64),
+    /// A write that was thought lost has its effect.
+    Late(Box<Write>),
+    /// A job becomes visible.
+    Visible(u64),
+    /// An outage begins.
+    Begins(Fault),
+    /// An outage ends.
+    Ends(Fault),
+    /// Something that people do.
+    Act,
+    /// An HTTP request is sent, perhaps again.
+    Request(usize),
+}
+
+/// A port call that waits.
+struct Timer {
+    due: bool,
+    waker: Option<Waker>,
+}
+
+/// Everything but the running functions.
+pub struct Core {
+    /// Ms since 1970, by the clock on the wall.
+    pub now: u64,
+    /// One more with every effect: orders what happens in the same ms.
+    pub moment: u64,
+    /// The source of every choice.
+    pub dice: Dice,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// What is stored.
+    pub truth: Truth,
+    /// The sockets.
+    pub gateway: Gateway,
+    /// The jobs.
+    pub queue: Queue,
+    /// What was done to deliver each entry.
+    pub ledger: Ledger,
+    /// What is known of each running invocation.
+    pub notes: BTreeMap<Invocation, Notes>,
+    /// The broken variant that runs, if one does.
+    pub mutant: Option<Mutant>,
+    /// The first rule that was broken.
+    pub broken: Option<String>,
+    trace: Option<String>,
+    events: BinaryHeap<Reverse<(u64, u64, u64)>>,
+    waiting: BTreeMap<u64, Event>,
+    timers: BTreeMap<u64, Timer>,
+    next: u64,
+}
+
+impl Core {
+    /// The world before anything has happened.
+    pub fn new(dice: Dice, faults: Faults, mutant: Option<Mutant>, traced: bool) -> Self {
+        Self {
+            now: EPOCH,
+            moment: 0,
+            dice,
+            faults,
+            truth: Truth::default(),
+            gateway: Gateway::default(),
+            queue: Queue::default(),
+            ledger: Ledger::new(),
+            notes: BTreeMap::new(),
+            mutant,
+            broken: None,
+            trace: traced.then(String::new),
+            events: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    /// A number that was not given before.
+    pub fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Lets something happen after so many ms; what falls on the same ms comes in any order.
+    pub fn after(&mut self, ms: u64, event: Event) {
+        let (id, tie) = (self.fresh(), self.dice.next());
+        self.events.push(Reverse((self.now + ms, tie, id)));
+        self.waiting.insert(id, event);
+    }
+
+    /// The next event; the clock moves to it.
+    pub fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let Reverse((at, _, id)) = self.events.pop()?;
+            self.now = self.now.max(at);
+            if let Some(event) = self.waiting.remove(&id) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// How long a step of a call takes, ms: mostly next to nothing.
+    pub fn latency(&mut self) -> u64 {
+        match self.dice.below(100) {
+            0..70 => self.dice.below(4),
+            70..95 => self.dice.between(3, 40),
+            _ => self.dice.between(40, 400),
+        }
+    }
+
+    /// Whether a fault strikes now.
+    pub fn strikes(&mut self, fault: Fault) -> bool {
+        let strikes = self.faults.strikes(&mut self.dice, fault);
+        if strikes {
+            self.note(|| format!("   fault: {}", fault.name()));
+        }
+        strikes
+    }
+
+    /// Counts a path.
+    pub fn passed(&mut self, path: Path) {
+        self.faults.counts.paths[path as usize] += 1;
+    }
+
+    /// Whether this broken variant runs.
+    pub fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Writes a line into the trace, if there is one.
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        let ms = self.now - EPOCH;
+        if let Some(trace) = &mut self.trace {
+            let (s, ms) = (ms / 1_000, ms % 1_000);
+            let _ = writeln!(
+                trace,
+                "{:>3}:{:02}:{:02}.{ms:03}  {}",
+                s / 3600,
+                s / 60 % 60,
+                s % 60,
+                line()
+            );
+        }
+    }
+
+    /// A rule is broken; the first one counts.
+    pub fn broke(&mut self, rule: String) {
+        if self.broken.is_none() {
+            self.note(|| format!("BROKEN: {rule}"));
+            self.broken = Some(rule);
+        }
+    }
+
+    /// Notes it if a rule is broken.
+    pub fn must(&mut self, held: Result<(), String>) {
+        if let Err(rule) = held {
+            self.broke(rule);
+        }
+    }
+
+    /// A UUIDv7 of this moment.
+    pub fn uuid(&mut self) -> Uuid {
+        let random = u128::from(self.dice.next()) << 64 | u128::from(self.dice.next());
+        let low = random & 0x0fff_3fff_ffff_ffff_ffff;
+        Uuid::from_u128(u128::from(self.now) << 80 | 0x7000_8000_0000_0000_0000 | low)
+    }
+
+    /// Wakes the port call that waits for this timer; `false` if it is gone.
+    pub fn wake(&mut self, timer: u64) -> bool {
+        let Some(timer) = self.timers.get_mut(&timer) else { return false };
+        timer.due = true;
+        if let Some(waker) = timer.waker.take() {
+            waker.wake();
+        }
+        true
+    }
+
+    /// The trace up to here.
+    pub fn take_trace(&mut self) -> String {
+        self.trace.take().unwrap_or_default()
+    }
+}
+
+/// The shared core.
+pub struct Hub(Mutex<Core>);
+
+impl Hub {
+    /// Shares it.
+    pub fn new(core: Core) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(core)))
+    }
+
+    /// There is one thread, so this never waits.
+    pub fn lock(&self) -> MutexGuard<'_, Core> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A scheduling point of an invocation, which lasts at least so many ms.
+    pub fn turn(self: &Arc<Self>, invocation: Invocation, ms: u64) -> Turn {
+        let mut core = self.lock();
+        let id = core.fresh();
+        core.timers.insert(id, Timer { due: false, waker: None });
+        core.after(ms, Event::Turn(invocation, id));
+        drop(core);
+        Turn { hub: self.clone(), id }
+    }
+}
+
+/// Ready once its event has come.
+pub struct Turn {
+    hub: Arc<Hub>,
+    id: u64,
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut core = self.hub.lock();
+        match core.timers.get_mut(&self.id) {
+            Some(timer) if !timer.due => {
+                timer.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.hub.lock().timers.remove(&self.id);
+    }
+}

@@ -1,0 +1,273 @@
+//! What goes wrong, each with a dial, and how often it did. Also the paths that a run should have taken: a simulation
+//! whose faults never happen proves nothing.
+
+use crate::dice::Dice;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $kind:ident $text:literal $rate:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$each])* $kind,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// Its name on the command line and in reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $text,)* }
+            }
+
+            /// How often it happens by default, of 10,000 chances.
+            pub const fn rate(self) -> u32 {
+                match self { $(Self::$kind => $rate,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// What goes wrong.
+    Fault {
+        /// A function ends between two port calls, also after a write and before the answer.
+        Kill "kill" 60,
+        /// A function stands still between two port calls, from a second to minutes, and goes on.
+        Freeze "freeze" 60,
+        /// A port call fails and had no effect: throttled, or timed out on the way there.
+        FailsBefore "fails-before" 120,
+        /// A port call fails and had its effect: timed out on the way back.
+        FailsAfter "fails-after" 120,
+        /// A write fails and has its effect later.
+        FailsLate "fails-late" 80,
+        /// The database's client repeats a put whose answer was lost, and finds the place taken, by itself.
+        OwnConflict "own-conflict" 100,
+        /// A write is refused because another one of the same item was under way, and had no effect.
+        WriteConflict "write-conflict" 150,
+        /// Clocks of functions and of the gateway differ.
+        ClockSkew "clock-skew" 5000,
+        /// SQS takes nothing for a while.
+        QueueOut "queue-out" 4000,
+        /// The push service takes nothing for a while.
+        PushOut "push-out" 4000,
+        /// Of several jobs some are queued, and the call fails.
+        QueuedPartly "queued-partly" 500,
+        /// A job is queued twice.
+        JobDoubled "job-doubled" 500,
+        /// A job comes late, and others overtake it.
+        JobDelayed "job-delayed" 1000,
+        /// A job that is done comes again.
+        JobComesAgain "job-comes-again" 1500,
+        /// A post is taken and never arrives.
+        PostLost "post-lost" 300,
+        /// A post arrives twice.
+        PostDoubled "post-doubled" 300,
+        /// A post arrives late, after others.
+        PostDelayed "post-delayed" 800,
+        /// A live socket answers 410.
+        PostGone "post-gone" 150,
+        /// The gateway answers 429 or 5xx.
+        PostLater "post-later" 200,
+        /// The gateway answers 5xx and delivers all the same.
+        PostLaterDone "post-later-done" 60,
+        /// The gateway is overloaded for a while: nearly every post is refused.
+        GatewayOverload "gateway-overload" 4000,
+        /// The answer of a route is lost on its way.
+        AnswerLost "answer-lost" 200,
+        /// A socket ends and both sides know.
+        SocketEnds "socket-ends" 2500,
+        /// A socket ends and the gateway does not know: it goes on taking posts.
+        SocketHalfOpen "socket-half-open" 2500,
+        /// A socket ends and the device does not know until it sends.
+        SocketUnnoticed "socket-unnoticed" 2500,
+        /// All sockets end at once, and everyone comes back.
+        Storm "storm" 1500,
+        /// `$disconnect` never comes.
+        DisconnectMissing "disconnect-missing" 2500,
+        /// `$disconnect` comes minutes late.
+        DisconnectLate "disconnect-late" 2500,
+        /// A device loses all that it held, and what it had to send.
+        MemoryLost "memory-lost" 1000,
+        /// A device loses what it held, but not what it has to send.
+        EntriesLost "entries-lost" 2500,
+        /// A phone's endpoint is disabled.
+        PushDisabled "push-disabled" 300,
+        /// The push service answers 429 or 5xx.
+        PushLater "push-later" 800,
+        /// A client that breaks the protocol: acks beyond the head, a `seen` beyond it, a stranger's requests.
+        Hostile "hostile" 800,
+    }
+}
+
+kinds! {
+    /// What a run should pass through.
+    Path {
+        /// An entry was stored.
+        Stored "stored" 0,
+        /// Two writers wanted the same place.
+        Conflict "conflict" 0,
+        /// A message was answered as stored by an earlier call.
+        Duplicate "duplicate" 0,
+        /// A client was told to sync before it sends.
+        SyncRequired "sync-required" 0,
+        /// A client was told to come again.
+        Busy "busy" 0,
+        /// A caller was not a member.
+        NotAMember "not-a-member" 0,
+        /// A frame waited for several messages.
+        Batch "batch" 0,
+        /// A chunk was queued for the fan-out function.
+        FanOut "fan-out" 0,
+        /// A chunk was delivered by the sender's function, as the queue was out.
+        Inline "inline-for-queue" 0,
+        /// What could not be posted was queued again.
+        PutBack "put-back" 0,
+        /// A post was answered 410.
+        Gone "gone" 0,
+        /// A post was answered 410 because `$connect` had not returned.
+        Connecting "connecting" 0,
+        /// A row was removed after a 410.
+        Removed "removed-after-410" 0,
+        /// A socket was registered again by a sync.
+        Registered "registered-again" 0,
+        /// A job was given up after too many receives.
+        DeadLetter "dead-letter" 0,
+        /// A push reached the push service.
+        Pushed "pushed" 0,
+        /// A push was not needed any more.
+        PushSkipped "push-skipped" 0,
+        /// A push could not be queued, and was counted as lost.
+        PushLost "push-lost" 0,
+        /// A group came into being.
+        Founded "founded" 0,
+        /// Members were added.
+        Added "members-added" 0,
+        /// Members were removed.
+        Left "members-removed" 0,
+        /// A removed member was added again.
+        AddedAgain "members-added-again" 0,
+        /// A membership change stood while a fan-out of an earlier entry was under way.
+        ChangedMeanwhile "changed-during-fan-out" 0,
+        /// A device filled a hole by asking.
+        Hole "hole-filled" 0,
+        /// A device loaded what lay before what it held.
+        Older "older-loaded" 0,
+        /// A socket reached its two hours.
+        TwoHours "two-hour-cut" 0,
+        /// A device opened its next socket before the old one ended.
+        Renewed "socket-renewed" 0,
+        /// A watermark rose.
+        Acked "acked" 0,
+        /// The gateway gave up on a function that still ran.
+        GaveUp "gateway-time-out" 0,
+    }
+}
+
+/// What to turn, and how often it turned.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// Of 10,000 chances; by the order of [`Fault::ALL`].
+    rates: Vec<u32>,
+    /// Off in the end, so that every run comes to rest.
+    pub on: bool,
+    /// Which outages last just now.
+    pub out: Vec<Fault>,
+    /// What happened.
+    pub counts: Counts,
+}
+
+impl Faults {
+    /// The dials of one run. Each seed turns some of the faults off and others up, so that runs differ in what they
+    /// look for; a dial that was `set` stands as it was set.
+    pub fn new(dice: &mut Dice, set: &[(Fault, u32)]) -> Self {
+        let mut turn = |fault: &Fault| {
+            let by = [0, 0, 30, 100, 100, 300][dice.index(6)];
+            match set.iter().rev().find(|(f, _)| f == fault) {
+                Some((_, rate)) => *rate,
+                None => (fault.rate() * by / 100).min(9_000),
+            }
+        };
+        let rates = Fault::ALL.iter().map(&mut turn).collect();
+        Self { rates, on: true, out: vec![], counts: Counts::default() }
+    }
+
+    /// Whether it happens now; if so it is counted.
+    pub fn strikes(&mut self, dice: &mut Dice, fault: Fault) -> bool {
+        let strikes = self.on && dice.chance(self.rates[fault as usize]);
+        self.counts.faults[fault as usize] += u64::from(strikes);
+        strikes
+    }
+
+    /// Whether the dial is up at all.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.on && self.rates[fault as usize] > 0
+    }
+
+    /// Whether this outage lasts; if so it is counted.
+    pub fn is_out(&mut self, fault: Fault) -> bool {
+        let out = self.on && self.out.contains(&fault);
+        self.counts.faults[fault as usize] += u64::from(out);
+        out
+    }
+}
+
+/// How often each fault struck and each path was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// By the order of [`Fault::ALL`].
+    pub faults: Vec<u64>,
+    /// By the order of [`Path::ALL`].
+    pub paths: Vec<u64>,
+    /// Scheduling points passed.
+    pub steps: u64,
+    /// Runs.
+    pub seeds: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            faults: vec![0; Fault::ALL.len()],
+            paths: vec![0; Path::ALL.len()],
+            steps: 0,
+            seeds: 0,
+        }
+    }
+}
+
+impl Counts {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = self.faults.iter_mut().zip(&other.faults);
+        pairs.chain(self.paths.iter_mut().zip(&other.paths)).for_each(|(a, b)| *a += b);
+        self.steps += other.steps;
+        self.seeds += other.seeds;
+    }
+
+    /// Every fault and path that never happened.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let faults = Fault::ALL.iter().map(|f| f.name()).zip(&self.faults);
+        let paths = Path::ALL.iter().map(|p| p.name()).zip(&self.paths);
+        faults.chain(paths).filter(|(_, n)| **n == 0).map(|(name, _)| name).collect()
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "{} seeds, {} steps, {} faults",
+            self.seeds,
+            self.steps,
+            self.faults.iter().sum::<u64>()
+        )?;
+        let faults: Vec<_> = Fault::ALL.iter().map(|f| f.name()).zip(&self.faults).collect();
+        let paths: Vec<_> = Path::ALL.iter().map(|p| p.name()).zip(&self.paths).collect();
+        for i in 0..faults.len().max(paths.len()) {
+            let (fault, n) =
+                faults.get(i).map_or(("", String::new()), |(t, n)| (*t, n.to_string()));
+            let (path, m) = paths.get(i).map_or(("", String::new()), |(t, n)| (*t, n.to_string()));
+            writeln!(f, "{fault:<20}{n:>12}    {path:<26}{m:>12}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! What may be told to whom: every frame and every answer that leaves a function is held against the truth.
+
+use std::collections::BTreeMap;
+
+use petrel_core::ids::{ConversationId, Seq, UserId};
+use serde_json::Value;
+
+use crate::core::{Core, Invocation};
+use crate::faults::Path;
+
+/// The head of each conversation that a user belonged to at a moment, and since where.
+pub type Heads = BTreeMap<ConversationId, (Seq, Seq)>;
+
+type Held = Result<(), String>;
+
+impl Core {
+    /// The conversations of a user, where they joined and where the heads are.
+    pub fn heads(&self, user: &UserId) -> Heads {
+        let rows = self.truth.rows.get(user).into_iter().flatten();
+        rows.filter_map(|(of, row)| Some((of.clone(), (row.joined, self.truth.log(of)?.head()))))
+            .collect()
+    }
+
+    /// A frame for a user leaves a function, by a post or as an answer.
+    pub fn must_read(&mut self, user: &UserId, frame: &Value, by: Option<Invocation>) {
+        let held = match frame["type"].as_str() {
+            Some("message") => {
+                let of = frame["conversation_id"].as_str().unwrap_or_default();
+                self.may_read(user, of, std::slice::from_ref(frame))
+            }
+            Some("batch") => {
+                let of = frame["conversation_id"].as_str().unwrap_or_default();
+                let entries = frame["messages"].as_array().map_or(&[][..], Vec::as_slice);
+                self.may_read(user, of, entries)
+            }
+            Some("synced") => self.synced(user, frame, by),
+            Some("receipt") => self.receipt(frame),
+            _ => Ok(()),
+        };
+        self.must(
+            held.map_err(|e| format!("{user} was told {}: {e}", crate::gateway::brief(frame))),
+        );
+    }
+
+    /// The entries are those of the log, one after another, and the user may read them.
+    pub fn may_read(&self, user: &UserId, of: &str, entries: &[Value]) -> Held {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let of = ConversationId::parse(of).map_err(|e| e.to_string())?;
+        let log = self.truth.log(&of).ok_or("there is no log")?;
+        let mut last = None;
+        for told in entries {
+            let seq = told["seq"].as_u64().ok_or("no seq")?;
+            if last.is_some_and(|l| seq != l + 1) {
+                return Err(format!("{seq} does not follow"));
+            }
+            last = Some(seq);
+            let stored = log.at(Seq::new(seq)).ok_or_else(|| format!("{seq} is not stored"))?;
+            let entry = &stored.entry;
+            let same = told["message_id"].as_str() == Some(&entry.message_id.to_string())
+                && told["ordinal"] == entry.ordinal
+                && told["sent_at"] == entry.sent_at
+                && told["sender_id"].as_str() == Some(entry.sender_id.as_str());
+            if !same {
+                return Err(format!("{seq} is another entry"));
+            }
+            if !stored.readable(user) {
+                return Err(format!("{seq} is not for them"));
+            }
+        }
+        Ok(())
+    }
+
+    fn receipt(&self, frame: &Value) -> Held {
+        let of = ConversationId::parse(frame["conversation_id"].as_str().unwrap_or_default());
+        let of = of.map_err(|e| e.to_string())?;
+        let head = self.truth.log(&of).map_or(0, |log| log.head().get());
+        let (delivered, read) = (frame["delivered"].as_u64(), frame["read"].as_u64());
+        if delivered.is_none_or(|d| d > head) || read > delivered {
+            return Err(format!("the head is {head}"));
+        }
+        Ok(())
+    }
+
+    /// A list of conversations: none is left out, no head is older than the beginning (or than the registration of
+    /// the socket, for what comes later finds that), and unread is what a recount says.
+    fn synced(&self, user: &UserId, frame: &Value, by: Option<Invocation>) -> Held {
+        let empty = Heads::new();
+        let heads = by.and_then(|by| self.notes.get(&by)).map_or(&empty, |n| &n.heads);
+        let list = frame["conversations"].as_array().ok_or("no list")?;
+        let mut told = BTreeMap::new();
+        for c in list {
+            let id = ConversationId::parse(c["id"].as_str().unwrap_or_default());
+            told.insert(id.map_err(|e| e.to_string())?, c);
+        }
+        for (of, (joined, head)) in heads {
+            // Whoever left or came again meanwhile may find it missing.
+            if self.truth.row(user, of).is_none_or(|r| r.joined != *joined) {
+                continue;
+            }
+            let c = told.get(of).ok_or_else(|| format!("{of} is missing"))?;
+            if c["head"].as_u64() < Some(head.get()) {
+                return Err(format!("the head of {of} was {head} before"));
+            }
+            self.counted(of, *joined, c)?;
+            let marks = self.truth.row(user, of).map(|r| r.marks).unwrap_or_default();
+            if c["delivered"].as_u64() > Some(marks.delivered.get())
+                || c["read"].as_u64() > Some(marks.read.get())
+            {
+                return Err(format!("the watermarks of {of} are {marks:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn counted(&self, of: &ConversationId, joined: Seq, c: &Value) -> Held {
+        let log = self.truth.log(of).ok_or("there is no log")?;
+        let (head, read) = (c["head"].as_u64().unwrap_or(0), c["read"].as_u64().unwrap_or(0));
+        if head > log.head().get() {
+            return Err(format!("the head of {of} is {}", log.head()));
+        }
+        let from = read.max(joined.prev().get());
+        let counts = |s: &&crate::truth::Stored| {
+            let seq = s.entry.seq.get();
+            seq > from && seq <= head && s.entry.content.counts()
+        };
+        let unread = log.history.iter().filter(counts).count();
+        if c["unread"].as_u64() != u64::try_from(unread).ok() {
+            return Err(format!("{unread} of {of} are unread"));
+        }
+        Ok(())
+    }
+
+    /// A message is acknowledged: it stands there, is the sender's, and is under way to everyone.
+    pub fn must_be_sent(&mut self, by: Invocation, of: &ConversationId, sent: &Value) {
+        let notes = self.notes.get(&by);
+        let Some(user) = notes.and_then(|n| n.user.clone()) else { return };
+        let socket = notes.and_then(|n| n.socket).and_then(|n| self.gateway.sockets.get(&n));
+        let connection = socket.map(|s| s.connection.clone());
+        let (id, seq) = (sent["message_id"].as_str(), sent["seq"].as_u64().map(Seq::new));
+        let Some((id, seq)) = id.zip(seq) else { return };
+        if sent["duplicate"] == true {
+            self.passed(Path::Duplicate);
+        }
+        let stored = self.truth.log(of).and_then(|log| log.at(seq));
+        let stands = stored
+            .is_some_and(|s| s.entry.message_id.to_string() == id && s.entry.sender_id == user);
+        if stands {
+            self.must_be_under_way(of, seq, connection.as_ref());
+        } else {
+            self.broke(format!("{id} was acknowledged at {of} {seq}, and is not there"));
+        }
+    }
+
+    /// A refusal: nobody who belonged all the while is told that they do not, and `busy` has a reason.
+    pub fn must_be_refused(
+        &mut self,
+        by: Invocation,
+        of: Option<&str>,
+        seen: Option<u64>,
+        error: &Value,
+    ) {
+        let code = error["code"].as_str().unwrap_or_default();
+        let path = match code {
+            "busy" => Some(Path::Busy),
+            "not_a_member" => Some(Path::NotAMember),
+            "sync_required" => Some(Path::SyncRequired),
+            _ => None,
+        };
+        if let Some(path) = path {
+            self.passed(path);
+        }
+        let Some(notes) = self.notes.get(&by) else { return };
+        let of = of.and_then(|of| ConversationId::parse(of).ok());
+        let before = of.as_ref().and_then(|of| notes.tenures.get(of));
+        let stays = of.as_ref().zip(notes.user.as_ref()).is_some_and(|(of, user)| {
+            let joined = self.truth.row(user, of).map(|r| r.joined);
+            before.is_some_and(|(j, _)| joined == Some(*j))
+        });
+        // Within the log all the while, and never far behind: it can be proved.
+        let head = of.as_ref().and_then(|of| self.truth.log(of)).map_or(0, |log| log.head().get());
+        let provable = seen.is_none_or(|seen| {
+            before.is_some_and(|(_, head)| seen <= head.get()) && head.saturating_sub(seen) <= 500
+        });
+        let without_reason = match code {
+            "not_a_member" => stays,
+            "sync_required" => provable,
+            // A dozen lost races are reason enough.
+            "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
+            _ => false,
+        };
+        if without_reason {
+            let rule = format!("#{by} {} was refused without a reason: {error}", notes.name);
+            self.broke(rule);
+        }
+    }
+}

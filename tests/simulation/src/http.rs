@@ -1,0 +1,244 @@
+//! Callers without state, over HTTP: they send, found and change groups, sync, read and ack. A caller repeats a request
+//! that was not answered, or answered with `busy`.
+
+use std::collections::BTreeMap;
+
+use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
+use petrel_core::message::{Content, Entry};
+use petrel_core::services::{
+    Ack, Group, NewGroup, Outgoing, Range, Receipts, SendRequest, Sent, SyncRequest,
+};
+use petrel_core::wire::ServerFrame;
+use petrel_core::{App, Caller, Error, ErrorKind};
+use serde_json::{Value, json};
+
+use crate::core::{Core, Event, Invocation};
+use crate::faults::Path;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// `POST /api/messages`, without `seen`.
+    Send(UserId, ConversationId, MessageId),
+    /// `POST /api/conversations`, with a `request_id`.
+    Found(UserId, Vec<UserId>, u64),
+    /// `POST …/members`.
+    Add(UserId, ConversationId, Vec<UserId>),
+    /// `DELETE …/members/{user}`, of one or more.
+    Remove(UserId, ConversationId, Vec<UserId>),
+    /// `POST /api/sync`.
+    Sync(UserId, BTreeMap<ConversationId, Seq>),
+    /// `GET …/messages`.
+    Read(UserId, ConversationId, Range),
+    /// `POST …/ack`.
+    Ack(UserId, ConversationId, Seq, Seq),
+    /// `GET …/receipts`.
+    Receipts(UserId, ConversationId, Seq),
+    /// `GET /api/conversations/{id}`.
+    Group(UserId, ConversationId),
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub enum Asked {
+    /// A message stands.
+    Sent(ConversationId, Sent),
+    /// A group stands.
+    Founded(Entry),
+    /// A change stands, or there was nothing to change.
+    Changed(Option<Entry>),
+    /// Batches, and then the list.
+    Frames(Vec<Value>),
+    /// How far the others are.
+    Receipts(ConversationId, Seq, Receipts),
+    /// Who belongs.
+    Group(ConversationId, Group),
+    /// Nothing to say.
+    Done,
+    /// Refused.
+    Refused(Option<ConversationId>, Error),
+}
+
+/// A request, and how often it may still be repeated.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is asked.
+    pub request: Request,
+    /// How often yet.
+    pub left: u32,
+    /// Whether the caller waits no more.
+    pub over: bool,
+}
+
+impl Request {
+    /// Who asks.
+    pub fn user(&self) -> &UserId {
+        match self {
+            Self::Send(user, ..)
+            | Self::Found(user, ..)
+            | Self::Add(user, ..)
+            | Self::Remove(user, ..)
+            | Self::Sync(user, ..)
+            | Self::Read(user, ..)
+            | Self::Ack(user, ..)
+            | Self::Receipts(user, ..)
+            | Self::Group(user, _) => user,
+        }
+    }
+
+    /// Whether the caller must have an answer.
+    pub fn insists(&self) -> bool {
+        matches!(self, Self::Send(..) | Self::Found(..) | Self::Add(..) | Self::Remove(..))
+    }
+
+    fn about(&self) -> Option<ConversationId> {
+        match self {
+            Self::Found(..) | Self::Sync(..) => None,
+            Self::Send(_, of, _)
+            | Self::Add(_, of, _)
+            | Self::Remove(_, of, _)
+            | Self::Read(_, of, _)
+            | Self::Ack(_, of, ..)
+            | Self::Receipts(_, of, _)
+            | Self::Group(_, of) => Some(of.clone()),
+        }
+    }
+
+    /// Asks the product, as `functions` does for the HTTP API.
+    pub async fn run(self, app: &App) -> Asked {
+        let caller = Caller::http(self.user().clone());
+        let about = self.about();
+        let asked = match self {
+            Self::Send(_, of, message_id) => {
+                let content = Content::Text { text: format!("http {message_id}") };
+                let messages = vec![Outgoing { message_id, content }];
+                let send = SendRequest { conversation: of.clone(), seen: None, messages };
+                match app.send(&caller, send).await {
+                    Ok(mut results) => match results.pop() {
+                        Some(Ok(sent)) => Ok(Asked::Sent(of, sent)),
+                        Some(Err((_, error))) => Err(error),
+                        None => Err(Error::bad_request("no result")),
+                    },
+                    Err(error) => Err(error),
+                }
+            }
+            Self::Found(_, members, number) => {
+                let request_id = Some(format!("r{number}"));
+                let group = NewGroup { name: "trip".into(), members, request_id };
+                app.create_group(&caller, group).await.map(Asked::Founded)
+            }
+            Self::Add(_, of, users) => {
+                app.add_members(&caller, &of, &users).await.map(Asked::Changed)
+            }
+            Self::Remove(_, of, users) => {
+                app.remove_members(&caller, &of, &users).await.map(Asked::Changed)
+            }
+            Self::Sync(_, cursors) => {
+                let sync = SyncRequest { cursors, limit: 200, tail: false, page: None };
+                app.sync(&caller, &sync).await.map(|synced| {
+                    let mut frames: Vec<_> =
+                        synced.batches.iter().map(ServerFrame::batch).collect();
+                    frames.push(ServerFrame::synced(&synced));
+                    Asked::Frames(frames.iter().map(value).collect())
+                })
+            }
+            Self::Read(_, of, range) => {
+                let page = app.history(&caller, &of, range, 100).await;
+                page.map(|page| Asked::Frames(vec![value(&ServerFrame::batch(&page))]))
+            }
+            Self::Ack(_, conversation, delivered, read) => {
+                let some = |seq: Seq| (seq > Seq::ZERO).then_some(seq);
+                let ack = Ack { conversation, delivered: some(delivered), read: some(read) };
+                app.ack(&caller, &ack).await.map(|_| Asked::Done)
+            }
+            Self::Receipts(_, of, seq) => {
+                let receipts = app.receipts(&caller, &of, seq, None).await;
+                receipts.map(|receipts| Asked::Receipts(of, seq, receipts))
+            }
+            Self::Group(_, of) => {
+                app.group(&caller, &of).await.map(|group| Asked::Group(of, group))
+            }
+        };
+        asked.unwrap_or_else(|error| Asked::Refused(about, error))
+    }
+}
+
+fn value(frame: &ServerFrame) -> Value {
+    serde_json::to_value(frame).unwrap_or_default()
+}
+
+/// What an answer must hold.
+pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
+    let Some(user) = core.notes.get(&by).and_then(|n| n.user.clone()) else { return };
+    match asked {
+        Asked::Sent(of, sent) => {
+            let told = json!({"message_id": sent.message_id, "seq": sent.seq, "duplicate": sent.duplicate});
+            core.must_be_sent(by, of, &told);
+        }
+        Asked::Founded(entry) | Asked::Changed(Some(entry)) => {
+            if let Asked::Founded(_) = asked {
+                core.passed(Path::Founded);
+            }
+            let frame = crate::invocation::as_frame(entry);
+            // Whoever repeats it long after may have left meanwhile; the answer is theirs all the same.
+            let of = entry.conversation_id.clone();
+            let stands = core.truth.log(&of).and_then(|log| log.at(entry.seq)).map(|s| &s.entry);
+            if stands == Some(entry) {
+                core.must_be_under_way(&of, entry.seq, None);
+            } else {
+                core.broke(format!("{user} was told of a change that is not there: {frame}"));
+            }
+        }
+        Asked::Frames(frames) => {
+            for frame in frames {
+                core.must_read(&user, frame, Some(by));
+            }
+        }
+        Asked::Receipts(of, seq, receipts) => {
+            let log = core.truth.log(of);
+            let readable = log.and_then(|log| log.at(*seq)).is_some_and(|s| s.readable(&user));
+            let head = log.map_or(Seq::ZERO, |log| log.head());
+            let sane = receipts.read <= receipts.delivered
+                && receipts.delivered <= receipts.members
+                && receipts.readers.iter().all(|r| r.marks.delivered <= head);
+            if !readable || !sane {
+                core.broke(format!("{user} was told of {of} {seq}: {receipts:?}"));
+            }
+        }
+        Asked::Group(of, group) => {
+            // The list as it was at some place of the log, with the caller in it.
+            let was = core.truth.log(of).is_some_and(|log| {
+                log.history.iter().any(|s| {
+                    let told = group.members.iter().map(|m| (&m.user, &m.joined));
+                    s.members.contains_key(&user) && s.members.iter().eq(told)
+                })
+            });
+            if !was && of.pair().is_none() {
+                core.broke(format!("{user} was told of {of}: {:?}", group.members));
+            }
+        }
+        Asked::Refused(of, error) => {
+            let of = of.as_ref().map(ConversationId::as_str);
+            core.must_be_refused(by, of, None, &json!({"code": error.kind.code()}));
+        }
+        Asked::Changed(None) | Asked::Done => {}
+    }
+}
+
+impl Call {
+    /// The answer has come, or none will: repeats the request, or is content.
+    pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
+        let again = match asked {
+            None => true,
+            Some(Asked::Refused(_, error)) => error.kind == ErrorKind::Busy,
+            Some(_) => false,
+        };
+        if again && self.left > 0 && self.request.insists() {
+            self.left -= 1;
+            let ms = core.dice.magnitude(20, 5_000);
+            core.after(ms, Event::Request(number));
+        } else {
+            self.over = true;
+        }
+    }
+}

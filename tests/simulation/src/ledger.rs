@@ -1,0 +1,240 @@
+//! What was done to deliver each entry, and the rules of delivering: what is acknowledged was posted or queued for
+//! everyone, what a gateway refused comes again, and no phone is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petrel_core::ids::{ConnectionId, ConversationId, Seq, UserId};
+use petrel_core::ports::{Connection, Job, Posted, Pushed};
+use serde_json::Value;
+
+use crate::core::{Core, Invocation};
+use crate::faults::Path;
+use crate::queue::MAX_PUT_BACK;
+
+/// What was done for one entry, over all invocations.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// Connections that it was posted to, whatever they answered.
+    pub attempted: BTreeSet<ConnectionId>,
+    /// Users whose chunk was queued.
+    pub queued: BTreeSet<UserId>,
+    /// Users for whom a push was queued.
+    pub pushes: BTreeSet<UserId>,
+    /// Users whose push could not be queued.
+    pub lost: BTreeSet<UserId>,
+}
+
+/// By entry.
+pub type Ledger = BTreeMap<(ConversationId, Seq), Delivery>;
+
+impl Core {
+    /// A frame was posted, or refused.
+    pub fn attempted(&mut self, by: Invocation, to: &Connection, frame: &Value, posted: Posted) {
+        if frame["type"] != "message" {
+            if let Some(notes) = self.notes.get_mut(&by) {
+                notes.refused |= posted == Posted::Later;
+            }
+            return;
+        }
+        let Some((of, seq)) = place(frame) else { return };
+        if let Some(notes) = self.notes.get_mut(&by) {
+            notes.posts.push((of.clone(), seq, to.user.clone(), posted));
+        }
+        self.truth_ledger((of, seq)).attempted.insert(to.id.clone());
+    }
+
+    fn truth_ledger(&mut self, key: (ConversationId, Seq)) -> &mut Delivery {
+        self.ledger.entry(key).or_default()
+    }
+
+    /// An invocation asks to queue jobs.
+    pub fn wanted(&mut self, by: Invocation, jobs: &[Job], delay_s: u32) {
+        for job in jobs {
+            match job {
+                Job::FanOut { entry, to, attempt, .. } if *attempt > 0 => {
+                    self.passed(Path::PutBack);
+                    if let Some(notes) = self.notes.get_mut(&by) {
+                        let place = (entry.conversation_id.clone(), entry.seq);
+                        notes.put_back.extend(to.iter().map(|u| (place.clone(), u.clone())));
+                    }
+                }
+                Job::FanOut { .. } => self.passed(Path::FanOut),
+                Job::Push { to, conversation, seq, attempt: 0 } if delay_s > 0 => {
+                    // Waiting is for those who may have it by then.
+                    let posts = self.notes.get(&by).map(|n| n.posts.clone()).unwrap_or_default();
+                    let took = |user: &UserId| {
+                        posts.iter().any(|(of, s, u, posted)| {
+                            of == conversation
+                                && s == seq
+                                && u == user
+                                && *posted == Posted::Accepted
+                        })
+                    };
+                    if let Some(user) = to.iter().find(|u| !took(u)) {
+                        self.broke(format!(
+                            "{user}'s push of {conversation} {seq} waits, and no socket took the message"
+                        ));
+                    }
+                }
+                Job::Push { to, attempt: 1.., .. } => {
+                    if let Some(notes) = self.notes.get_mut(&by) {
+                        notes.pushed_later.extend(to.iter().cloned());
+                    }
+                }
+                Job::Push { .. } => {}
+            }
+        }
+    }
+
+    /// A job stands in its queue.
+    pub fn queued(&mut self, _by: Invocation, job: &Job, _delay_s: u32) {
+        match job {
+            Job::FanOut { entry, to, .. } => {
+                let place = (entry.conversation_id.clone(), entry.seq);
+                self.truth_ledger(place).queued.extend(to.iter().cloned());
+            }
+            Job::Push { to, conversation, seq, .. } => {
+                let place = (conversation.clone(), *seq);
+                self.truth_ledger(place).pushes.extend(to.iter().cloned());
+            }
+        }
+    }
+
+    /// Jobs could not be queued, as far as their invocation knows.
+    pub fn not_queued(&mut self, _by: Invocation, jobs: &[Job]) {
+        for job in jobs {
+            match job {
+                Job::Push { to, conversation, seq, .. } => {
+                    self.passed(Path::PushLost);
+                    let place = (conversation.clone(), *seq);
+                    self.truth_ledger(place).lost.extend(to.iter().cloned());
+                }
+                Job::FanOut { attempt: 0, .. } => self.passed(Path::Inline),
+                Job::FanOut { .. } => {}
+            }
+        }
+    }
+
+    /// An entry is acknowledged as stored and delivered: every member's device that was registered since it was
+    /// stored has been posted to, or the member's chunk is queued; and every phone is thought of.
+    pub fn must_be_under_way(
+        &mut self,
+        of: &ConversationId,
+        seq: Seq,
+        except: Option<&Connection>,
+    ) {
+        let held = self.under_way(of, seq, None, except);
+        self.must(held.map_err(|e| format!("{of} {seq} was acknowledged, and {e}")));
+    }
+
+    /// The fan-out function says that a job is done.
+    pub fn must_be_delivered(&mut self, by: Invocation, job: &Job) {
+        let Job::FanOut { entry, to, except, .. } = job else { return };
+        let sender = except.as_ref().and_then(|id| self.gateway.find(id));
+        let sender = sender.map(|(_, socket)| socket.connection.clone());
+        let (of, seq) = (&entry.conversation_id, entry.seq);
+        let held = self.under_way(of, seq, Some((by, to)), sender.as_ref());
+        self.must(held.map_err(|e| format!("the fan-out of {of} {seq} is done, and {e}")));
+    }
+
+    fn under_way(
+        &self,
+        of: &ConversationId,
+        seq: Seq,
+        chunk: Option<(Invocation, &[UserId])>,
+        except: Option<&Connection>,
+    ) -> Result<(), String> {
+        let Some(stored) = self.truth.log(of).and_then(|log| log.at(seq)) else {
+            return Err("it is not stored".into());
+        };
+        let empty = Delivery::default();
+        let delivery = self.ledger.get(&(of.clone(), seq)).unwrap_or(&empty);
+        // For a chunk: since it began; for the whole: since it was stored.
+        let notes = chunk.and_then(|(by, _)| self.notes.get(&by));
+        let since = notes.map_or(stored.moment, |n| n.began);
+        let later = |user: &UserId| match notes {
+            Some(n) => n.put_back.iter().any(|((c, s), u)| c == of && *s == seq && u == user),
+            None => delivery.queued.contains(user),
+        };
+        // Who left meanwhile is owed nothing any more.
+        let now = self.truth.tenures(of);
+        let concerned = |user: &&UserId| {
+            now.get(*user).is_some_and(|joined| *joined <= seq)
+                && chunk.is_none_or(|(_, to)| to.contains(user))
+        };
+        for user in stored.members.keys().filter(concerned) {
+            if later(user) {
+                continue;
+            }
+            for row in self.truth.connections.get(user).into_iter().flatten().map(|(_, r)| r) {
+                let own =
+                    except.is_some_and(|e| e.user == *user && e.device == row.connection.device);
+                if !own && row.since < since && !delivery.attempted.contains(&row.connection.id) {
+                    return Err(format!("{} was never posted to", row.connection.id));
+                }
+            }
+            let phones = self.truth.endpoints.get(user).into_iter().flatten();
+            let phone = phones.map(|(_, (_, at))| *at).any(|at| at < since);
+            let thought_of = delivery.pushes.contains(user) || delivery.lost.contains(user);
+            let wanted = stored.entry.content.counts() && *user != stored.entry.sender_id;
+            if phone && wanted && !thought_of {
+                return Err(format!("{user}'s phone was forgotten"));
+            }
+        }
+        Ok(())
+    }
+
+    /// An invocation that delivered is over: what the gateway refused was put back, as often as may be.
+    pub fn must_have_put_back(&mut self, by: Invocation) {
+        let Some(notes) = self.notes.get(&by) else { return };
+        if notes.generation >= MAX_PUT_BACK {
+            return;
+        }
+        let missing = notes.posts.iter().find(|(of, seq, user, posted)| {
+            let back = || notes.put_back.iter().any(|((c, s), u)| c == of && s == seq && u == user);
+            *posted == Posted::Later && !back()
+        });
+        if let Some((of, seq, user, _)) = missing {
+            let rule = format!("{of} {seq} was refused for {user}, and not put back");
+            self.broke(rule);
+        }
+    }
+
+    /// The push function says that a job is done: whoever did not have the entry all the while was pushed to.
+    pub fn must_be_pushed(&mut self, by: Invocation, job: &Job) {
+        let Job::Push { to, conversation, seq, .. } = job else { return };
+        let Some(notes) = self.notes.get(&by) else { return };
+        let mut skipped = 0;
+        let mut forgotten = None;
+        for user in to {
+            // Watermarks only grow: who waits now has waited all the while.
+            let row = self.truth.row(user, conversation);
+            let waits = row.is_some_and(|r| r.joined <= *seq && r.marks.delivered < *seq);
+            for (endpoint, at) in
+                self.truth.endpoints.get(user).into_iter().flatten().map(|(_, e)| e)
+            {
+                let tried = notes.pushes.iter().find(|(id, _)| *id == endpoint.id);
+                match tried {
+                    None if waits && *at < notes.began => forgotten = Some(endpoint.id.clone()),
+                    None => skipped += 1,
+                    Some((_, Pushed::Later)) if !notes.pushed_later.contains(user) => {
+                        forgotten = Some(endpoint.id.clone());
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for _ in 0..skipped {
+            self.passed(Path::PushSkipped);
+        }
+        if let Some(endpoint) = forgotten {
+            self.broke(format!("the push of {conversation} {seq} is done without {endpoint}"));
+        }
+    }
+}
+
+/// Which entry a `message` frame holds.
+pub fn place(frame: &Value) -> Option<(ConversationId, Seq)> {
+    let of = ConversationId::parse(frame["conversation_id"].as_str()?).ok()?;
+    Some((of, Seq::new(frame["seq"].as_u64()?)))
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod client;
+mod core;
+mod dice;
+mod faults;
+mod frames;
+mod gateway;
+mod http;
+mod invocation;
+mod ledger;
+mod many;
+mod mutants;
+mod people;
+mod ports;
+mod queue;
+mod rest;
+mod rules;
+mod run;
+mod truth;
+
+pub use faults::{Counts, Fault, Path};
+pub use many::{Total, many};
+pub use mutants::Mutant;
+pub use run::{Options, Outcome, run};

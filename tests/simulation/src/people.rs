@@ -1,0 +1,352 @@
+//! What happens to be done in a run: who there is, who writes, reads, comes and goes, which groups change, and which
+//! sockets end. All of it follows from the seed.
+
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId};
+use petrel_core::message::{Content, Entry};
+use petrel_core::ports::Endpoint;
+use petrel_core::services::Range;
+
+use crate::client::Device;
+use crate::core::{Core, Event};
+use crate::faults::Fault;
+use crate::http::{Asked, Call, Request};
+use crate::invocation::Task;
+use crate::run::Run;
+use crate::truth::Write;
+
+/// Everyone, and what they have to do yet.
+pub struct People {
+    /// Those who have devices.
+    pub users: Vec<UserId>,
+    /// Those who only belong to groups: they make some of them large.
+    crowd: Vec<UserId>,
+    /// The conversations that messages go to.
+    pub conversations: Vec<ConversationId>,
+    /// HTTP requests.
+    pub calls: Vec<Call>,
+    /// Acts to come.
+    left: u64,
+    /// The longest time between two acts, ms.
+    pace: u64,
+    /// Groups to found still.
+    groups: u64,
+    /// Of 100 acts, how many are messages, changes of groups, and trouble; the rest is this and that.
+    habits: (u64, u64, u64),
+    /// Whether nothing is begun any more, and nothing goes wrong.
+    pub peace: bool,
+    /// How often the devices are asked to sync in the end.
+    pub rounds: u32,
+}
+
+fn user(name: &str) -> Option<UserId> {
+    UserId::parse(name).ok()
+}
+
+impl People {
+    /// Chooses who there is, and when things go wrong.
+    pub fn new(core: &mut Core, acts: Option<u64>) -> (Self, Vec<Device>) {
+        let names = ["ana", "bo", "cy", "di", "ed"];
+        let count = 2 + core.dice.index(4);
+        let users: Vec<UserId> = names[..count].iter().filter_map(|n| user(n)).collect();
+        let mut devices = vec![];
+        for user in &users {
+            for kind in ["phone", "laptop"].iter().take(1 + core.dice.index(2)) {
+                let Ok(id) = DeviceId::parse(&format!("{user}-{kind}")) else { continue };
+                if core.dice.percent(60)
+                    && let Ok(endpoint) = EndpointId::parse(&format!("endpoint/{id}"))
+                {
+                    let endpoint =
+                        Endpoint { user: user.clone(), device: id.clone(), id: endpoint };
+                    core.apply(&Write::SetEndpoint(endpoint), None);
+                }
+                let mut device = Device::new(devices.len(), user.clone(), id);
+                device.wanted = core.dice.percent(85);
+                devices.push(device);
+            }
+        }
+        let size = [0, 0, 30, 33, 34, 101, 120][core.dice.index(7)];
+        let crowd = (0..size).filter_map(|i| user(&format!("u{i:03}"))).collect();
+        let mut conversations = vec![ConversationId::direct(&users[0], &users[1])];
+        if core.dice.percent(30) {
+            conversations.push(ConversationId::direct(&users[0], &users[0]));
+        }
+        if let Some(third) = users.get(2) {
+            conversations.push(ConversationId::direct(third, &users[0]));
+        }
+        let pace = [50, 500, 5_000, 60_000, 1_200_000][core.dice.index(5)];
+        let left = acts.unwrap_or_else(|| core.dice.between(20, 90));
+        let groups = core.dice.below(3);
+        let habits = [(45, 8, 12), (25, 40, 8), (35, 8, 35)][core.dice.index(3)];
+        let people = Self {
+            users,
+            crowd,
+            conversations,
+            calls: vec![],
+            left,
+            pace,
+            groups,
+            habits,
+            peace: false,
+            rounds: 2,
+        };
+        people.outages(core);
+        if core.dice.percent(4) {
+            people.long_log(core, &mut devices);
+        }
+        core.after(0, Event::Act);
+        (people, devices)
+    }
+
+    /// When the services that may be out are out.
+    fn outages(&self, core: &mut Core) {
+        let length = self.left * self.pace / 2;
+        for fault in [Fault::QueueOut, Fault::PushOut, Fault::GatewayOverload] {
+            if core.faults.may(fault) && core.dice.chance(fault.rate()) {
+                let begins = core.dice.below(length.max(1));
+                let lasts = core.dice.magnitude(100, length.max(200));
+                core.after(begins, Event::Begins(fault));
+                core.after(begins + lasts, Event::Ends(fault));
+            }
+        }
+    }
+
+    /// A conversation that is longer than a `send` reads, and a device that held its beginning only.
+    fn long_log(&self, core: &mut Core, devices: &mut [Device]) {
+        let of = self.conversations[0].clone();
+        let Some((a, b)) = of.pair() else { return };
+        for user in [&a, &b] {
+            core.apply(&Write::Open(of.clone(), user.clone()), None);
+        }
+        let length = core.dice.between(505, 620);
+        for seq in 1..=length {
+            let message_id = MessageId::minted(core.uuid());
+            let entry = Entry {
+                conversation_id: of.clone(),
+                seq: Seq::new(seq),
+                ordinal: seq,
+                message_id,
+                sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
+                sent_at: core.now - 1_000_000 + seq,
+                content: Content::Text { text: message_id.to_string() },
+            };
+            core.apply(&Write::Put(entry.clone()), None);
+            if seq <= 3 {
+                for device in devices.iter_mut().filter(|d| d.user == a || d.user == b) {
+                    device.holds(core, &entry);
+                }
+            }
+        }
+        for device in devices.iter_mut().filter(|d| d.user == a) {
+            device.compose(core, of.as_str());
+        }
+    }
+
+    /// What is asked and not answered yet.
+    pub fn waiting(&self) -> impl Iterator<Item = &Request> {
+        self.calls.iter().filter(|c| !c.over).map(|c| &c.request)
+    }
+
+    /// An HTTP answer has come, or none will.
+    pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
+        if let Some(Asked::Founded(entry)) = asked
+            && !self.conversations.contains(&entry.conversation_id)
+        {
+            self.conversations.push(entry.conversation_id.clone());
+        }
+        self.calls[number].answered(core, number, asked);
+    }
+
+    fn ask(&mut self, core: &mut Core, request: Request) {
+        let number = self.calls.len();
+        self.calls.push(Call { request, left: 40, over: false });
+        core.after(0, Event::Request(number));
+    }
+
+    /// Someone who belongs to a conversation, or perhaps does not.
+    fn someone(&self, core: &mut Core, of: &ConversationId) -> UserId {
+        let members: Vec<UserId> = core.truth.tenures(of).keys().cloned().collect();
+        let members: Vec<UserId> = members.into_iter().filter(|u| self.users.contains(u)).collect();
+        let stranger = core.strikes(Fault::Hostile);
+        let from = if stranger || members.is_empty() { &self.users } else { &members };
+        core.dice.pick(from).cloned().unwrap_or_else(|| self.users[0].clone())
+    }
+
+    fn found(&mut self, core: &mut Core) {
+        let mut members: Vec<UserId> = self.users.clone();
+        members.retain(|_| core.dice.percent(80));
+        let with_crowd = core.dice.percent(50);
+        members.extend(self.crowd.iter().filter(|_| with_crowd).cloned());
+        let founder = self.users[core.dice.index(self.users.len())].clone();
+        members.push(if founder == self.users[0] {
+            self.users[1].clone()
+        } else {
+            self.users[0].clone()
+        });
+        let number = core.fresh();
+        self.ask(core, Request::Found(founder, members, number));
+    }
+
+    fn change_group(&mut self, core: &mut Core) {
+        let groups: Vec<_> =
+            self.conversations.iter().filter(|c| c.pair().is_none()).cloned().collect();
+        let Some(group) = core.dice.pick(&groups).cloned() else { return };
+        let admin = core.truth.log(&group).map(|log| log.history[0].entry.sender_id.clone());
+        let someone = self.someone(core, &group);
+        let who = admin.filter(|_| core.dice.percent(80)).unwrap_or_else(|| someone.clone());
+        let mut whom = vec![self.users[core.dice.index(self.users.len())].clone()];
+        if core.dice.percent(20)
+            && let Some(more) = core.dice.pick(&self.crowd)
+        {
+            whom.push(more.clone());
+        }
+        let request = match core.dice.below(10) {
+            0..5 => Request::Add(who, group, whom),
+            // An admin who leaves leaves a group that nobody can change any more.
+            5..9 if !whom.contains(&who) => Request::Remove(who, group, whom),
+            _ => Request::Remove(someone.clone(), group, vec![someone]),
+        };
+        self.ask(core, request);
+    }
+
+    fn read(&mut self, core: &mut Core) {
+        let Some(of) = core.dice.pick(&self.conversations).cloned() else { return };
+        let user = self.someone(core, &of);
+        let head = core.truth.log(&of).map_or(0, |log| log.head().get());
+        let beyond = u64::from(core.strikes(Fault::Hostile)) * 3;
+        let at = Seq::new(core.dice.below(head + 1) + beyond);
+        let request = match core.dice.below(7) {
+            6 => Request::Group(user, of),
+            0 => Request::Sync(user, [(of, at)].into()),
+            1 => Request::Sync(user, [].into()),
+            2 => Request::Read(user, of, Range::After(at)),
+            3 => Request::Read(user, of, Range::Before(at.next())),
+            4 => Request::Receipts(user, of, at),
+            // A person who reads elsewhere: what is acknowledged is what was read, or more by mistake.
+            _ => {
+                let most = Seq::new(head + beyond * 3);
+                Request::Ack(user, of, at.min(most), Seq::new(core.dice.below(at.get() + 1)))
+            }
+        };
+        self.ask(core, request);
+    }
+}
+
+impl Run {
+    /// A request goes out, for the first time or again.
+    pub(crate) fn request(&mut self, number: usize) {
+        let request = self.people.calls[number].request.clone();
+        let mut core = self.hub.lock();
+        let ms = core.latency();
+        core.invoke(ms, Task::Http(number, request));
+    }
+
+    /// Someone does something; in the end peace comes.
+    pub(crate) fn act(&mut self) {
+        let hub = self.hub.clone();
+        let mut core = hub.lock();
+        if self.people.left == 0 {
+            self.make_peace(&mut core);
+            return;
+        }
+        self.people.left -= 1;
+        let pace = self.people.pace;
+        let ms = core.dice.magnitude(1, pace);
+        core.after(ms, Event::Act);
+        let device = core.dice.index(self.devices.len());
+        let (messages, changes, trouble) = self.people.habits;
+        let act = core.dice.below(100);
+        if act < messages {
+            self.write(&mut core, device);
+        } else if act < messages + changes {
+            if self.people.groups > 0 {
+                self.people.groups -= 1;
+                self.people.found(&mut core);
+            } else {
+                self.people.change_group(&mut core);
+            }
+        } else if act < messages + changes + trouble {
+            self.trouble(&mut core, device);
+        } else {
+            self.this_and_that(&mut core, device);
+        }
+    }
+
+    /// A message, or several at once.
+    fn write(&mut self, core: &mut Core, device: usize) {
+        let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
+        let device = &mut self.devices[device];
+        let stranger = core.strikes(Fault::Hostile);
+        if stranger || core.truth.tenures(&of).contains_key(&device.user) {
+            let many = if core.dice.percent(20) { 4 } else { 1 };
+            for _ in 0..many {
+                device.compose(core, of.as_str());
+            }
+        }
+    }
+
+    fn this_and_that(&mut self, core: &mut Core, device: usize) {
+        let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
+        let device = &mut self.devices[device];
+        match core.dice.below(9) {
+            0..2 => {
+                let user = self.people.someone(core, &of);
+                let id = MessageId::minted(core.uuid());
+                self.people.ask(core, Request::Send(user, of, id));
+            }
+            2..4 => self.people.read(core),
+            4..6 => {
+                let wanted = !device.wanted;
+                device.want(core, wanted);
+            }
+            6 => device.look(core, of.as_str()),
+            7 => device.scroll(core, of.as_str()),
+            _ => device.retry(core, of.as_str()),
+        }
+    }
+
+    /// A socket ends in one way or another, or a device forgets.
+    fn trouble(&mut self, core: &mut Core, device: usize) {
+        let link = self.devices[device].link;
+        if core.strikes(Fault::Storm) {
+            for device in &mut self.devices {
+                if let Some(link) = device.link {
+                    core.close(link);
+                    device.closed(core, link);
+                }
+            }
+        }
+        if let Some(link) = link {
+            if core.strikes(Fault::SocketEnds) {
+                core.close(link);
+                self.devices[device].closed(core, link);
+            } else if core.strikes(Fault::SocketHalfOpen) {
+                if let Some(socket) = core.gateway.sockets.get_mut(&link) {
+                    socket.half_open = true;
+                }
+                let ms = core.dice.magnitude(1_000, 600_000);
+                core.after(ms, Event::Closes(link));
+                self.devices[device].closed(core, link);
+            } else if core.strikes(Fault::SocketUnnoticed) {
+                core.close(link);
+            }
+        }
+        if core.strikes(Fault::MemoryLost) {
+            self.devices[device].lose_memory(core, true);
+        } else if core.strikes(Fault::EntriesLost) {
+            self.devices[device].lose_memory(core, false);
+        }
+    }
+
+    fn make_peace(&mut self, core: &mut Core) {
+        core.note(|| "peace".to_owned());
+        core.faults.on = false;
+        self.people.peace = true;
+        for device in &mut self.devices {
+            device.want(core, true);
+            // Nobody looks at a socket that died without a word, but for the next sync.
+            if device.link.is_some() {
+                device.sync(core);
+            }
+        }
+    }
+}

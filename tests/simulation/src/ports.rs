@@ -1,0 +1,346 @@
+//! The ports, as one invocation of a function sees them. Each call has two scheduling points, one before its effect and
+//! one after, and may fail at either. This is the only place where an `App` is made.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use petrel_core::App;
+use petrel_core::error::{Error, Result};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
+use petrel_core::message::Entry;
+use petrel_core::metrics::NoMetrics;
+use petrel_core::ports::{
+    Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log, Member,
+    Membership, Notification, Notifier, Platform, Posted, Pushed, Put, Role, UserConversation,
+    Watermarks, World,
+};
+use petrel_core::services::Settings;
+use uuid::Uuid;
+
+use crate::core::{Core, Event, Hub, Invocation};
+use crate::faults::{Fault, Path};
+use crate::mutants::Mutant;
+use crate::truth::{Write, Wrote};
+
+/// The ports of one invocation.
+pub struct Ports {
+    hub: Arc<Hub>,
+    invocation: Invocation,
+    /// How far the function's clock is ahead, ms.
+    skew: i64,
+}
+
+/// The product, for one invocation.
+pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
+    let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
+    App {
+        log: ports.clone(),
+        conversations: ports.clone(),
+        connections: ports.clone(),
+        gateway: ports.clone(),
+        jobs: ports.clone(),
+        notifier: ports.clone(),
+        world: ports,
+        metrics: Arc::new(NoMetrics),
+        settings: Settings::default(),
+    }
+}
+
+impl Ports {
+    async fn turn(&self) {
+        let ms = self.hub.lock().latency();
+        self.hub.turn(self.invocation, ms).await;
+    }
+
+    /// A call that changes nothing.
+    async fn read<T>(&self, what: &str, effect: impl FnOnce(&mut Core) -> T + Send) -> Result<T> {
+        self.turn().await;
+        self.fails(what, Fault::FailsBefore)?;
+        let done = {
+            let mut core = self.hub.lock();
+            core.note(|| format!("#{} {what}", self.invocation));
+            effect(&mut core)
+        };
+        self.turn().await;
+        self.fails(what, Fault::FailsAfter)?;
+        Ok(done)
+    }
+
+    /// A write, which may also have its effect after it has failed, or be refused because of another one.
+    async fn write(&self, what: &str, write: Write) -> Result<Wrote> {
+        self.turn().await;
+        {
+            let mut core = self.hub.lock();
+            if core.strikes(Fault::FailsLate) {
+                let ms = core.dice.magnitude(1, 60_000);
+                core.after(ms, Event::Late(Box::new(write)));
+                drop(core);
+                return self.failed(what);
+            }
+            let refusable = matches!(write, Write::Put(_) | Write::Change(_) | Write::Advance(..));
+            if refusable && core.strikes(Fault::WriteConflict) {
+                core.passed(Path::Conflict);
+                if let Some(notes) = core.notes.get_mut(&self.invocation) {
+                    notes.conflicts += 1;
+                }
+                return Ok(Wrote::No);
+            }
+        }
+        self.fails(what, Fault::FailsBefore)?;
+        let mut wrote = {
+            let mut core = self.hub.lock();
+            let wrote = core.apply(&write, Some(self.invocation));
+            core.note(|| format!("#{} {what}: {wrote:?}", self.invocation));
+            wrote
+        };
+        self.turn().await;
+        if matches!(write, Write::Put(_)) && wrote == Wrote::Yes {
+            let mut core = self.hub.lock();
+            if core.strikes(Fault::OwnConflict) {
+                core.apply(&write, Some(self.invocation));
+                wrote = Wrote::No;
+            }
+        }
+        self.fails(what, Fault::FailsAfter)?;
+        Ok(wrote)
+    }
+
+    fn fails(&self, what: &str, fault: Fault) -> Result<()> {
+        if self.hub.lock().strikes(fault) { self.failed(what) } else { Ok(()) }
+    }
+
+    /// What the caller is told; from now on the invocation may answer `busy`.
+    fn failed<T>(&self, what: &str) -> Result<T> {
+        let mut core = self.hub.lock();
+        core.note(|| format!("#{} {what}: failed", self.invocation));
+        if let Some(notes) = core.notes.get_mut(&self.invocation) {
+            notes.hurt = true;
+        }
+        Err(Error::port("injected"))
+    }
+}
+
+#[async_trait]
+impl Log for Ports {
+    async fn newest(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let what = format!("log.newest {of} from {from} before {before:?}");
+        self.read(&what, |core| {
+            let last = core.last_visible(of);
+            core.truth.newest(of, from, before, limit, last)
+        })
+        .await
+    }
+
+    async fn after(&self, of: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
+        let what = format!("log.after {of} {after}");
+        self.read(&what, |core| core.truth.entries_after(of, after, limit)).await
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<Put> {
+        let what = format!("log.put {} {}", entry.conversation_id, entry.seq);
+        let done = self.write(&what, Write::Put(entry.clone())).await?;
+        Ok(done.put())
+    }
+}
+
+impl Core {
+    /// The last entry that a read of the newest shows: the head, but for a broken variant that reads what was true a
+    /// moment ago.
+    fn last_visible(&mut self, of: &ConversationId) -> Seq {
+        let stale = self.is(Mutant::StaleHead) && self.dice.percent(30);
+        let Some(log) = self.truth.logs.get(of) else { return Seq::ZERO };
+        let old = log.history.iter().rev().find(|s| s.at + 50 < self.now);
+        if stale { old.map_or(Seq::ZERO, |s| s.entry.seq) } else { Seq::new(u64::MAX - 1) }
+    }
+}
+
+#[async_trait]
+impl Conversations for Ports {
+    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
+        self.read("conversations.members", |core| {
+            let members = core.truth.members.get(group);
+            members.map(|m| m.values().take(limit).cloned().collect()).unwrap_or_default()
+        })
+        .await
+    }
+
+    async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
+        for user in users {
+            let write = Write::Open(direct.clone(), user.clone());
+            self.write("conversations.open", write).await?;
+        }
+        Ok(())
+    }
+
+    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+        // In parts, each of which is one transaction.
+        for part in members.chunks(part_of(members.len())) {
+            let mut put = Put::Stored;
+            for (i, (user, role)) in part.iter().enumerate() {
+                let write = Write::Found(group.clone(), user.clone(), *role);
+                let wrote = if i == 0 {
+                    self.write("conversations.found", write).await?
+                } else {
+                    self.hub.lock().apply(&write, Some(self.invocation))
+                };
+                if wrote == Wrote::No {
+                    put = Put::Taken;
+                }
+            }
+            if put == Put::Taken {
+                return Ok(put);
+            }
+        }
+        Ok(Put::Stored)
+    }
+
+    async fn change(&self, membership: &Membership) -> Result<Put> {
+        let what = format!("conversations.change {}", membership.entry.seq);
+        Ok(self.write(&what, Write::Change(membership.clone())).await?.put())
+    }
+
+    async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {
+        self.read("conversations.row", |core| core.truth.row(user, of).cloned()).await
+    }
+
+    async fn rows(
+        &self,
+        user: &UserId,
+        page: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<UserConversation>> {
+        self.read("conversations.rows", |core| {
+            let rows = core.truth.rows.get(user).into_iter().flatten().map(|(_, row)| row);
+            let rows = rows.filter(|r| page.is_none_or(|p| r.conversation > *p));
+            rows.take(limit).cloned().collect()
+        })
+        .await
+    }
+
+    async fn advance(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: Watermarks,
+        new: Watermarks,
+    ) -> Result<bool> {
+        let write = Write::Advance(user.clone(), of.clone(), old, new);
+        Ok(self.write("conversations.advance", write).await? == Wrote::Yes)
+    }
+
+    async fn rows_of(
+        &self,
+        of: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        self.read("conversations.rows_of", |core| {
+            let row = |u: &UserId| Some((u.clone(), core.truth.row(u, of)?.clone()));
+            users.iter().filter_map(row).collect()
+        })
+        .await
+    }
+
+    async fn blocks(&self, _owner: &UserId, _other: &UserId) -> Result<bool> {
+        // Nothing in the product can set one yet.
+        self.read("conversations.blocks", |_| false).await
+    }
+}
+
+/// Members founded in one transaction: small, so that founding is often half done.
+fn part_of(members: usize) -> usize {
+    if members > 8 { 49 } else { 1 }
+}
+
+#[async_trait]
+impl Connections for Ports {
+    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+        let what = format!("connections.register {}", connection.id);
+        match self.write(&what, Write::Register(connection.clone())).await? {
+            Wrote::Registered(connections) => Ok(connections),
+            _ => Ok(vec![]),
+        }
+    }
+
+    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+        let what = format!("connections.remove {id}");
+        let write = Write::Remove(user.clone(), device.clone(), id.clone());
+        self.write(&what, write).await.map(drop)
+    }
+
+    async fn of(&self, users: &[UserId]) -> Result<Devices> {
+        self.read("connections.of", |core| {
+            let early = core.notes.get(&self.invocation).and_then(|n| n.early.clone());
+            early.as_deref().unwrap_or(&core.truth).devices(users)
+        })
+        .await
+    }
+
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+        self.write("connections.set_endpoint", Write::SetEndpoint(endpoint.clone())).await.map(drop)
+    }
+
+    async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+        let write = Write::RemoveEndpoint(endpoint.clone());
+        self.write("connections.remove_endpoint", write).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Gateway for Ports {
+    async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
+        self.turn().await;
+        let posted = self.hub.lock().post(self.invocation, to, frame);
+        self.turn().await;
+        posted
+    }
+}
+
+#[async_trait]
+impl Jobs for Ports {
+    async fn enqueue(&self, jobs: Vec<Job>, delay_s: u32) -> Result<()> {
+        self.turn().await;
+        let queued = self.hub.lock().enqueue(self.invocation, jobs, delay_s);
+        self.turn().await;
+        if queued { Ok(()) } else { Err(Error::port("injected")) }
+    }
+}
+
+#[async_trait]
+impl Notifier for Ports {
+    async fn endpoint(&self, _: Platform, token: &str, _: &UserId) -> Result<EndpointId> {
+        self.read("notifier.endpoint", |_| ()).await?;
+        EndpointId::parse(token)
+    }
+
+    async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
+        self.turn().await;
+        let pushed = self.hub.lock().push(self.invocation, to, notification);
+        self.turn().await;
+        pushed
+    }
+}
+
+#[async_trait]
+impl World for Ports {
+    fn now_ms(&self) -> u64 {
+        self.hub.lock().now.saturating_add_signed(self.skew)
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.hub.lock().uuid()
+    }
+
+    fn jitter(&self, below: u64) -> u64 {
+        self.hub.lock().dice.below(below)
+    }
+
+    async fn pause(&self, ms: u64) {
+        self.hub.turn(self.invocation, ms).await;
+    }
+}

@@ -1,0 +1,178 @@
+//! The queues as SQS is (doubled, late, reordered, visible again, dead after too many receives) and the push service.
+
+use std::collections::BTreeMap;
+
+use petrel_core::ids::{ConversationId, EndpointId, Seq};
+use petrel_core::ports::{Endpoint, Job, Notification, Pushed};
+
+use crate::core::{Core, Event, Invocation};
+use crate::faults::{Fault, Path};
+use crate::mutants::Mutant;
+
+/// How long a received message stays hidden, ms.
+pub const VISIBILITY: u64 = 360_000;
+/// A message that was received so often and not deleted is dead.
+const MAX_RECEIVES: u32 = 5;
+/// How often a job may be put back: the product's own bound.
+pub const MAX_PUT_BACK: u8 = 5;
+
+/// A job that waits or is under way.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What to do.
+    pub job: Job,
+    /// How often it was received.
+    pub receives: u32,
+    /// How often it was put back, counted here and not by the job itself.
+    pub generation: u8,
+}
+
+/// Both queues.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    /// By number.
+    pub messages: BTreeMap<u64, Message>,
+    /// Endpoints that take no more.
+    disabled: Vec<EndpointId>,
+}
+
+impl Queue {
+    /// Whether a fan-out of an earlier entry waits or is under way.
+    pub fn delivers(&self, of: &ConversationId, before: Seq) -> bool {
+        self.messages.values().any(|m| {
+            matches!(&m.job, Job::FanOut { entry, .. } if entry.conversation_id == *of && entry.seq < before)
+        })
+    }
+}
+
+impl Core {
+    /// Queues jobs, all or some or none of them, and says whether it went well.
+    pub fn enqueue(&mut self, by: Invocation, jobs: Vec<Job>, delay_s: u32) -> bool {
+        self.moment += 1;
+        self.wanted(by, &jobs, delay_s);
+        if self.is(Mutant::EnqueueLies) && self.dice.percent(20) {
+            return true;
+        }
+        if self.faults.is_out(Fault::QueueOut) || self.strikes(Fault::FailsBefore) {
+            self.note(|| format!("#{by} jobs.enqueue: refused"));
+            self.not_queued(by, &jobs);
+            return false;
+        }
+        let partly = jobs.len() > 1 && self.strikes(Fault::QueuedPartly);
+        let taken = if partly { self.dice.index(jobs.len()) } else { jobs.len() };
+        for job in &jobs[..taken] {
+            self.queue_one(by, job, delay_s);
+        }
+        if partly || self.strikes(Fault::FailsAfter) {
+            self.not_queued(by, &jobs[taken..]);
+            return false;
+        }
+        true
+    }
+
+    fn queue_one(&mut self, by: Invocation, job: &Job, delay_s: u32) {
+        self.note(|| format!("#{by} queued for {delay_s} s: {}", brief(job)));
+        let generation = self.generation(by, job);
+        if generation > MAX_PUT_BACK {
+            self.broke(format!("put back {generation} times: {}", brief(job)));
+        }
+        self.queued(by, job, delay_s);
+        let copies = 1 + u64::from(self.strikes(Fault::JobDoubled));
+        for _ in 0..copies {
+            let number = self.fresh();
+            let message = Message { job: job.clone(), receives: 0, generation };
+            self.queue.messages.insert(number, message);
+            let slow = self.strikes(Fault::JobDelayed);
+            let ms =
+                if slow { self.dice.magnitude(100, 120_000) } else { self.dice.between(5, 120) };
+            self.after(u64::from(delay_s) * 1_000 + ms, Event::Visible(number));
+        }
+    }
+
+    /// How often the job was put back by now: one more than the job that its invocation runs.
+    fn generation(&self, by: Invocation, job: &Job) -> u8 {
+        let running = self.notes.get(&by).and_then(|n| Some((n.job.as_ref()?, n.generation)));
+        let same = |a: &Job, b: &Job| std::mem::discriminant(a) == std::mem::discriminant(b);
+        match (running, job) {
+            (Some((running, generation)), _) if same(running, job) => generation + 1,
+            // Put back by the sender's own function.
+            (None, Job::FanOut { attempt: 1.., .. }) => 1,
+            _ => 0,
+        }
+    }
+
+    /// Receives a message, unless it is done or dead.
+    pub fn receive(&mut self, number: u64) -> Option<Message> {
+        let message = self.queue.messages.get_mut(&number)?;
+        message.receives += 1;
+        let message = message.clone();
+        if message.receives > MAX_RECEIVES {
+            self.queue.messages.remove(&number);
+            self.passed(Path::DeadLetter);
+            self.note(|| format!("dead: {}", brief(&message.job)));
+            return None;
+        }
+        self.after(VISIBILITY, Event::Visible(number));
+        Some(message)
+    }
+
+    /// A job is done, or is to come again.
+    pub fn finish(&mut self, number: u64, well: bool) {
+        if well && !self.strikes(Fault::JobComesAgain) {
+            self.queue.messages.remove(&number);
+        }
+    }
+
+    /// A notification for a phone.
+    pub fn push(&mut self, by: Invocation, to: &EndpointId, what: &Notification) -> Pushed {
+        self.moment += 1;
+        let owner = self.truth.endpoints.values().flat_map(|d| d.values());
+        let owner: Option<Endpoint> = owner.map(|(e, _)| e).find(|e| e.id == *to).cloned();
+        let user = owner.map(|e| e.user);
+        if let Some(user) = &user {
+            let stored = self.truth.log(&what.conversation_id).and_then(|log| log.at(what.seq));
+            if stored.is_none_or(|s| !s.readable(user) || s.entry.sender_id != what.sender_id) {
+                self.broke(format!("{user} was pushed {} {}", what.conversation_id, what.seq));
+            }
+        }
+        let pushed = if self.faults.is_out(Fault::PushOut) || self.strikes(Fault::PushLater) {
+            Pushed::Later
+        } else if self.queue.disabled.contains(to) {
+            Pushed::Disabled
+        } else if self.strikes(Fault::PushDisabled) {
+            self.queue.disabled.push(to.clone());
+            Pushed::Disabled
+        } else {
+            self.passed(Path::Pushed);
+            Pushed::Accepted
+        };
+        self.note(|| {
+            format!("#{by} push {} {} to {to}: {pushed:?}", what.conversation_id, what.seq)
+        });
+        if let Some(notes) = self.notes.get_mut(&by) {
+            notes.pushes.push((to.clone(), pushed));
+        }
+        pushed
+    }
+}
+
+/// A job in a few words.
+pub fn brief(job: &Job) -> String {
+    let names = |to: &[petrel_core::ids::UserId]| {
+        let few: Vec<&str> = to.iter().take(6).map(petrel_core::ids::UserId::as_str).collect();
+        format!("{}{}", few.join(" "), if to.len() > 6 { " …" } else { "" })
+    };
+    match job {
+        Job::FanOut { entry, to, attempt, .. } => {
+            format!(
+                "fan out {} {} (attempt {attempt}) to {}",
+                entry.conversation_id,
+                entry.seq,
+                names(to)
+            )
+        }
+        Job::Push { to, conversation, seq, attempt } => {
+            format!("push {conversation} {seq} (attempt {attempt}) to {}", names(to))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What must hold once all is at rest: every device has synced, and nothing is on its way.
+
+use std::collections::BTreeSet;
+
+use petrel_core::ids::{ConversationId, Seq};
+
+use crate::client::Device;
+use crate::core::Core;
+use crate::run::Run;
+
+impl Run {
+    /// Looks at everything.
+    pub(crate) fn at_rest(&mut self) {
+        let hub = self.hub.clone();
+        let mut core = hub.lock();
+        for device in &self.devices {
+            let held = holds_all(&core, device);
+            core.must(held.map_err(|e| format!("at rest, {}: {e}", device.id)));
+            let held = stored_in_order(&core, device);
+            core.must(held.map_err(|e| format!("at rest, {}: {e}", device.id)));
+        }
+        let groups: Vec<ConversationId> = core.truth.logs.keys().cloned().collect();
+        for group in groups {
+            let held = core.rows_agree(&group);
+            core.must(held);
+        }
+    }
+}
+
+/// A device holds exactly what its user may read, in order, and nothing that the user could never read.
+fn holds_all(core: &Core, device: &Device) -> Result<(), String> {
+    for (of, log) in &core.truth.logs {
+        let joined = core.truth.tenures(of).get(&device.user).copied();
+        let empty = Default::default();
+        let held = device.conversations.get(of.as_str()).unwrap_or(&empty);
+        for entry in &held.entries {
+            let stored = log.at(Seq::new(entry.seq));
+            if stored.is_none_or(|s| s.entry.message_id.to_string() != entry.message_id) {
+                return Err(format!("{of}: {} is not what was stored", entry.seq));
+            }
+        }
+        let Some(joined) = joined.filter(|_| log.head() > Seq::ZERO) else { continue };
+        let seqs = held.entries.iter().map(|e| e.seq).filter(|seq| *seq >= joined.get());
+        let seqs: Vec<u64> = seqs.collect();
+        let expected: Vec<u64> = (joined.get()..=log.head().get()).collect();
+        if seqs != expected {
+            let missing = expected.iter().find(|seq| !seqs.contains(seq));
+            return Err(format!("{of}: {missing:?} of {joined} to {} is missing", log.head()));
+        }
+    }
+    Ok(())
+}
+
+/// What a device composed is stored, once, and in that order; but for what was refused or forgotten, which may be
+/// stored or not.
+fn stored_in_order(core: &Core, device: &Device) -> Result<(), String> {
+    let unsure: BTreeSet<&String> = device.unsure.iter().collect();
+    for (of, composed) in &device.composed {
+        let Ok(of) = ConversationId::parse(of) else { continue };
+        let mut last = Seq::ZERO;
+        for id in composed.iter().filter(|id| !unsure.contains(id)) {
+            let log = core.truth.log(&of).ok_or_else(|| format!("{of} never came into being"))?;
+            let stored = log.history.iter().find(|s| {
+                s.entry.sender_id == device.user && s.entry.message_id.to_string() == *id
+            });
+            let seq =
+                stored.map(|s| s.entry.seq).ok_or_else(|| format!("{of}: {id} is not stored"))?;
+            if seq <= last {
+                return Err(format!("{of}: {id} at {seq} was overtaken"));
+            }
+            last = seq;
+        }
+    }
+    Ok(())
+}

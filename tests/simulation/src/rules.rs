@@ -1,0 +1,305 @@
+//! The effect of every write, and what must hold at each: these rules are looked at with every step of every run.
+
+use petrel_core::ids::{ConversationId, Seq, UserId};
+use petrel_core::message::{Content, Entry, MembershipChange};
+use petrel_core::ports::{Role, Watermarks};
+
+use crate::core::{Core, Invocation};
+use crate::faults::Path;
+use crate::invocation::Task;
+use crate::mutants::Mutant;
+use crate::truth::{Registered, Write, Wrote};
+
+/// A socket younger than this may answer 410 although it lives, ms; less what clocks may differ by.
+const FRESH_MS: u64 = 60_000 - 10_000;
+
+impl Core {
+    /// Lets a write have its effect, if its condition holds. `by` is unknown for one that comes late.
+    pub fn apply(&mut self, write: &Write, by: Option<Invocation>) -> Wrote {
+        self.moment += 1;
+        match write {
+            Write::Put(entry) => self.put(entry, by),
+            Write::Open(direct, user) => {
+                if self.truth.row(user, direct).is_none() {
+                    self.truth.write_row(user, direct, Seq::FIRST);
+                }
+                Wrote::Yes
+            }
+            Write::Found(group, user, role) => self.found(group, user, *role),
+            Write::Change(change) => {
+                let entry = &change.entry;
+                let group = &entry.conversation_id;
+                if !self.truth.is_free(group, entry.seq) {
+                    self.lost_race(by);
+                    return Wrote::No;
+                }
+                let again = change.added.iter().any(|(user, _)| self.was_member(group, user));
+                self.stored(entry);
+                for (user, role) in &change.added {
+                    self.truth.write_row(user, group, entry.seq);
+                    self.truth.write_member(group, user, *role, entry.seq);
+                }
+                for user in &change.removed {
+                    self.truth.rows.entry(user.clone()).or_default().remove(group);
+                    self.truth.members.entry(group.clone()).or_default().remove(user);
+                }
+                self.passed(if change.added.is_empty() { Path::Left } else { Path::Added });
+                if again {
+                    self.passed(Path::AddedAgain);
+                }
+                if self.queue.delivers(group, entry.seq) {
+                    self.passed(Path::ChangedMeanwhile);
+                }
+                let held = self.rows_agree(group);
+                self.must(held);
+                Wrote::Yes
+            }
+            Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
+            Write::Register(connection) => {
+                let devices = self.truth.connections.entry(connection.user.clone()).or_default();
+                let stands = devices.get(&connection.device);
+                if stands.is_some_and(|s| s.connection.connected_at > connection.connected_at) {
+                    return Wrote::No;
+                }
+                let since = match stands {
+                    Some(stands) if stands.connection.id == connection.id => stands.since,
+                    _ => self.moment,
+                };
+                let row = Registered { connection: connection.clone(), since };
+                devices.insert(connection.device.clone(), row);
+                let heads = self.heads(&connection.user);
+                let notes = by.and_then(|by| self.notes.get_mut(&by));
+                let again = notes.as_ref().is_some_and(|n| matches!(n.task, Task::Route(..)));
+                if let Some(notes) = notes {
+                    notes.heads = heads;
+                }
+                if again {
+                    self.passed(Path::Registered);
+                }
+                let user = std::slice::from_ref(&connection.user);
+                Wrote::Registered(self.truth.devices(user).connections)
+            }
+            Write::Remove(user, device, id) => {
+                let devices = self.truth.connections.entry(user.clone()).or_default();
+                if devices.get(device).is_none_or(|r| r.connection.id != *id) {
+                    return Wrote::No;
+                }
+                devices.remove(device);
+                if by.and_then(|by| self.notes.get(&by)).is_some_and(|n| n.delivers) {
+                    self.passed(Path::Removed);
+                    let lives = self.gateway.is_fresh(id, self.now, FRESH_MS);
+                    if lives {
+                        self.broke(format!("{user}'s fresh socket {id} was removed after a 410"));
+                    }
+                }
+                Wrote::Yes
+            }
+            Write::SetEndpoint(endpoint) => {
+                for devices in self.truth.endpoints.values_mut() {
+                    devices.retain(|_, (e, _)| e.id != endpoint.id);
+                }
+                let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
+                devices.insert(endpoint.device.clone(), (endpoint.clone(), self.moment));
+                Wrote::Yes
+            }
+            Write::RemoveEndpoint(endpoint) => {
+                let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
+                devices.retain(|_, (e, _)| e != endpoint);
+                Wrote::Yes
+            }
+        }
+    }
+
+    fn lost_race(&mut self, by: Option<Invocation>) {
+        self.passed(Path::Conflict);
+        if let Some(notes) = by.and_then(|by| self.notes.get_mut(&by)) {
+            notes.conflicts += 1;
+        }
+    }
+
+    fn was_member(&self, group: &ConversationId, user: &UserId) -> bool {
+        let log = self.truth.log(group);
+        log.is_some_and(|log| log.history.iter().any(|s| s.members.contains_key(user)))
+    }
+
+    fn put(&mut self, entry: &Entry, by: Option<Invocation>) -> Wrote {
+        if self.is(Mutant::TailExpires) && self.dice.percent(5) {
+            let log = self.truth.logs.get_mut(&entry.conversation_id);
+            log.map(|log| log.table.pop_last());
+        }
+        if !self.truth.is_free(&entry.conversation_id, entry.seq)
+            && !self.is(Mutant::PutUnconditional)
+        {
+            self.lost_race(by);
+            return Wrote::No;
+        }
+        self.stored(entry);
+        Wrote::Yes
+    }
+
+    /// Stores an entry, and looks at everything that must hold of it.
+    fn stored(&mut self, entry: &Entry) {
+        let held = self.may_be_stored(entry);
+        self.truth.store(entry, self.moment, self.now);
+        self.note(|| {
+            format!("   stored: {} {} by {}", entry.conversation_id, entry.seq, entry.sender_id)
+        });
+        self.must(held);
+        self.passed(Path::Stored);
+    }
+
+    fn may_be_stored(&self, entry: &Entry) -> Result<(), String> {
+        let (of, seq) = (&entry.conversation_id, entry.seq);
+        let place = || format!("{of} {seq}");
+        let empty = Default::default();
+        let log = self.truth.logs.get(of).unwrap_or(&empty);
+        if let Some(stood) = log.at(seq) {
+            return Err(format!(
+                "{}: {:?} stood there, and was replaced",
+                place(),
+                stood.entry.content
+            ));
+        }
+        if seq != log.head().next() {
+            return Err(format!("{}: a hole, the head is {}", place(), log.head()));
+        }
+        let key = (entry.sender_id.clone(), entry.message_id);
+        if let Some(at) = log.places.get(&key) {
+            // A caller without state is searched for in the newest 100 only.
+            let stateless = self.truth_is_stateless(entry) && seq.since(*at) > 100;
+            if !stateless {
+                return Err(format!("{}: {} stands at {at} too", place(), entry.message_id));
+            }
+        }
+        let (sent_at, ordinal) =
+            log.history.last().map_or((0, 0), |s| (s.entry.sent_at, s.entry.ordinal));
+        if entry.sent_at <= sent_at {
+            return Err(format!("{}: sent_at does not grow", place()));
+        }
+        if entry.ordinal != ordinal + u64::from(entry.content.counts()) {
+            return Err(format!("{}: the ordinal is {} after {ordinal}", place(), entry.ordinal));
+        }
+        if seq == Seq::FIRST {
+            return self.may_begin(entry).map_err(|e| format!("{}: {e}", place()));
+        }
+        if !self.truth.tenures(of).contains_key(&entry.sender_id) {
+            return Err(format!("{}: {} wrote, and is no member", place(), entry.sender_id));
+        }
+        Ok(())
+    }
+
+    fn truth_is_stateless(&self, entry: &Entry) -> bool {
+        matches!(&entry.content, Content::Text { text } if text.starts_with("http"))
+    }
+
+    /// A conversation comes into being with the rows to find it by.
+    fn may_begin(&self, entry: &Entry) -> Result<(), String> {
+        let of = &entry.conversation_id;
+        let users = match (of.pair(), &entry.content) {
+            (Some((a, b)), _) if a == entry.sender_id || b == entry.sender_id => vec![a, b],
+            (None, Content::System { change: MembershipChange::Created { members, .. } }) => {
+                members.clone()
+            }
+            _ => return Err(format!("{} may not begin it", entry.sender_id)),
+        };
+        let founded = |u: &UserId| {
+            of.pair().is_some() || self.truth.members.get(of).is_some_and(|m| m.contains_key(u))
+        };
+        match users.iter().find(|u| self.truth.row(u, of).is_none() || !founded(u)) {
+            Some(user) => Err(format!("it begins, and {user} has no row to find it by")),
+            None => Ok(()),
+        }
+    }
+
+    fn found(&mut self, group: &ConversationId, user: &UserId, role: Role) -> Wrote {
+        let stands = !self.truth.is_free(group, Seq::FIRST);
+        if self.is(Mutant::FoundsLate) {
+            if self.truth.row(user, group).is_some() {
+                return Wrote::Yes;
+            }
+        } else if stands {
+            return Wrote::No;
+        }
+        self.truth.write_row(user, group, Seq::FIRST);
+        self.truth.write_member(group, user, role, Seq::FIRST);
+        let held = self.rows_agree(group);
+        self.must(held);
+        Wrote::Yes
+    }
+
+    /// The rows say of membership what the log says.
+    pub fn rows_agree(&self, group: &ConversationId) -> Result<(), String> {
+        if self.truth.log(group).is_none() || group.pair().is_some() {
+            return Ok(());
+        }
+        let tenures = self.truth.tenures(group);
+        let empty = Default::default();
+        let members = self.truth.members.get(group).unwrap_or(&empty);
+        let wrong = members.iter().find(|(user, m)| tenures.get(*user) != Some(&m.joined));
+        if let Some((user, member)) = wrong {
+            return Err(format!(
+                "{group}: {user} has a member row of {} against the log",
+                member.joined
+            ));
+        }
+        for (user, joined) in tenures.iter() {
+            let row = self.truth.row(user, group).map(|r| r.joined);
+            if row != Some(*joined) || !members.contains_key(user) {
+                return Err(format!("{group}: {user} joined at {joined} and has the row {row:?}"));
+            }
+        }
+        let stray =
+            |user: &&UserId| self.truth.row(user, group).is_some() && !tenures.contains_key(*user);
+        match self.truth.rows.keys().find(stray) {
+            Some(user) => Err(format!("{group}: {user} is no member and has a row")),
+            None => Ok(()),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        user: &UserId,
+        of: &ConversationId,
+        old: Watermarks,
+        new: Watermarks,
+    ) -> Wrote {
+        let unconditional = self.is(Mutant::AdvanceUnconditional);
+        let Some(row) = self.truth.rows.get_mut(user).and_then(|rows| rows.get_mut(of)) else {
+            return Wrote::No;
+        };
+        if row.marks != old && !unconditional {
+            return Wrote::No;
+        }
+        let stood = row.marks;
+        row.marks = new;
+        self.passed(Path::Acked);
+        let held = self.marks_hold(of, stood, new);
+        self.must(
+            held.map_err(|e| format!("{user}'s watermarks of {of}, {stood:?} to {new:?}: {e}")),
+        );
+        Wrote::Yes
+    }
+
+    fn marks_hold(
+        &self,
+        of: &ConversationId,
+        old: Watermarks,
+        new: Watermarks,
+    ) -> Result<(), String> {
+        let log = self.truth.log(of).ok_or("there is no log")?;
+        if new.delivered < old.delivered
+            || new.read < old.read
+            || new.read_ordinal < old.read_ordinal
+        {
+            return Err("they fell".into());
+        }
+        if new.delivered > log.head() || new.read > new.delivered {
+            return Err(format!("they pass the head {}", log.head()));
+        }
+        let ordinal = log.at(new.read).map_or(0, |s| s.entry.ordinal);
+        if new.read_ordinal != ordinal {
+            return Err(format!("the ordinal there is {ordinal}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! What is stored: the log, the rows, the connections and the endpoints, as the tables hold them. Each write is a value,
+//! so that it can also have its effect later than the call that made it. `rules` looks at every one of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
+use petrel_core::message::{Content, Entry, MembershipChange};
+use petrel_core::ports::{
+    Connection, Devices, Endpoint, Member, Membership, Put, Role, UserConversation, Watermarks,
+};
+
+/// Who belongs to a conversation at a place of its log, and since where.
+pub type Tenures = Arc<BTreeMap<UserId, Seq>>;
+
+/// One entry as it was stored first, whatever a table holds now.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The entry.
+    pub entry: Entry,
+    /// When, in moments.
+    pub moment: u64,
+    /// When, ms since 1970.
+    pub at: u64,
+    /// Who belongs once it stands.
+    pub members: Tenures,
+}
+
+impl Stored {
+    /// Whether this user may see it: a member at this place, or one whom it removes.
+    pub fn readable(&self, user: &UserId) -> bool {
+        self.members.contains_key(user) || self.removes(user)
+    }
+
+    fn removes(&self, user: &UserId) -> bool {
+        matches!(&self.entry.content,
+            Content::System { change: MembershipChange::Removed { members } } if members.contains(user))
+    }
+}
+
+/// One conversation's log.
+#[derive(Clone, Debug, Default)]
+pub struct LogOf {
+    /// What the table holds.
+    pub table: BTreeMap<Seq, Entry>,
+    /// What was ever stored, in order.
+    pub history: Vec<Stored>,
+    /// Where each message was stored.
+    pub places: BTreeMap<(UserId, MessageId), Seq>,
+}
+
+impl LogOf {
+    /// The last place.
+    pub fn head(&self) -> Seq {
+        self.history.last().map_or(Seq::ZERO, |s| s.entry.seq)
+    }
+
+    /// What was stored at a place.
+    pub fn at(&self, seq: Seq) -> Option<&Stored> {
+        self.history.get(usize::try_from(seq.get().checked_sub(1)?).ok()?)
+    }
+}
+
+/// A connection's row, and since when (in moments) it stands without a break.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The row.
+    pub connection: Connection,
+    /// Since when.
+    pub since: u64,
+}
+
+/// The tables.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// Every conversation's log.
+    pub logs: BTreeMap<ConversationId, LogOf>,
+    /// Every user's list.
+    pub rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
+    /// Every group's members.
+    pub members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
+    /// Every device's socket.
+    pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
+    /// Every device's endpoint, and since when.
+    pub endpoints: BTreeMap<UserId, BTreeMap<DeviceId, (Endpoint, u64)>>,
+}
+
+/// A write, as a value.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// `Log::put`.
+    Put(Entry),
+    /// A row of `Conversations::open`.
+    Open(ConversationId, UserId),
+    /// A member of `Conversations::found`.
+    Found(ConversationId, UserId, Role),
+    /// `Conversations::change`.
+    Change(Membership),
+    /// `Conversations::advance`.
+    Advance(UserId, ConversationId, Watermarks, Watermarks),
+    /// `Connections::register`.
+    Register(Connection),
+    /// `Connections::remove`.
+    Remove(UserId, DeviceId, ConnectionId),
+    /// `Connections::set_endpoint`.
+    SetEndpoint(Endpoint),
+    /// `Connections::remove_endpoint`.
+    RemoveEndpoint(Endpoint),
+}
+
+/// What a write came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// It had its effect.
+    Yes,
+    /// It had none: its condition did not hold.
+    No,
+    /// A connection stands, and these with it.
+    Registered(Vec<Connection>),
+}
+
+impl Wrote {
+    /// As the answer of a put.
+    pub fn put(&self) -> Put {
+        if *self == Self::Yes { Put::Stored } else { Put::Taken }
+    }
+}
+
+impl Truth {
+    /// The log of a conversation, also if nothing stands in it.
+    pub fn log(&self, of: &ConversationId) -> Option<&LogOf> {
+        self.logs.get(of).filter(|log| !log.history.is_empty())
+    }
+
+    /// Who belongs now, and since where. Of a direct conversation both, whether it exists or not.
+    pub fn tenures(&self, of: &ConversationId) -> Tenures {
+        match (self.log(of), of.pair()) {
+            (Some(log), _) => log.history.last().map(|s| s.members.clone()).unwrap_or_default(),
+            (None, Some((a, b))) => Arc::new([(a, Seq::FIRST), (b, Seq::FIRST)].into()),
+            (None, None) => Arc::default(),
+        }
+    }
+
+    /// `Log::newest` on a table that ends at `last`.
+    pub fn newest(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        before: Option<Seq>,
+        limit: usize,
+        last: Seq,
+    ) -> Vec<Entry> {
+        let end = before.unwrap_or(last.next()).min(last.next());
+        let Some(log) = self.logs.get(of).filter(|_| from < end) else { return vec![] };
+        log.table.range(from..end).rev().take(limit).map(|(_, e)| e.clone()).collect()
+    }
+
+    /// `Log::after`.
+    pub fn entries_after(&self, of: &ConversationId, after: Seq, limit: usize) -> Vec<Entry> {
+        let Some(log) = self.logs.get(of) else { return vec![] };
+        log.table.range(after.next()..).take(limit).map(|(_, e)| e.clone()).collect()
+    }
+
+    /// `Connections::of`.
+    pub fn devices(&self, users: &[UserId]) -> Devices {
+        let mut found = Devices::default();
+        let mut users: Vec<&UserId> = users.iter().collect();
+        users.sort();
+        users.dedup();
+        for user in users {
+            let connections = self.connections.get(user).into_iter().flatten();
+            found.connections.extend(connections.map(|(_, r)| r.connection.clone()));
+            let endpoints = self.endpoints.get(user).into_iter().flatten();
+            found.endpoints.extend(endpoints.map(|(_, (e, _))| e.clone()));
+        }
+        found
+    }
+
+    /// A user's row.
+    pub fn row(&self, user: &UserId, of: &ConversationId) -> Option<&UserConversation> {
+        self.rows.get(user)?.get(of)
+    }
+
+    /// Writes a row anew.
+    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq) {
+        let row =
+            UserConversation { conversation: of.clone(), joined, marks: Watermarks::default() };
+        self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
+    }
+
+    /// Writes a member's row anew.
+    pub fn write_member(&mut self, group: &ConversationId, user: &UserId, role: Role, joined: Seq) {
+        let member = Member { user: user.clone(), role, joined };
+        self.members.entry(group.clone()).or_default().insert(user.clone(), member);
+    }
+
+    /// Whether the place is free.
+    pub fn is_free(&self, of: &ConversationId, seq: Seq) -> bool {
+        self.logs.get(of).is_none_or(|log| !log.table.contains_key(&seq))
+    }
+
+    /// Stands an entry in the table and, if its place is new, in the history.
+    pub fn store(&mut self, entry: &Entry, moment: u64, at: u64) {
+        let before = self.tenures(&entry.conversation_id);
+        let log = self.logs.entry(entry.conversation_id.clone()).or_default();
+        log.table.insert(entry.seq, entry.clone());
+        log.places.insert((entry.sender_id.clone(), entry.message_id), entry.seq);
+        if entry.seq == log.head().next() {
+            let members = changed(before, entry);
+            log.history.push(Stored { entry: entry.clone(), moment, at, members });
+        }
+    }
+}
+
+/// Who belongs once the entry stands.
+fn changed(before: Tenures, entry: &Entry) -> Tenures {
+    let Content::System { change } = &entry.content else { return before };
+    let mut members = (*before).clone();
+    match change {
+        MembershipChange::Created { members: named, .. }
+        | MembershipChange::Added { members: named } => {
+            members.extend(named.iter().map(|u| (u.clone(), entry.seq)));
+        }
+        MembershipChange::Removed { members: named } => members.retain(|u, _| !named.contains(u)),
+    }
+    Arc::new(members)
+}
