@@ -22,12 +22,11 @@ pub(crate) fn start_log() {
     let level = env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| env::var("RUST_LOG"));
     let level: LevelFilter = level.ok().and_then(|l| l.parse().ok()).unwrap_or(LevelFilter::INFO);
     // Not `EnvFilter`, which brings regular expressions: size is time at the start.
-    let asked = env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
-    let filter: Targets = asked
-        .and_then(|asked| asked.parse().ok())
-        .unwrap_or_else(|| Targets::new().with_default(level))
-        // The hook below says it, and says where.
-        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let asked: Targets = env::var("RUST_LOG").ok().and_then(|r| r.parse().ok()).unwrap_or_default();
+    let level = asked.default_level().unwrap_or(level);
+    // The hook below says it, and says where.
+    let quiet = "lambda_runtime::layers::panic";
+    let filter = asked.with_default(level).with_target(quiet, LevelFilter::OFF);
     let lines = json_subscriber::layer()
         .with_target(false)
         .flatten_event(true)

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -49,19 +50,21 @@ class Run:
     bare: int
 
 
-def contestants(petrel: Path, bundle: Path) -> list[Contestant]:
-    """Petrel's binary, the bundle for Node and the module for Python."""
+def contestants(petrel: Path, bundle: Path, python: Path) -> list[Contestant]:
+    """Petrel's binary, the bundle for Node and the module for Python, in these folders or files."""
+    python.mkdir(exist_ok=True)
+    # A copy, for Python puts what it compiles beside it.
+    handler = Path(shutil.copy(HERE / "python" / "handler.py", python))
     packages = {}
     for package in PYTHON_PACKAGES:
         for file in importlib.metadata.files(package) or []:
             if file.suffix != ".pyc" and ".." not in file.parts:
                 packages[str(file)] = Path(str(file.locate()))
-    python = {"handler.py": HERE / "python" / "handler.py", **packages}
     interface = [sys.executable, "-m", "awslambdaric", "handler.handle"]
     return [
         Contestant("Petrel", [str(petrel)], petrel.parent, {"bootstrap": petrel}),
         Contestant("Node", ["node", str(bundle)], bundle.parent, {"index.mjs": bundle}),
-        Contestant("Python", interface, HERE / "python", python),
+        Contestant("Python", interface, python, {"handler.py": handler, **packages}),
     ]
 
 
@@ -180,7 +183,7 @@ async def main() -> None:
     tls, roots = certificates(args.target / "certificates")
     aws = Aws(scenario.answers)
     ports = {name: await serve(getattr(aws, name), tls) for name in ["dynamo", "gateway", "sqs"]}
-    all_of_them = contestants(args.petrel, args.target / "node" / "index.mjs")
+    all_of_them = contestants(args.petrel, args.target / "node" / "index.mjs", args.target / "python")
     load = os.getloadavg()[0]
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in all_of_them}
     # One that is not counted first, so that each finds its files in memory; then by turns, so that what else the machine

@@ -6,6 +6,9 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier};
@@ -39,22 +42,70 @@ const POST_TIMEOUT: Duration = Duration::from_millis(2_200);
 /// Attempts of a post, a job or a push.
 const POST_ATTEMPTS: u32 = 2;
 
-/// The product over AWS as these variables say (see [`settings`]). Credentials, region and `AWS_ENDPOINT_URL*`
-/// come from the process's environment, as for every AWS program. A port whose variables are absent fails when it is
-/// used; [`settings::require`] finds that earlier. The connections are open by then, unless that took longer than
-/// [`WARM_LIMIT`](crate::WARM_LIMIT). The metrics are forgotten; who publishes them sets others.
+/// The product over AWS as these variables say (see [`settings`]; [`function_config`] for what the SDK takes from them). A
+/// port whose variables are absent fails when it is used; [`settings::require`] finds that earlier. The connections are open
+/// by then, unless that took longer than [`WARM_LIMIT`](crate::WARM_LIMIT). The metrics are forgotten; who publishes them
+/// sets others.
 ///
 /// # Errors
 /// For a variable that makes no sense.
 pub async fn app(env: Env<'_>) -> Result<App, SettingsError> {
     let settings = Settings::read(env)?;
-    let config = sdk_config(env).await?;
+    let config = function_config(env)?;
     warm(&config, &settings).await;
     Ok(app_over(&config, &settings))
 }
 
-/// The SDK's configuration: one HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others),
-/// 1 s to connect, 2.5 s an attempt, 6 s a call, at most 3 attempts.
+/// The SDK's configuration in a function, where everything that differs stands in the environment, credentials among it:
+/// Lambda ends the environment before they do. What the SDK's own loader would look at besides, files, profiles, STS and
+/// the metadata service, costs `send` 0.7 MB, and the start a search for files that are not there.
+///
+/// # Errors
+/// If the HTTPS client cannot be built.
+pub fn function_config(env: Env<'_>) -> Result<SdkConfig, SettingsError> {
+    let get = |name: &str| settings::get(env, name);
+    let is_on = |name: &str| get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(https::client(env).map_err(SettingsError::Https)?)
+        .sleep_impl(TokioSleep::new())
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
+        .retry_config(retries(ATTEMPTS))
+        .region(get("AWS_REGION").map(Region::new))
+        .use_fips(is_on("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"))
+        .service_config(Endpoints::read(env));
+    config.set_endpoint_url(get("AWS_ENDPOINT_URL"));
+    if let (Some(id), Some(secret)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
+        let credentials = Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "Lambda");
+        config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
+    }
+    Ok(config.build())
+}
+
+/// The endpoints of single services, by the variable that names them.
+#[derive(Debug)]
+struct Endpoints(Vec<(String, String)>);
+
+impl Endpoints {
+    fn read(env: Env<'_>) -> Self {
+        let names = ["DYNAMODB", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
+        let found = names.into_iter().filter_map(|name| Some((settings::get(env, &name)?, name)));
+        Self(found.map(|(url, name)| (name, url)).collect())
+    }
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        let name = format!("{}_{service}", key.env());
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, url)| url.clone())
+    }
+}
+
+/// The same for a program on a machine, whose credentials may stand in files or come from elsewhere: the SDK's own loader.
+/// One HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others), 1 s to connect, 2.5 s an
+/// attempt, 6 s a call, at most 3 attempts.
 ///
 /// # Errors
 /// If the HTTPS client cannot be built.

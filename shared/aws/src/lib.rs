@@ -27,7 +27,7 @@ mod world;
 
 use aws_sdk_dynamodb::Client;
 
-pub use clients::{app, app_over, sdk_config, verifier};
+pub use clients::{app, app_over, function_config, sdk_config, verifier};
 pub use gateway::ApiGateway;
 pub use https::HttpKeys;
 pub use keys::Tables;
