@@ -7,7 +7,10 @@ mod tables;
 
 use std::error::Error as StdError;
 use std::fmt::{Debug, Write};
+use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -30,6 +33,10 @@ const CREDENTIALS: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
+/// Attempts of each of the first calls; an attempt to connect ends after a second.
+const START_ATTEMPTS: u32 = 6;
+/// The pause before the second attempt, at most; it doubles.
+const START_BACKOFF: Duration = Duration::from_millis(200);
 /// What an endpoint answers to credentials that it does not take.
 const REFUSED: [&str; 9] = [
     "AccessDenied",
@@ -167,7 +174,12 @@ pub async fn set_up(
         conversations: name("conversations"),
         connections: name("connections"),
     };
-    let dynamo = aws_sdk_dynamodb::Client::new(&config);
+    // The first to call, and patient: the endpoint may be starting beside this server, or busy.
+    let patient = RetryConfig::standard().with_max_attempts(START_ATTEMPTS);
+    let patient = aws_sdk_dynamodb::config::Builder::from(&config)
+        .timeout_config(TimeoutConfig::disabled())
+        .retry_config(patient.with_initial_backoff(START_BACKOFF));
+    let dynamo = aws_sdk_dynamodb::Client::from_conf(patient.build());
     create_tables(&dynamo, &tables, &endpoint.url).await?;
     settings.messages_table = Some(tables.messages);
     settings.conversations_table = Some(tables.conversations);
