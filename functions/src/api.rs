@@ -14,13 +14,16 @@ use axum::routing::{delete, get, post, put};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
-use petrel_core::ids::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, Seq, UserId};
 use petrel_core::ports::mint;
-use petrel_core::services::{Ack, DEFAULT_LIMIT, NewGroup, Outgoing, SendRequest, SyncRequest};
+use petrel_core::services::{
+    Ack, DEFAULT_LIMIT, Intent, NewGroup, NewInvite, Outgoing, SendRequest, SyncRequest,
+};
 use petrel_core::wire::ServerFrame;
 use petrel_core::wire::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
-    PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
+    ChangeAnswer, ConversationList, GroupAnswer, InviteAnswer, InviteList, Messages, PatchGroup,
+    PatchMember, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostSync, PreviewAnswer,
+    PutPush, ReceiptsAnswer, SyncAnswer,
 };
 use petrel_core::{App, Caller, Error, ErrorKind};
 use serde::Deserialize;
@@ -40,12 +43,15 @@ pub fn router(app: App) -> Router {
         .route("/api/messages", post(send))
         .route("/api/sync", post(sync))
         .route("/api/conversations", get(list).merge(founding))
-        .route("/api/conversations/{id}", get(group))
+        .route("/api/conversations/{id}", get(group).patch(update))
         .route("/api/conversations/{id}/messages", get(messages))
         .route("/api/conversations/{id}/receipts", get(receipts))
         .route("/api/conversations/{id}/ack", post(ack))
         .route("/api/conversations/{id}/members", post(add))
-        .route("/api/conversations/{id}/members/{user}", delete(remove))
+        .route("/api/conversations/{id}/members/{user}", delete(remove).patch(set_role))
+        .route("/api/conversations/{id}/invites", get(invites).post(invite))
+        .route("/api/conversations/{id}/invites/{invite}", delete(revoke))
+        .route("/api/invites/{code}", get(preview).post(join))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
         .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })
         .method_not_allowed_fallback(|| async {
@@ -307,6 +313,76 @@ async fn remove(
     let (id, user) = (ConversationId::parse(&id)?, UserId::parse(&user)?);
     let entry = app.remove_members(&caller, &id, &[user]).await?;
     Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
+}
+
+async fn update(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Body(body): Body<PatchGroup>,
+) -> Answer<axum::Json<ChangeAnswer>> {
+    let intent = Intent::Update { name: body.name, post: body.post, add: body.add };
+    let entry = app.change(&caller, &id, &intent).await?;
+    Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
+}
+
+async fn set_role(
+    State(app): State<App>,
+    Who(caller): Who,
+    Named((id, user)): Named<(String, String)>,
+    Body(body): Body<PatchMember>,
+) -> Answer<axum::Json<ChangeAnswer>> {
+    let (id, user) = (ConversationId::parse(&id)?, UserId::parse(&user)?);
+    let entry = app.change(&caller, &id, &Intent::SetRole(user, body.role)).await?;
+    Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
+}
+
+async fn invite(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Body(body): Body<PostInvite>,
+) -> Answer<(StatusCode, axum::Json<InviteAnswer>)> {
+    let new = NewInvite { expires_in_s: body.expires_in_s };
+    let invite = app.create_invite(&caller, &id, new).await?;
+    Ok((StatusCode::CREATED, axum::Json(invite.into())))
+}
+
+async fn invites(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+) -> Answer<axum::Json<InviteList>> {
+    let invites = app.invites(&caller, &id).await?;
+    Ok(axum::Json(InviteList { invites: invites.into_iter().map(Into::into).collect() }))
+}
+
+async fn revoke(
+    State(app): State<App>,
+    Who(caller): Who,
+    Named((id, invite)): Named<(String, String)>,
+) -> Answer<StatusCode> {
+    let (id, invite) = (ConversationId::parse(&id)?, InviteId::parse(&invite)?);
+    app.revoke_invite(&caller, &id, &invite).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn preview(
+    State(app): State<App>,
+    Who(_): Who,
+    Named(code): Named<String>,
+) -> Answer<axum::Json<PreviewAnswer>> {
+    Ok(axum::Json(app.preview(&InviteCode::parse(&code)?).await?.into()))
+}
+
+async fn join(
+    State(app): State<App>,
+    Who(caller): Who,
+    Named(code): Named<String>,
+) -> Answer<axum::Json<ChangeAnswer>> {
+    let code = InviteCode::parse(&code)?;
+    let entry = app.join(&caller, &code).await?;
+    Ok(axum::Json(ChangeAnswer::new(code.group, entry.as_ref())))
 }
 
 async fn set_push(

@@ -69,7 +69,7 @@ async def test_membership(user):
     described = await bo.http.get(path)
     assert (described["name"], described["created_by"]) == ("three", ana.id)
     assert {m["user_id"]: m["role"] for m in described["members"]} == {
-        ana.id: "admin", bo.id: "member", cy.id: "member"}
+        ana.id: "owner", bo.id: "member", cy.id: "member"}
     async with bo.device() as his, di.device() as new:
         await his.send(group, text("before di"), seen=1)
         # Only an admin adds.

@@ -1,4 +1,4 @@
-//! Members, conversation lists and blocks in one table; a change of membership is one transaction with the log.
+//! Groups, members, conversation lists and blocks in one table; a change of a group is one transaction with the log.
 
 use std::collections::BTreeSet;
 
@@ -7,89 +7,28 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put as PutAction, TransactWriteItem};
 use futures::{StreamExt, TryStreamExt, stream};
 use petrel_core::error::{Error, Result};
-use petrel_core::ids::{ConversationId, Seq, UserId};
-use petrel_core::ports::{
-    Conversations, Member, Membership, Put, Role, UserConversation, Watermarks,
-};
+use petrel_core::group::{GroupInfo, Invite, Role, Roster};
+use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
+use petrel_core::ports::{Change, Conversations, Put, UserConversation, Watermarks};
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
-use crate::item::{Item, item, malformed, n, number, s, text};
+use crate::item::{Item, item, malformed, n, s, text};
 use crate::keys;
 use crate::log;
+use crate::rows::{
+    invite_key, member_key, new_info, new_invite, new_member, new_row, read_info, read_invite,
+    read_member, read_row, row_key,
+};
 
 /// How many rows are opened at once.
 const CONCURRENT: usize = 16;
-/// Members founded in one transaction: it holds at most 100 actions, two a member and the check.
+/// Members founded in one transaction: it holds at most 100 actions, two a member, the info and the check.
 const FOUNDERS: usize = 49;
 /// The cancellation reason of a condition that does not hold.
 const REASON_CHECK: &str = "ConditionalCheckFailed";
 /// The cancellation reason of an item that another write was changing.
 const REASON_CONFLICT: &str = "TransactionConflict";
-
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::Member => "member",
-    }
-}
-
-fn read_role(item: &Item) -> Result<Role> {
-    match text(item, keys::ROLE)? {
-        "admin" => Ok(Role::Admin),
-        "member" => Ok(Role::Member),
-        _ => Err(malformed(keys::ROLE)),
-    }
-}
-
-fn member_key(group: &ConversationId, user: &UserId) -> Item {
-    item([(keys::PK, s(group.as_str())), (keys::SK, s(keys::member(user)))])
-}
-
-fn row_key(user: &UserId, of: &ConversationId) -> Item {
-    item([(keys::PK, s(keys::user(user))), (keys::SK, s(keys::row(of)))])
-}
-
-fn new_member(group: &ConversationId, user: &UserId, role: Role, joined: Seq) -> Item {
-    let mut new = member_key(group, user);
-    new.extend(item([(keys::ROLE, s(role_name(role))), (keys::JOINED, n(joined.get()))]));
-    new
-}
-
-fn new_row(user: &UserId, of: &ConversationId, joined: Seq) -> Item {
-    let mut new = row_key(user, of);
-    new.extend(item([
-        (keys::JOINED, n(joined.get())),
-        (keys::DELIVERED, n(0)),
-        (keys::READ, n(0)),
-        (keys::READ_ORDINAL, n(0)),
-    ]));
-    new
-}
-
-fn read_member(item: &Item) -> Result<Member> {
-    let user = text(item, keys::SK)?.strip_prefix(keys::MEMBER);
-    let user = user.ok_or_else(|| malformed(keys::SK))?;
-    Ok(Member {
-        user: UserId::parse(user).map_err(Error::port)?,
-        role: read_role(item)?,
-        joined: Seq::new(number(item, keys::JOINED)?),
-    })
-}
-
-fn read_row(item: &Item) -> Result<UserConversation> {
-    let conversation = text(item, keys::SK)?.strip_prefix(keys::ROW);
-    let conversation = conversation.ok_or_else(|| malformed(keys::SK))?;
-    Ok(UserConversation {
-        conversation: ConversationId::parse(conversation).map_err(Error::port)?,
-        joined: Seq::new(number(item, keys::JOINED)?),
-        marks: Watermarks {
-            delivered: Seq::new(number(item, keys::DELIVERED)?),
-            read: Seq::new(number(item, keys::READ)?),
-            read_ordinal: number(item, keys::READ_ORDINAL)?,
-        },
-    })
-}
 
 impl Dynamo {
     /// Writes an item of the conversations table unless one stands there.
@@ -147,7 +86,12 @@ impl Dynamo {
 
     /// Founds up to [`FOUNDERS`] members while the group has no first entry. Until then a repeat writes the same rows
     /// again, and nobody can have moved a watermark.
-    async fn found_chunk(&self, group: &ConversationId, chunk: &[(UserId, Role)]) -> Result<Put> {
+    async fn found_chunk(
+        &self,
+        group: &ConversationId,
+        info: Option<&GroupInfo>,
+        chunk: &[(UserId, Role)],
+    ) -> Result<Put> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.messages)
             .key(keys::CONVERSATION_ID, s(group.as_str()))
@@ -157,6 +101,9 @@ impl Dynamo {
             .build()
             .map_err(Error::port)?;
         let mut actions = vec![TransactWriteItem::builder().condition_check(check).build()];
+        if let Some(info) = info {
+            actions.push(self.writing(new_info(group, info))?);
+        }
         for (user, role) in chunk {
             actions.push(self.writing(new_member(group, user, *role, Seq::FIRST))?);
             actions.push(self.writing(new_row(user, group, Seq::FIRST))?);
@@ -174,8 +121,8 @@ impl Dynamo {
         }
     }
 
-    fn transaction(&self, membership: &Membership) -> Result<Vec<TransactWriteItem>> {
-        let entry = &membership.entry;
+    fn transaction(&self, change: &Change) -> Result<Vec<TransactWriteItem>> {
+        let entry = &change.entry;
         let group = &entry.conversation_id;
         let put = PutAction::builder()
             .table_name(&self.tables.messages)
@@ -185,11 +132,28 @@ impl Dynamo {
             .build()
             .map_err(Error::port)?;
         let mut actions = vec![TransactWriteItem::builder().put(put).build()];
-        for (user, role) in &membership.added {
-            actions.push(self.writing(new_member(group, user, *role, entry.seq))?);
+        for user in &change.added {
+            actions.push(self.writing(new_member(group, user, Role::Member, entry.seq))?);
             actions.push(self.writing(new_row(user, group, entry.seq))?);
         }
-        for user in &membership.removed {
+        for member in &change.roles {
+            let new = new_member(group, &member.user, member.role, member.joined);
+            actions.push(self.writing(new)?);
+        }
+        if let Some(info) = &change.info {
+            actions.push(self.writing(new_info(group, info))?);
+        }
+        if let Some(invite) = &change.invite {
+            let check = ConditionCheck::builder()
+                .table_name(&self.tables.conversations)
+                .set_key(Some(invite_key(group, invite)))
+                .condition_expression("attribute_exists(#pk)")
+                .expression_attribute_names("#pk", keys::PK)
+                .build()
+                .map_err(Error::port)?;
+            actions.push(TransactWriteItem::builder().condition_check(check).build());
+        }
+        for user in &change.removed {
             actions.push(self.deleting(member_key(group, user))?);
             actions.push(self.deleting(row_key(user, group))?);
         }
@@ -213,12 +177,20 @@ fn lost(error: &TransactWriteItemsError) -> bool {
 
 #[async_trait]
 impl Conversations for Dynamo {
-    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
-        // The sort keys are in the order of the user ids.
-        let items = self.partition(group.as_str(), keys::MEMBER, None, limit).await?;
+    async fn roster(&self, group: &ConversationId, limit: usize) -> Result<Roster> {
+        // The info sorts before every member, and the members by their user ids.
+        let limit = limit.saturating_add(1);
+        let mut items = self.partition(group.as_str(), keys::INFO, None, limit).await?;
+        let info = match items.first() {
+            Some(first) if text(first, keys::SK)? == keys::INFO => {
+                Some(read_info(&items.remove(0))?)
+            }
+            _ => None,
+        };
+        items.truncate(limit - 1);
         let mut members = items.iter().map(read_member).collect::<Result<Vec<_>>>()?;
         members.sort_by(|a, b| a.user.cmp(&b.user));
-        Ok(members)
+        Ok(Roster { info, members })
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
@@ -227,21 +199,27 @@ impl Conversations for Dynamo {
         stream::iter(writes).buffer_unordered(CONCURRENT).try_collect().await
     }
 
-    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+    async fn found(
+        &self,
+        group: &ConversationId,
+        info: &GroupInfo,
+        members: &[(UserId, Role)],
+    ) -> Result<Put> {
         // One after another: transactions that check the same item at once would cancel each other.
-        for chunk in members.chunks(FOUNDERS) {
-            if self.found_chunk(group, chunk).await? == Put::Taken {
+        for (i, chunk) in members.chunks(FOUNDERS).enumerate() {
+            let info = (i == 0).then_some(info);
+            if self.found_chunk(group, info, chunk).await? == Put::Taken {
                 return Ok(Put::Taken);
             }
         }
         Ok(Put::Stored)
     }
 
-    async fn change(&self, membership: &Membership) -> Result<Put> {
+    async fn change(&self, change: &Change) -> Result<Put> {
         let written = self
             .client
             .transact_write_items()
-            .set_transact_items(Some(self.transaction(membership)?))
+            .set_transact_items(Some(self.transaction(change)?))
             .send()
             .await;
         match written {
@@ -249,6 +227,28 @@ impl Conversations for Dynamo {
             Err(error) if error.as_service_error().is_some_and(lost) => Ok(Put::Taken),
             Err(error) => Err(Error::port(error)),
         }
+    }
+
+    async fn set_invite(&self, invite: &Invite) -> Result<()> {
+        let put = self.client.put_item().table_name(&self.tables.conversations);
+        put.set_item(Some(new_invite(invite))).send().await.map_err(Error::port)?;
+        Ok(())
+    }
+
+    async fn invite(&self, group: &ConversationId, id: &InviteId) -> Result<Option<Invite>> {
+        let found = self.get(&self.tables.conversations, invite_key(group, id)).await?;
+        found.map(|item| read_invite(group, &item)).transpose()
+    }
+
+    async fn invites(&self, group: &ConversationId, limit: usize) -> Result<Vec<Invite>> {
+        let items = self.partition(group.as_str(), keys::INVITE, None, limit).await?;
+        items.iter().map(|item| read_invite(group, item)).collect()
+    }
+
+    async fn remove_invite(&self, group: &ConversationId, id: &InviteId) -> Result<()> {
+        let delete = self.client.delete_item().table_name(&self.tables.conversations);
+        delete.set_key(Some(invite_key(group, id))).send().await.map_err(Error::port)?;
+        Ok(())
     }
 
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {

@@ -1,7 +1,7 @@
 //! Where everything lies: the tables, the keys and the names of the attributes. Nothing else in this crate spells
 //! one of them.
 
-use petrel_core::ids::{ConversationId, DeviceId, EndpointId, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, UserId};
 
 /// The names of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,22 @@ pub const CONTENT: &str = "c";
 
 /// conversations, partition key: a group's id or [`user`].
 pub const PK: &str = "pk";
-/// conversations, sort key: [`member`], [`row`] or [`block`].
+/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`row`] or [`block`].
 pub const SK: &str = "sk";
+/// conversations, sort key of what holds for a group. Sorts before its members and begins as they do: one query reads both.
+pub const INFO: &str = "m";
+/// conversations, info: the group's name.
+pub const NAME: &str = "name";
+/// conversations, info: who may write.
+pub const POST: &str = "post";
+/// conversations, info: who may add.
+pub const ADD: &str = "add";
+/// conversations, invite: who made it.
+pub const CREATED_BY: &str = "by";
+/// conversations, invite: when, ms (N).
+pub const CREATED_AT: &str = "at";
+/// conversations, invite: from when on it is void, ms (N).
+pub const EXPIRES_AT: &str = "expires";
 /// conversations, member: what they may do.
 pub const ROLE: &str = "role";
 /// conversations, member and row: from where they read (N).
@@ -59,6 +73,8 @@ pub const OWNER: &str = "owner";
 pub const OWNER_DEVICE: &str = "device";
 /// Begins the sort key of a member.
 pub const MEMBER: &str = "m#";
+/// Begins the sort key of an invite.
+pub const INVITE: &str = "i#";
 /// Begins the sort key of a row of a user's list.
 pub const ROW: &str = "c#";
 /// Begins the name of a device's map.
@@ -74,6 +90,11 @@ pub fn user(user: &UserId) -> String {
 /// A member, in the group's partition.
 pub fn member(user: &UserId) -> String {
     format!("{MEMBER}{user}")
+}
+
+/// An invite, in the group's partition.
+pub fn invite(invite: &InviteId) -> String {
+    format!("{INVITE}{invite}")
 }
 
 /// A conversation, in a user's partition.

@@ -16,6 +16,7 @@ mod metrics;
 mod payload;
 mod pushes;
 mod queues;
+mod rows;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;

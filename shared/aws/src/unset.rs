@@ -3,11 +3,12 @@
 
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
-use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
+use petrel_core::group::{GroupInfo, Invite, Role, Roster};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::ports::{
-    Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, Member, Membership,
-    Posted, Put, Role, UserConversation, Watermarks,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, Posted, Put,
+    UserConversation, Watermarks,
 };
 
 use crate::settings::SettingsError;
@@ -49,7 +50,7 @@ impl Log for Unset {
 
 #[async_trait]
 impl Conversations for Unset {
-    async fn members(&self, _: &ConversationId, _: usize) -> Result<Vec<Member>> {
+    async fn roster(&self, _: &ConversationId, _: usize) -> Result<Roster> {
         self.fail()
     }
 
@@ -57,11 +58,27 @@ impl Conversations for Unset {
         self.fail()
     }
 
-    async fn found(&self, _: &ConversationId, _: &[(UserId, Role)]) -> Result<Put> {
+    async fn found(&self, _: &ConversationId, _: &GroupInfo, _: &[(UserId, Role)]) -> Result<Put> {
         self.fail()
     }
 
-    async fn change(&self, _: &Membership) -> Result<Put> {
+    async fn change(&self, _: &Change) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn set_invite(&self, _: &Invite) -> Result<()> {
+        self.fail()
+    }
+
+    async fn invite(&self, _: &ConversationId, _: &InviteId) -> Result<Option<Invite>> {
+        self.fail()
+    }
+
+    async fn invites(&self, _: &ConversationId, _: usize) -> Result<Vec<Invite>> {
+        self.fail()
+    }
+
+    async fn remove_invite(&self, _: &ConversationId, _: &InviteId) -> Result<()> {
         self.fail()
     }
 

@@ -22,6 +22,11 @@ impl World for SystemWorld {
         Uuid::now_v7()
     }
 
+    fn secret(&self) -> u128 {
+        // 122 bits of the system's randomness.
+        Uuid::new_v4().as_u128()
+    }
+
     fn jitter(&self, below: u64) -> u64 {
         if below == 0 { 0 } else { fastrand::u64(..below) }
     }

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use petrel_aws::{Dynamo, Tables, embedded};
+use petrel_core::group::{Allowed, GroupInfo, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Connection, Connections, Conversations, Devices, Log, Put, Role};
+use petrel_core::ports::{Connection, Connections, Conversations, Devices, Log, Put};
 use petrel_core::testing::contract;
 use uuid::Uuid;
 
@@ -69,9 +70,10 @@ async fn a_group_is_founded_with_a_thousand_members() {
     let members: Vec<_> = (0..1_000)
         .map(|i| (UserId::parse(&format!("user-{i:04}")).unwrap(), Role::Member))
         .collect();
-    assert_eq!(dynamo.found(&group, &members).await.unwrap(), Put::Stored);
-    let found = dynamo.members(&group, usize::MAX).await.unwrap();
-    assert!(found.iter().map(|m| &m.user).eq(members.iter().map(|(user, _)| user)));
+    let info = GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins };
+    assert_eq!(dynamo.found(&group, &info, &members).await.unwrap(), Put::Stored);
+    let found = dynamo.roster(&group, usize::MAX).await.unwrap();
+    assert!(found.members.iter().map(|m| &m.user).eq(members.iter().map(|(user, _)| user)));
 }
 
 #[tokio::test]

@@ -97,6 +97,14 @@ string_id!(
 );
 
 string_id!(
+    /// The secret half of an invite's code: 32 of `0-9 a-f`.
+    InviteId,
+    "invite",
+    r"^[0-9a-f]{32}$",
+    |t| t.len() == 32 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+);
+
+string_id!(
     /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
     ConversationId,
     "conversation id",
@@ -127,6 +135,42 @@ impl ConversationId {
     pub fn pair(&self) -> Option<(UserId, UserId)> {
         let (a, b) = self.0.strip_prefix("d:")?.split_once(':')?;
         Some((UserId(a.to_owned()), UserId(b.to_owned())))
+    }
+}
+
+impl InviteId {
+    /// The invite that this number names.
+    pub fn new(secret: u128) -> Self {
+        Self(format!("{secret:032x}"))
+    }
+}
+
+/// What someone hands on who invites: the group's uuid and the invite, `<uuid>.<32 hex digits>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InviteCode {
+    /// Into which group.
+    pub group: ConversationId,
+    /// By which invite.
+    pub invite: InviteId,
+}
+
+impl InviteCode {
+    /// Checks a code.
+    ///
+    /// # Errors
+    /// `bad_request` for what cannot be one.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let bad = || Error::bad_request("not a valid invite code");
+        let (group, invite) = text.split_once('.').ok_or_else(bad)?;
+        let group = ConversationId::parse(&format!("g:{group}")).map_err(|_| bad())?;
+        Ok(Self { group, invite: InviteId::parse(invite).map_err(|_| bad())? })
+    }
+}
+
+impl fmt::Display for InviteCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let group = self.group.as_str();
+        write!(f, "{}.{}", group.strip_prefix("g:").unwrap_or(group), self.invite)
     }
 }
 

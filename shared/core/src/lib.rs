@@ -3,6 +3,7 @@
 
 pub mod dispatch;
 pub mod error;
+pub mod group;
 pub mod ids;
 pub mod message;
 pub mod metrics;

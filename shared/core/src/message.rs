@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::group::{Allowed, Role};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 
 /// Longest text, in bytes of UTF-8.
@@ -62,7 +63,7 @@ pub enum Content {
     /// A change of membership. Written by the server only.
     System {
         /// What changed.
-        change: MembershipChange,
+        change: GroupChange,
     },
     /// Ciphertext of end-to-end encrypting clients; the server never looks inside.
     Sealed {
@@ -71,11 +72,11 @@ pub enum Content {
     },
 }
 
-/// A change of who belongs to a group. Its place in the log is the place from which it holds.
+/// A change of a group. Its place in the log is the place from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum MembershipChange {
+pub enum GroupChange {
     /// The group came into being with these members (the creator among them). Always seq 1.
     Created {
         /// The group's name.
@@ -92,6 +93,28 @@ pub enum MembershipChange {
     Removed {
         /// Who.
         members: Vec<UserId>,
+        /// Who owns the group from now on, if its owner left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<UserId>,
+    },
+    /// A member's role is another one. When someone becomes the owner, the one before becomes an admin.
+    Role {
+        /// Whose.
+        member: UserId,
+        /// Which.
+        role: Role,
+    },
+    /// These are other than before; what is absent stays.
+    Updated {
+        /// The group's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Who may write.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post: Option<Allowed>,
+        /// Who may add members and invite.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        add: Option<Allowed>,
     },
 }
 

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId};
+use crate::group::{GroupInfo, Invite, Member, Role, Roster};
+use crate::ids::{
+    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
+};
 use crate::message::Entry;
 
 /// The outcome of a put at a place that must be free.
@@ -46,28 +49,6 @@ pub trait Log: Send + Sync {
     async fn put(&self, entry: &Entry) -> Result<Put>;
 }
 
-/// What a member may do beyond reading and writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Role {
-    /// May add and remove members.
-    Admin,
-    /// May read, write and leave.
-    Member,
-}
-
-/// Someone who belongs to a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Who.
-    pub user: UserId,
-    /// What they may do.
-    pub role: Role,
-    /// The entry that announced them; they read from it on.
-    pub joined: Seq,
-}
-
 /// How far a user got in one conversation. Each part only ever grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermarks {
@@ -90,37 +71,60 @@ pub struct UserConversation {
     pub marks: Watermarks,
 }
 
-/// A change of a group's membership, to be applied as one.
+/// A change of a group, to be applied as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
+pub struct Change {
     /// The `system` entry that announces it.
     pub entry: Entry,
-    /// Who joins, at `entry.seq`. Their rows are written anew.
-    pub added: Vec<(UserId, Role)>,
+    /// Who joins, at `entry.seq`, as a member. Their rows are written anew.
+    pub added: Vec<UserId>,
     /// Who goes. Their rows are removed.
     pub removed: Vec<UserId>,
+    /// Members whose role changes: as they stand from now on.
+    pub roles: Vec<Member>,
+    /// What holds for the group from now on, if that changes.
+    pub info: Option<GroupInfo>,
+    /// The invite that it rests on.
+    pub invite: Option<InviteId>,
 }
 
 /// Who belongs to which conversation, and how far they got.
 #[async_trait]
 pub trait Conversations: Send + Sync {
-    /// The members of a group, in the order of their user ids, at most the first `limit`. Must be strongly consistent.
-    /// Empty for a group that does not exist. Never called for a direct conversation: its id names its members.
-    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>>;
+    /// A group and its members, at most the first `limit`. Must be strongly consistent. Never called for a direct
+    /// conversation: its id names its members.
+    async fn roster(&self, group: &ConversationId, limit: usize) -> Result<Roster>;
 
     /// Writes each user's row of a direct conversation, joined at 1, if it is absent; rows that exist stay as they
     /// are. May be repeated, and may fail half-way.
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()>;
 
-    /// Writes the member rows and the user rows of a group that is coming into being, all joined at 1. Must return
+    /// Writes the info, the member rows and the user rows of a group that is coming into being, all joined at 1. Must return
     /// `Taken` and write no row that was not there once the group's first entry stands: a call that was frozen since
     /// before must not bring back who was removed meanwhile. May be repeated with the same members, and may fail
     /// half-way.
-    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put>;
+    async fn found(
+        &self,
+        group: &ConversationId,
+        info: &GroupInfo,
+        members: &[(UserId, Role)],
+    ) -> Result<Put>;
 
     /// Stores the entry and applies the change in one transaction. Must return `Taken` and change nothing if the
-    /// entry's place is not free.
-    async fn change(&self, membership: &Membership) -> Result<Put>;
+    /// entry's place is not free, or if the invite that it rests on is not there.
+    async fn change(&self, change: &Change) -> Result<Put>;
+
+    /// Stores an invite.
+    async fn set_invite(&self, invite: &Invite) -> Result<()>;
+
+    /// An invite, also if it has expired. Must be strongly consistent.
+    async fn invite(&self, group: &ConversationId, id: &InviteId) -> Result<Option<Invite>>;
+
+    /// A group's invites, at most `limit`, in the order of their ids.
+    async fn invites(&self, group: &ConversationId, limit: usize) -> Result<Vec<Invite>>;
+
+    /// Removes an invite, if it is there.
+    async fn remove_invite(&self, group: &ConversationId, id: &InviteId) -> Result<()>;
 
     /// One row of a user's list. Must be strongly consistent.
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>>;
@@ -320,6 +324,8 @@ pub trait World: Send + Sync {
     fn now_ms(&self) -> u64;
     /// A new UUIDv7.
     fn new_id(&self) -> Uuid;
+    /// 128 bits that nobody can guess.
+    fn secret(&self) -> u128;
     /// A random number from 0 to `below` − 1 (0 if `below` is 0), for jitter.
     fn jitter(&self, below: u64) -> u64;
     /// Returns when this much time has passed, ms.

@@ -143,6 +143,14 @@ kinds! {
         Added "members-added" 0,
         /// Members were removed.
         Left "members-removed" 0,
+        /// A member's role changed.
+        RoleGiven "role-given" 0,
+        /// A group changed hands.
+        HandedOver "handed-over" 0,
+        /// A group's rules changed.
+        Updated "group-updated" 0,
+        /// Someone joined by an invite.
+        Joined "joined-by-invite" 0,
         /// A removed member was added again.
         AddedAgain "members-added-again" 0,
         /// A membership change stood while a fan-out of an earlier entry was under way.

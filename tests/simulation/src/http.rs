@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
+use petrel_core::group::{Allowed, Role};
+use petrel_core::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::services::{
-    Ack, Group, NewGroup, Outgoing, Range, Receipts, SendRequest, Sent, SyncRequest,
+    Ack, Group, Intent, NewGroup, NewInvite, Outgoing, Range, Receipts, SendRequest, Sent,
+    SyncRequest,
 };
 use petrel_core::wire::ServerFrame;
 use petrel_core::{App, Caller, Error, ErrorKind};
@@ -26,6 +28,16 @@ pub enum Request {
     Add(UserId, ConversationId, Vec<UserId>),
     /// `DELETE …/members/{user}`, of one or more.
     Remove(UserId, ConversationId, Vec<UserId>),
+    /// `PATCH …/members/{user}`.
+    SetRole(UserId, ConversationId, UserId, Role),
+    /// `PATCH /api/conversations/{id}`: who may write and who may add.
+    Update(UserId, ConversationId, Option<Allowed>, Option<Allowed>),
+    /// `POST …/invites`, for this many seconds.
+    Invite(UserId, ConversationId, u64),
+    /// `DELETE …/invites/{invite}`.
+    Revoke(UserId, ConversationId, InviteId),
+    /// `POST /api/invites/{code}`.
+    Join(UserId, ConversationId, InviteId),
     /// `POST /api/sync`.
     Sync(UserId, BTreeMap<ConversationId, Seq>),
     /// `GET …/messages`.
@@ -78,6 +90,11 @@ impl Request {
             | Self::Found(user, ..)
             | Self::Add(user, ..)
             | Self::Remove(user, ..)
+            | Self::SetRole(user, ..)
+            | Self::Update(user, ..)
+            | Self::Invite(user, ..)
+            | Self::Revoke(user, ..)
+            | Self::Join(user, ..)
             | Self::Sync(user, ..)
             | Self::Read(user, ..)
             | Self::Ack(user, ..)
@@ -88,7 +105,16 @@ impl Request {
 
     /// Whether the caller must have an answer.
     pub fn insists(&self) -> bool {
-        matches!(self, Self::Send(..) | Self::Found(..) | Self::Add(..) | Self::Remove(..))
+        matches!(
+            self,
+            Self::Send(..)
+                | Self::Found(..)
+                | Self::Add(..)
+                | Self::Remove(..)
+                | Self::SetRole(..)
+                | Self::Update(..)
+                | Self::Join(..)
+        )
     }
 
     fn about(&self) -> Option<ConversationId> {
@@ -97,6 +123,11 @@ impl Request {
             Self::Send(_, of, _)
             | Self::Add(_, of, _)
             | Self::Remove(_, of, _)
+            | Self::SetRole(_, of, ..)
+            | Self::Update(_, of, ..)
+            | Self::Invite(_, of, _)
+            | Self::Revoke(_, of, _)
+            | Self::Join(_, of, _)
             | Self::Read(_, of, _)
             | Self::Ack(_, of, ..)
             | Self::Receipts(_, of, _)
@@ -132,6 +163,24 @@ impl Request {
             }
             Self::Remove(_, of, users) => {
                 app.remove_members(&caller, &of, &users).await.map(Asked::Changed)
+            }
+            Self::SetRole(_, of, user, role) => {
+                app.change(&caller, &of, &Intent::SetRole(user, role)).await.map(Asked::Changed)
+            }
+            Self::Update(_, of, post, add) => {
+                let intent = Intent::Update { name: None, post, add };
+                app.change(&caller, &of, &intent).await.map(Asked::Changed)
+            }
+            Self::Invite(_, of, life_s) => {
+                let new = NewInvite { expires_in_s: Some(life_s) };
+                app.create_invite(&caller, &of, new).await.map(|_| Asked::Done)
+            }
+            Self::Revoke(_, of, id) => {
+                app.revoke_invite(&caller, &of, &id).await.map(|()| Asked::Done)
+            }
+            Self::Join(_, group, invite) => {
+                let code = InviteCode { group, invite };
+                app.join(&caller, &code).await.map(Asked::Changed)
             }
             Self::Sync(_, cursors) => {
                 let sync = SyncRequest { cursors, limit: 200, tail: false, page: None };

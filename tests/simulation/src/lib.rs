@@ -18,6 +18,7 @@ mod queue;
 mod rest;
 mod rules;
 mod run;
+mod standing;
 mod truth;
 
 pub use faults::{Counts, Fault, Path};

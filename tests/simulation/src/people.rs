@@ -1,7 +1,8 @@
 //! What happens to be done in a run: who there is, who writes, reads, comes and goes, which groups change, and which
 //! sockets end. All of it follows from the seed.
 
-use petrel_core::ids::{ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId};
+use petrel_core::group::{Allowed, Role};
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::Endpoint;
 use petrel_core::services::Range;
@@ -190,7 +191,9 @@ impl People {
         let groups: Vec<_> =
             self.conversations.iter().filter(|c| c.pair().is_none()).cloned().collect();
         let Some(group) = core.dice.pick(&groups).cloned() else { return };
-        let admin = core.truth.log(&group).map(|log| log.history[0].entry.sender_id.clone());
+        let roles = core.truth.standing(&group).roles.clone();
+        let admins: Vec<_> = roles.into_iter().filter(|(_, r)| *r >= Role::Admin).collect();
+        let admin = core.dice.pick(&admins).map(|(user, _)| user.clone());
         let someone = self.someone(core, &group);
         let who = admin.filter(|_| core.dice.percent(80)).unwrap_or_else(|| someone.clone());
         let mut whom = vec![self.users[core.dice.index(self.users.len())].clone()];
@@ -199,10 +202,31 @@ impl People {
         {
             whom.push(more.clone());
         }
-        let request = match core.dice.below(10) {
+        let one = whom[0].clone();
+        let allowed = |n| [None, Some(Allowed::All), Some(Allowed::Admins)][n];
+        let request = match core.dice.below(15) {
             0..5 => Request::Add(who, group, whom),
-            // An admin who leaves leaves a group that nobody can change any more.
             5..9 if !whom.contains(&who) => Request::Remove(who, group, whom),
+            9..11 => {
+                let roles = [Role::Member, Role::Admin, Role::Admin, Role::Owner];
+                Request::SetRole(who, group, one, roles[core.dice.index(4)])
+            }
+            11 => {
+                // Mostly open: who may not write says little.
+                let post = if core.dice.percent(70) { 1 } else { core.dice.index(3) };
+                Request::Update(who, group, allowed(post), allowed(core.dice.index(3)))
+            }
+            12 => Request::Invite(who, group, core.dice.magnitude(1, 100_000)),
+            13.. => {
+                let invites = core.truth.invites.get(&group).into_iter().flatten();
+                let invites: Vec<_> = invites.map(|(id, _)| id.clone()).collect();
+                let id = core.dice.pick(&invites).cloned().unwrap_or(InviteId::new(0));
+                if core.dice.percent(20) {
+                    Request::Revoke(who, group, id)
+                } else {
+                    Request::Join(one, group, id)
+                }
+            }
             _ => Request::Remove(someone.clone(), group, vec![someone]),
         };
         self.ask(core, request);

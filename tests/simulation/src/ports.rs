@@ -1,18 +1,19 @@
 //! The ports, as one invocation of a function sees them. Each call has two scheduling points, one before its effect and
 //! one after, and may fail at either. This is the only place where an `App` is made.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use petrel_core::App;
 use petrel_core::error::{Error, Result};
-use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
+use petrel_core::group::{GroupInfo, Invite, Role, Roster};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log, Member,
-    Membership, Notification, Notifier, Platform, Posted, Pushed, Put, Role, UserConversation,
-    Watermarks, World,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
+    Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -162,10 +163,11 @@ impl Core {
 
 #[async_trait]
 impl Conversations for Ports {
-    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
-        self.read("conversations.members", |core| {
-            let members = core.truth.members.get(group);
-            members.map(|m| m.values().take(limit).cloned().collect()).unwrap_or_default()
+    async fn roster(&self, group: &ConversationId, limit: usize) -> Result<Roster> {
+        self.read("conversations.roster", |core| {
+            let members = core.truth.members.get(group).into_iter().flat_map(BTreeMap::values);
+            let members = members.take(limit).cloned().collect();
+            Roster { info: core.truth.info.get(group).cloned(), members }
         })
         .await
     }
@@ -178,12 +180,17 @@ impl Conversations for Ports {
         Ok(())
     }
 
-    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+    async fn found(
+        &self,
+        group: &ConversationId,
+        info: &GroupInfo,
+        members: &[(UserId, Role)],
+    ) -> Result<Put> {
         // In parts, each of which is one transaction.
         for part in members.chunks(part_of(members.len())) {
             let mut put = Put::Stored;
             for (i, (user, role)) in part.iter().enumerate() {
-                let write = Write::Found(group.clone(), user.clone(), *role);
+                let write = Write::Found(group.clone(), info.clone(), user.clone(), *role);
                 let wrote = if i == 0 {
                     self.write("conversations.found", write).await?
                 } else {
@@ -200,9 +207,33 @@ impl Conversations for Ports {
         Ok(Put::Stored)
     }
 
-    async fn change(&self, membership: &Membership) -> Result<Put> {
-        let what = format!("conversations.change {}", membership.entry.seq);
-        Ok(self.write(&what, Write::Change(membership.clone())).await?.put())
+    async fn change(&self, change: &Change) -> Result<Put> {
+        let what = format!("conversations.change {}", change.entry.seq);
+        Ok(self.write(&what, Write::Change(change.clone())).await?.put())
+    }
+
+    async fn set_invite(&self, invite: &Invite) -> Result<()> {
+        self.write("conversations.set_invite", Write::SetInvite(invite.clone())).await.map(drop)
+    }
+
+    async fn invite(&self, group: &ConversationId, id: &InviteId) -> Result<Option<Invite>> {
+        self.read("conversations.invite", |core| {
+            core.truth.invites.get(group).and_then(|invites| invites.get(id)).cloned()
+        })
+        .await
+    }
+
+    async fn invites(&self, group: &ConversationId, limit: usize) -> Result<Vec<Invite>> {
+        self.read("conversations.invites", |core| {
+            let invites = core.truth.invites.get(group).into_iter().flat_map(BTreeMap::values);
+            invites.take(limit).cloned().collect()
+        })
+        .await
+    }
+
+    async fn remove_invite(&self, group: &ConversationId, id: &InviteId) -> Result<()> {
+        let write = Write::RemoveInvite(group.clone(), id.clone());
+        self.write("conversations.remove_invite", write).await.map(drop)
     }
 
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {
@@ -334,6 +365,10 @@ impl World for Ports {
 
     fn new_id(&self) -> Uuid {
         self.hub.lock().uuid()
+    }
+
+    fn secret(&self) -> u128 {
+        self.hub.lock().uuid().as_u128()
     }
 
     fn jitter(&self, below: u64) -> u64 {

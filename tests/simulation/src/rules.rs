@@ -1,8 +1,9 @@
 //! The effect of every write, and what must hold at each: these rules are looked at with every step of every run.
 
+use petrel_core::group::{GroupInfo, Role};
 use petrel_core::ids::{ConversationId, Seq, UserId};
-use petrel_core::message::{Content, Entry, MembershipChange};
-use petrel_core::ports::{Role, Watermarks};
+use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::ports::Watermarks;
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
@@ -25,25 +26,56 @@ impl Core {
                 }
                 Wrote::Yes
             }
-            Write::Found(group, user, role) => self.found(group, user, *role),
+            Write::Found(group, info, user, role) => self.found(group, info, user, *role),
+            Write::SetInvite(invite) => {
+                let invites = self.truth.invites.entry(invite.group.clone()).or_default();
+                invites.insert(invite.id.clone(), invite.clone());
+                Wrote::Yes
+            }
+            Write::RemoveInvite(group, id) => {
+                self.truth.invites.entry(group.clone()).or_default().remove(id);
+                Wrote::Yes
+            }
             Write::Change(change) => {
                 let entry = &change.entry;
                 let group = &entry.conversation_id;
-                if !self.truth.is_free(group, entry.seq) {
+                let invites = self.truth.invites.get(group);
+                let invited = change
+                    .invite
+                    .as_ref()
+                    .is_none_or(|id| invites.is_some_and(|invites| invites.contains_key(id)));
+                if !invited || !self.truth.is_free(group, entry.seq) {
                     self.lost_race(by);
                     return Wrote::No;
                 }
-                let again = change.added.iter().any(|(user, _)| self.was_member(group, user));
+                let again = change.added.iter().any(|user| self.was_member(group, user));
                 self.stored(entry);
-                for (user, role) in &change.added {
+                for user in &change.added {
                     self.truth.write_row(user, group, entry.seq);
-                    self.truth.write_member(group, user, *role, entry.seq);
+                    self.truth.write_member(group, user, Role::Member, entry.seq);
+                }
+                for member in &change.roles {
+                    self.truth.write_member(group, &member.user, member.role, member.joined);
+                }
+                if let Some(info) = &change.info {
+                    self.truth.info.insert(group.clone(), info.clone());
                 }
                 for user in &change.removed {
                     self.truth.rows.entry(user.clone()).or_default().remove(group);
                     self.truth.members.entry(group.clone()).or_default().remove(user);
                 }
-                self.passed(if change.added.is_empty() { Path::Left } else { Path::Added });
+                self.passed(match &entry.content {
+                    Content::System { change: GroupChange::Added { .. } } => Path::Added,
+                    Content::System { change: GroupChange::Removed { .. } } => Path::Left,
+                    Content::System { change: GroupChange::Role { .. } } => Path::RoleGiven,
+                    _ => Path::Updated,
+                });
+                if change.invite.is_some() {
+                    self.passed(Path::Joined);
+                }
+                if change.roles.iter().any(|m| m.role == Role::Owner) {
+                    self.passed(Path::HandedOver);
+                }
                 if again {
                     self.passed(Path::AddedAgain);
                 }
@@ -183,7 +215,16 @@ impl Core {
             return self.may_begin(entry).map_err(|e| format!("{}: {e}", place()));
         }
         if !self.truth.tenures(of).contains_key(&entry.sender_id) {
-            return Err(format!("{}: {} wrote, and is no member", place(), entry.sender_id));
+            let joins = matches!(&entry.content,
+                Content::System { change: GroupChange::Added { members } } if members[..] == [entry.sender_id.clone()]);
+            if !joins {
+                return Err(format!("{}: {} wrote, and is no member", place(), entry.sender_id));
+            }
+        }
+        if of.pair().is_none() {
+            let invites = self.truth.invites.get(of).is_some_and(|invites| !invites.is_empty());
+            let allowed = self.truth.standing(of).allow(entry, invites);
+            return allowed.map_err(|e| format!("{}: {e}", place()));
         }
         Ok(())
     }
@@ -197,7 +238,7 @@ impl Core {
         let of = &entry.conversation_id;
         let users = match (of.pair(), &entry.content) {
             (Some((a, b)), _) if a == entry.sender_id || b == entry.sender_id => vec![a, b],
-            (None, Content::System { change: MembershipChange::Created { members, .. } }) => {
+            (None, Content::System { change: GroupChange::Created { members, .. } }) => {
                 members.clone()
             }
             _ => return Err(format!("{} may not begin it", entry.sender_id)),
@@ -211,7 +252,13 @@ impl Core {
         }
     }
 
-    fn found(&mut self, group: &ConversationId, user: &UserId, role: Role) -> Wrote {
+    fn found(
+        &mut self,
+        group: &ConversationId,
+        info: &GroupInfo,
+        user: &UserId,
+        role: Role,
+    ) -> Wrote {
         let stands = !self.truth.is_free(group, Seq::FIRST);
         if self.is(Mutant::FoundsLate) {
             if self.truth.row(user, group).is_some() {
@@ -220,6 +267,7 @@ impl Core {
         } else if stands {
             return Wrote::No;
         }
+        self.truth.info.insert(group.clone(), info.clone());
         self.truth.write_row(user, group, Seq::FIRST);
         self.truth.write_member(group, user, role, Seq::FIRST);
         let held = self.rows_agree(group);
@@ -248,6 +296,9 @@ impl Core {
                 return Err(format!("{group}: {user} joined at {joined} and has the row {row:?}"));
             }
         }
+        let standing = self.truth.standing(group);
+        let agrees = standing.agrees(self.truth.info.get(group), members.values());
+        agrees.map_err(|e| format!("{group}: {e}"))?;
         let stray =
             |user: &&UserId| self.truth.row(user, group).is_some() && !tenures.contains_key(*user);
         match self.truth.rows.keys().find(stray) {

@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
-use petrel_core::message::{Content, Entry, MembershipChange};
+use petrel_core::group::{GroupInfo, Invite, Member, Role};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MessageId, Seq, UserId};
+use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::ports::{
-    Connection, Devices, Endpoint, Member, Membership, Put, Role, UserConversation, Watermarks,
+    Change, Connection, Devices, Endpoint, Put, UserConversation, Watermarks,
 };
+
+use crate::standing::Standing;
 
 /// Who belongs to a conversation at a place of its log, and since where.
 pub type Tenures = Arc<BTreeMap<UserId, Seq>>;
@@ -24,6 +27,8 @@ pub struct Stored {
     pub at: u64,
     /// Who belongs once it stands.
     pub members: Tenures,
+    /// What holds once it stands.
+    pub standing: Arc<Standing>,
 }
 
 impl Stored {
@@ -34,7 +39,7 @@ impl Stored {
 
     fn removes(&self, user: &UserId) -> bool {
         matches!(&self.entry.content,
-            Content::System { change: MembershipChange::Removed { members } } if members.contains(user))
+            Content::System { change: GroupChange::Removed { members, .. } } if members.contains(user))
     }
 }
 
@@ -79,6 +84,10 @@ pub struct Truth {
     pub rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
     /// Every group's members.
     pub members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
+    /// What holds for every group.
+    pub info: BTreeMap<ConversationId, GroupInfo>,
+    /// Every group's invites.
+    pub invites: BTreeMap<ConversationId, BTreeMap<InviteId, Invite>>,
     /// Every device's socket.
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
     /// Every device's endpoint, and since when.
@@ -93,9 +102,13 @@ pub enum Write {
     /// A row of `Conversations::open`.
     Open(ConversationId, UserId),
     /// A member of `Conversations::found`.
-    Found(ConversationId, UserId, Role),
+    Found(ConversationId, GroupInfo, UserId, Role),
     /// `Conversations::change`.
-    Change(Membership),
+    Change(Change),
+    /// `Conversations::set_invite`.
+    SetInvite(Invite),
+    /// `Conversations::remove_invite`.
+    RemoveInvite(ConversationId, InviteId),
     /// `Conversations::advance`.
     Advance(UserId, ConversationId, Watermarks, Watermarks),
     /// `Connections::register`.
@@ -139,6 +152,12 @@ impl Truth {
             (None, Some((a, b))) => Arc::new([(a, Seq::FIRST), (b, Seq::FIRST)].into()),
             (None, None) => Arc::default(),
         }
+    }
+
+    /// What holds now.
+    pub fn standing(&self, of: &ConversationId) -> Arc<Standing> {
+        let last = self.log(of).and_then(|log| log.history.last());
+        last.map(|s| s.standing.clone()).unwrap_or_default()
     }
 
     /// `Log::newest` on a table that ends at `last`.
@@ -202,12 +221,17 @@ impl Truth {
     /// Stands an entry in the table and, if its place is new, in the history.
     pub fn store(&mut self, entry: &Entry, moment: u64, at: u64) {
         let before = self.tenures(&entry.conversation_id);
+        let standing = self.standing(&entry.conversation_id);
         let log = self.logs.entry(entry.conversation_id.clone()).or_default();
         log.table.insert(entry.seq, entry.clone());
         log.places.insert((entry.sender_id.clone(), entry.message_id), entry.seq);
         if entry.seq == log.head().next() {
             let members = changed(before, entry);
-            log.history.push(Stored { entry: entry.clone(), moment, at, members });
+            let standing = match &entry.content {
+                Content::System { .. } => Arc::new(standing.after(entry)),
+                _ => standing,
+            };
+            log.history.push(Stored { entry: entry.clone(), moment, at, members, standing });
         }
     }
 }
@@ -217,11 +241,11 @@ fn changed(before: Tenures, entry: &Entry) -> Tenures {
     let Content::System { change } = &entry.content else { return before };
     let mut members = (*before).clone();
     match change {
-        MembershipChange::Created { members: named, .. }
-        | MembershipChange::Added { members: named } => {
+        GroupChange::Created { members: named, .. } | GroupChange::Added { members: named } => {
             members.extend(named.iter().map(|u| (u.clone(), entry.seq)));
         }
-        MembershipChange::Removed { members: named } => members.retain(|u, _| !named.contains(u)),
+        GroupChange::Removed { members: named, .. } => members.retain(|u, _| !named.contains(u)),
+        GroupChange::Role { .. } | GroupChange::Updated { .. } => {}
     }
     Arc::new(members)
 }

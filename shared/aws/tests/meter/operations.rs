@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use petrel_core::ids::{ConversationId, Seq, UserId};
+use petrel_core::group::Role;
+use petrel_core::ids::{ConversationId, InviteCode, Seq, UserId};
+use petrel_core::services::{Intent, NewInvite};
 use serde_json::{Value, json};
 
 use crate::wire::Bill;
@@ -254,11 +256,31 @@ async fn changes(bills: &mut Bills) {
     let world = World::new().await;
     let (group, _) = world.create(users(10)).await;
     world.online(0..11).await;
-    let add = async { world.app.add_members(&caller(0), &group, &[user(10)]).await.unwrap() };
+    let ana = caller(0);
+    let add = async { world.app.add_members(&ana, &group, &[user(10)]).await.unwrap() };
     let name = "add a member to a group of 10, all online";
     bills.add(Part::Groups, name, world.bill(add).await);
     let leave = async { world.app.remove_members(&caller(9), &group, &[user(9)]).await.unwrap() };
     bills.add(Part::Groups, "leave a group of 11, all online", world.bill(leave).await);
+    let change = |intent| world.app.change(&ana, &group, intent);
+    let promote = Intent::SetRole(user(1), Role::Admin);
+    let bill = world.bill(async { change(&promote).await.unwrap() }).await;
+    bills.add(Part::Groups, "make a member of 10 an admin, all online", bill);
+    let rename = Intent::Update { name: Some("tour".into()), post: None, add: None };
+    let bill = world.bill(async { change(&rename).await.unwrap() }).await;
+    bills.add(Part::Groups, "rename a group of 10, all online", bill);
+    let mut code = None;
+    let invite = async {
+        let invite = world.app.create_invite(&ana, &group, NewInvite::default()).await.unwrap();
+        code = Some(InviteCode { group: invite.group, invite: invite.id });
+    };
+    bills.add(Part::Groups, "make an invite to a group of 10", world.bill(invite).await);
+    let code = code.unwrap();
+    let look = async { world.app.preview(&code).await.unwrap() };
+    bills.add(Part::Groups, "look at an invite to a group of 10", world.bill(look).await);
+    let (eve, code) = (caller(11), &code);
+    let join = async { world.app.join(&eve, code).await.unwrap() };
+    bills.add(Part::Groups, "join a group of 10 by an invite, all online", world.bill(join).await);
 }
 
 async fn pushes(bills: &mut Bills) {

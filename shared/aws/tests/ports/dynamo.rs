@@ -5,11 +5,10 @@ use crate::stub::Stub;
 use petrel_aws::{Dynamo, Tables};
 use petrel_core::ErrorKind;
 use petrel_core::error::Error;
+use petrel_core::group::{Allowed, GroupInfo, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
-use petrel_core::message::{Content, Entry, MembershipChange};
-use petrel_core::ports::{
-    Connection, Connections, Conversations, Log, Membership, Put, Role, Watermarks,
-};
+use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::ports::{Change, Connection, Connections, Conversations, Log, Put, Watermarks};
 use serde_json::{Value, json};
 use uuid::uuid;
 
@@ -61,12 +60,23 @@ fn entry() -> Entry {
         message_id: MessageId::minted(uuid!("0192f3c4-0000-7000-8000-000000000009")),
         sender_id: user("ana"),
         sent_at: 1_790_000_000_123,
-        content: Content::System { change: MembershipChange::Added { members: vec![user("bo")] } },
+        content: Content::System { change: GroupChange::Added { members: vec![user("bo")] } },
     }
 }
 
-fn joining() -> Membership {
-    Membership { entry: entry(), added: vec![(user("bo"), Role::Member)], removed: vec![] }
+fn joining() -> Change {
+    Change {
+        entry: entry(),
+        added: vec![user("bo")],
+        removed: vec![],
+        roles: vec![],
+        info: None,
+        invite: None,
+    }
+}
+
+fn info() -> GroupInfo {
+    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins }
 }
 
 fn connection(name: &str) -> Value {
@@ -174,7 +184,7 @@ async fn a_query_goes_on_until_there_is_no_more_or_fails() {
     let (_, dynamo) = answering([page(&[stored()], 2), refusing("InternalServerError")]);
     failed(dynamo.after(&group(), Seq::ZERO, 10).await, "the log");
     let (_, dynamo) = answering([page(&[member()], 2), refusing("InternalServerError")]);
-    failed(dynamo.members(&group(), usize::MAX).await, "members");
+    failed(dynamo.roster(&group(), usize::MAX).await, "members");
 }
 
 /// What each refusal means for writes that may lose: the first two are another call's doing, the rest is not.
@@ -241,7 +251,7 @@ async fn a_transaction_is_lost_or_failed_by_its_reasons() {
         let (_, dynamo) = answering([cancelled(codes)]);
         for (done, expected) in [
             (dynamo.change(&joining()).await, change),
-            (dynamo.found(&group(), &founders).await, found),
+            (dynamo.found(&group(), &info(), &founders).await, found),
         ] {
             match expected {
                 Some(put) => assert_eq!(done.unwrap(), put, "{codes:?}"),
@@ -257,7 +267,7 @@ async fn a_transaction_is_lost_or_failed_by_its_reasons() {
     ] {
         let (_, dynamo) = answering([refusing(name)]);
         failed(dynamo.change(&joining()).await, name);
-        failed(dynamo.found(&group(), &founders).await, name);
+        failed(dynamo.found(&group(), &info(), &founders).await, name);
     }
 }
 
@@ -266,15 +276,15 @@ async fn a_founding_ends_where_the_group_turns_out_to_stand_or_a_part_fails() {
     let members: Vec<_> = (0..120).map(|n| (user(&format!("user-{n}")), Role::Member)).collect();
     let done = (200, json!({}));
     let (stub, dynamo) = answering([done.clone(), cancelled(&["ConditionalCheckFailed"])]);
-    assert_eq!(dynamo.found(&group(), &members).await.unwrap(), Put::Taken);
+    assert_eq!(dynamo.found(&group(), &info(), &members).await.unwrap(), Put::Taken);
     assert_eq!(stub.asked().len(), 2);
 
     let (stub, dynamo) = answering([done.clone(), refusing("InternalServerError")]);
-    failed(dynamo.found(&group(), &members).await, "the second part");
+    failed(dynamo.found(&group(), &info(), &members).await, "the second part");
     assert_eq!(stub.asked().len(), 2);
 
     let (stub, dynamo) = answering([done]);
-    assert_eq!(dynamo.found(&group(), &members).await.unwrap(), Put::Stored);
+    assert_eq!(dynamo.found(&group(), &info(), &members).await.unwrap(), Put::Stored);
     assert_eq!(stub.asked().len(), 3);
 }
 
@@ -327,12 +337,26 @@ async fn an_item_that_makes_no_sense_is_a_failure_and_not_an_absence() {
     }
     for (name, values) in [
         ("sk", &[Value::Null, json!({"S": "bo"}), json!({"S": "m#"})][..]),
-        ("role", &[Value::Null, json!({"S": "owner"}), json!({"N": "1"})]),
+        ("role", &[Value::Null, json!({"S": "king"}), json!({"N": "1"})]),
         ("joined", &no_number),
     ] {
         for value in values {
             let (_, dynamo) = answering([items(broken(&member(), name, value))]);
-            failed(dynamo.members(&group(), 9).await, &format!("{name}: {value}"));
+            failed(dynamo.roster(&group(), 9).await, &format!("{name}: {value}"));
+        }
+    }
+    let rules = json!({"pk": {"S": GROUP}, "sk": {"S": "m"}, "name": {"S": "trip"},
+        "post": {"S": "all"}, "add": {"S": "admins"}});
+    let (_, dynamo) = answering([items(rules.clone())]);
+    assert_eq!(dynamo.roster(&group(), 9).await.unwrap().info, Some(info()));
+    for (name, values) in [
+        ("name", &[Value::Null, json!({"N": "1"})][..]),
+        ("post", &[Value::Null, json!({"S": "owners"})]),
+        ("add", &[Value::Null, json!({"S": ""})]),
+    ] {
+        for value in values {
+            let (_, dynamo) = answering([items(broken(&rules, name, value))]);
+            failed(dynamo.roster(&group(), 9).await, &format!("{name}: {value}"));
         }
     }
     for (name, values) in [

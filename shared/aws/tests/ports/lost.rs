@@ -193,8 +193,9 @@ async fn a_change_whose_answer_is_lost_happens_once() {
         assert_eq!(added.unwrap().seq, Seq::new(2), "{lost}");
         assert_eq!(world.asked("TransactWriteItems"), usize::try_from(lost + 1).unwrap().min(3));
         assert_eq!(world.log(&group).await, [1, 2], "{lost}");
-        let members = world.dynamo.members(&group, usize::MAX).await.unwrap();
-        let joined: Vec<_> = members.iter().map(|m| (m.user.as_str(), m.joined.get())).collect();
+        let roster = world.dynamo.roster(&group, usize::MAX).await.unwrap();
+        let joined: Vec<_> =
+            roster.members.iter().map(|m| (m.user.as_str(), m.joined.get())).collect();
         assert_eq!(joined, [("ana", 1), ("bo", 1), ("cy", 2)], "{lost}");
     }
 }

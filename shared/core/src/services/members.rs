@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use super::App;
 use super::deliver::MAX_INLINE;
 use crate::error::Result;
+use crate::group::{Allowed, GroupInfo, Member, Role, Roster};
 use crate::ids::{ConversationId, Seq, UserId};
-use crate::message::{Content, Entry, MembershipChange};
+use crate::message::{Content, Entry, GroupChange};
 use crate::mutants::mutant;
-use crate::ports::{Member, Role};
 
-/// The members of one conversation, by user.
+/// The members of one conversation, by user, and what holds for a group.
 #[derive(Clone, Debug)]
-pub(super) struct Members(BTreeMap<UserId, Member>);
+pub(super) struct Members {
+    of: BTreeMap<UserId, Member>,
+    info: Option<GroupInfo>,
+}
 
 impl Members {
     /// Applies an entry; entries must come in the order of their seq. A row that was read later than the entry was
@@ -24,46 +27,83 @@ impl Members {
             return;
         }
         match change {
-            MembershipChange::Created { .. } => {}
-            MembershipChange::Added { members } => {
+            GroupChange::Created { .. } => {}
+            GroupChange::Added { members } => {
                 for user in members {
-                    self.0.entry(user.clone()).or_insert_with(|| Member {
+                    self.of.entry(user.clone()).or_insert_with(|| Member {
                         user: user.clone(),
                         role: Role::Member,
                         joined: entry.seq,
                     });
                 }
             }
-            MembershipChange::Removed { members } => {
+            GroupChange::Removed { members, owner } => {
                 for user in members {
-                    if self.0.get(user).is_some_and(|m| m.joined < entry.seq) {
-                        self.0.remove(user);
+                    if self.of.get(user).is_some_and(|m| m.joined < entry.seq) {
+                        self.of.remove(user);
                     }
+                }
+                if let Some(owner) = owner {
+                    self.set_role(owner, Role::Owner, entry.seq);
+                }
+            }
+            GroupChange::Role { member, role } => self.set_role(member, *role, entry.seq),
+            GroupChange::Updated { name, post, add } => {
+                if let Some(info) = &mut self.info {
+                    update(info, name.as_deref(), *post, *add);
                 }
             }
         }
     }
 
+    /// What the member may do from `seq` on, if they belong since before. There is one owner.
+    fn set_role(&mut self, user: &UserId, role: Role, seq: Seq) {
+        if self.of.get(user).is_none_or(|m| m.joined >= seq) {
+            return;
+        }
+        for member in self.of.values_mut() {
+            if member.user == *user {
+                member.role = role;
+            } else if role == Role::Owner && member.role == Role::Owner {
+                member.role = Role::Admin;
+            }
+        }
+    }
+
+    /// What holds for the group; `None` of a direct conversation, and of a group that does not exist.
+    pub(super) fn info(&self) -> Option<&GroupInfo> {
+        self.info.as_ref()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.of.values()
+    }
+
+    /// Whether this member may do what is `allowed` to some. Of a direct conversation both may all.
+    pub(super) fn may(member: &Member, allowed: Option<Allowed>) -> bool {
+        allowed != Some(Allowed::Admins) || member.role >= Role::Admin
+    }
+
     pub(super) fn get(&self, user: &UserId) -> Option<&Member> {
-        self.0.get(user)
+        self.of.get(user)
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = &UserId> {
-        self.0.keys()
+        self.of.keys()
     }
 
     pub(super) fn into_list(self) -> Vec<Member> {
-        self.0.into_values().collect()
+        self.of.into_values().collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.of.len()
     }
 
     /// Those who may read the entry at `seq`.
     pub(super) fn who_read(&self, seq: Seq) -> Vec<UserId> {
         let reads = |m: &&Member| m.joined <= seq || mutant!(JoinedIgnored);
-        self.0.values().filter(reads).map(|m| m.user.clone()).collect()
+        self.of.values().filter(reads).map(|m| m.user.clone()).collect()
     }
 }
 
@@ -77,17 +117,32 @@ impl App {
     /// than it takes to know.
     pub(super) async fn read_few_members(&self, of: &ConversationId) -> Result<Option<Members>> {
         let members = self.read_some_members(of, MAX_INLINE + 1).await?;
-        Ok((members.0.len() <= MAX_INLINE).then_some(members))
+        Ok((members.len() <= MAX_INLINE).then_some(members))
     }
 
     async fn read_some_members(&self, of: &ConversationId, limit: usize) -> Result<Members> {
-        let members = match of.pair() {
-            Some((a, b)) => [a, b]
-                .into_iter()
-                .map(|user| Member { user, role: Role::Member, joined: Seq::FIRST })
-                .collect(),
-            None => self.conversations.members(of, limit).await?,
+        let roster = match of.pair() {
+            Some((a, b)) => {
+                let member = |user| Member { user, role: Role::Member, joined: Seq::FIRST };
+                Roster { info: None, members: [a, b].map(member).into() }
+            }
+            None => self.conversations.roster(of, limit).await?,
         };
-        Ok(Members(members.into_iter().map(|m| (m.user.clone(), m)).collect()))
+        let of = roster.members.into_iter().map(|m| (m.user.clone(), m)).collect();
+        Ok(Members { of, info: roster.info })
     }
+}
+
+/// Puts in what is other than before.
+pub(super) fn update(
+    info: &mut GroupInfo,
+    name: Option<&str>,
+    post: Option<Allowed>,
+    add: Option<Allowed>,
+) {
+    if let Some(name) = name {
+        info.name = name.to_owned();
+    }
+    info.post = post.unwrap_or(info.post);
+    info.add = add.unwrap_or(info.add);
 }

@@ -1,14 +1,17 @@
 //! The rules, one module a capability. A service sees ports and values; never a table, an event or a frame's JSON.
 
 mod ack;
+mod changes;
 mod connect;
-mod conversations;
 mod deliver;
+mod groups;
 mod history;
+mod invites;
 mod members;
 mod notes;
 mod push;
 mod receipts;
+mod rules;
 mod send;
 mod sync;
 mod typing;
@@ -17,9 +20,11 @@ use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
 pub use connect::MAX_DEVICES;
-pub use conversations::{Group, MAX_MEMBERS, NewGroup};
+pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
+pub use invites::{NewInvite, Preview};
 pub use receipts::{Reader, Receipts};
+pub use rules::Intent;
 pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
 pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 

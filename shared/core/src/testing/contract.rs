@@ -3,11 +3,13 @@
 
 use uuid::Uuid;
 
-use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId};
-use crate::message::{Content, Entry, MembershipChange};
+use crate::group::{Allowed, GroupInfo, Invite, Member, Role};
+use crate::ids::{
+    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
+};
+use crate::message::{Content, Entry, GroupChange};
 use crate::ports::{
-    Connection, Connections, Conversations, Devices, Endpoint, Log, Membership, Put, Role,
-    Watermarks,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Log, Put, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -66,11 +68,12 @@ pub async fn log(log: &dyn Log) {
 pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let (ana, bo, cy) = (user("ana"), user("bo"), user("cy"));
     let g = group();
-    let founders = [(ana.clone(), Role::Admin), (bo.clone(), Role::Member)];
-    assert!(conversations.members(&g, usize::MAX).await.unwrap().is_empty());
+    let founders = [(ana.clone(), Role::Owner), (bo.clone(), Role::Member)];
+    let info = GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins };
+    assert!(conversations.roster(&g, usize::MAX).await.unwrap().members.is_empty());
     assert_eq!(conversations.row(&ana, &g).await.unwrap(), None);
-    assert_eq!(conversations.found(&g, &founders[..1]).await.unwrap(), Put::Stored);
-    assert_eq!(conversations.found(&g, &founders).await.unwrap(), Put::Stored);
+    assert_eq!(conversations.found(&g, &info, &founders[..1]).await.unwrap(), Put::Stored);
+    assert_eq!(conversations.found(&g, &info, &founders).await.unwrap(), Put::Stored);
     log.put(&entry(&g, 1, "created")).await.unwrap();
 
     // A watermark moves only from what stands.
@@ -82,40 +85,82 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
 
     // Once the first entry stands, nobody is founded any more.
     let late = [(bo.clone(), Role::Admin), (cy.clone(), Role::Member)];
-    assert_eq!(conversations.found(&g, &late).await.unwrap(), Put::Taken);
+    assert_eq!(conversations.found(&g, &info, &late).await.unwrap(), Put::Taken);
     assert_eq!(conversations.row(&cy, &g).await.unwrap(), None);
-    let members = conversations.members(&g, usize::MAX).await.unwrap();
+    let members = conversations.roster(&g, usize::MAX).await.unwrap().members;
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.role, m.joined.get())).collect();
-    assert_eq!(found, [(&ana, Role::Admin, 1), (&bo, Role::Member, 1)]);
-    assert_eq!(conversations.members(&g, 2).await.unwrap(), members);
-    assert_eq!(conversations.members(&g, 1).await.unwrap(), members[..1]);
+    assert_eq!(found, [(&ana, Role::Owner, 1), (&bo, Role::Member, 1)]);
+    assert_eq!(conversations.roster(&g, 2).await.unwrap().members, members);
+    assert_eq!(conversations.roster(&g, 1).await.unwrap().members, members[..1]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap().unwrap().marks, one);
-    assert_eq!(conversations.members(&g, 1).await.unwrap(), members[..1]);
+    assert_eq!(conversations.roster(&g, 1).await.unwrap().members, members[..1]);
 
     // A change whose place is taken changes nothing.
-    let change = |seq: u64, added: &[&UserId], removed: &[&UserId]| Membership {
+    let change = |seq: u64, added: &[&UserId], removed: &[&UserId]| Change {
         entry: Entry {
-            content: Content::System {
-                change: MembershipChange::Added { members: vec![cy.clone()] },
-            },
+            content: Content::System { change: GroupChange::Added { members: vec![cy.clone()] } },
             ..entry(&g, seq, "")
         },
-        added: added.iter().map(|u| ((*u).clone(), Role::Member)).collect(),
+        added: added.iter().map(|u| (*u).clone()).collect(),
         removed: removed.iter().map(|u| (*u).clone()).collect(),
+        roles: vec![],
+        info: None,
+        invite: None,
     };
     let taken = conversations.change(&change(1, &[&cy], &[&bo])).await.unwrap();
     assert_eq!(taken, Put::Taken);
-    assert_eq!(conversations.members(&g, usize::MAX).await.unwrap(), members);
+    assert_eq!(conversations.roster(&g, usize::MAX).await.unwrap().members, members);
 
     // A change is the entry and the rows, or nothing.
     let stored = conversations.change(&change(2, &[&cy], &[&bo])).await.unwrap();
     assert_eq!(stored, Put::Stored);
-    let members = conversations.members(&g, usize::MAX).await.unwrap();
+    let members = conversations.roster(&g, usize::MAX).await.unwrap().members;
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
     assert_eq!(found, [(&ana, 1), (&cy, 2)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
     assert_eq!(conversations.row(&cy, &g).await.unwrap().unwrap().joined, Seq::new(2));
     assert_eq!(seqs(&log.newest(&g, Seq::FIRST, None, 9).await.unwrap()), [2, 1]);
+
+    // Roles and what holds for the group change with the entry, and not without it.
+    let cy_owns = Member { user: cy.clone(), role: Role::Owner, joined: Seq::new(2) };
+    let renamed = GroupInfo { name: "tour".into(), post: Allowed::Admins, add: Allowed::All };
+    let handed_over = |seq| Change {
+        roles: vec![cy_owns.clone()],
+        info: Some(renamed.clone()),
+        ..change(seq, &[], &[])
+    };
+    assert_eq!(conversations.change(&handed_over(2)).await.unwrap(), Put::Taken);
+    assert_eq!(conversations.roster(&g, 9).await.unwrap().info, Some(info));
+    assert_eq!(conversations.change(&handed_over(3)).await.unwrap(), Put::Stored);
+    let roster = conversations.roster(&g, 9).await.unwrap();
+    assert_eq!(roster.info.as_ref(), Some(&renamed));
+    assert_eq!(roster.members[1], cy_owns);
+
+    // A change that rests on an invite needs it to be there still.
+    let invite = Invite {
+        id: InviteId::new(7),
+        group: g.clone(),
+        created_by: ana.clone(),
+        created_at: 1_000,
+        expires_at: 2_000,
+    };
+    let joins = Change { invite: Some(invite.id.clone()), ..change(4, &[&bo], &[]) };
+    assert_eq!(conversations.change(&joins).await.unwrap(), Put::Taken);
+    assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
+    assert_eq!(conversations.invite(&g, &invite.id).await.unwrap(), None);
+    conversations.set_invite(&invite).await.unwrap();
+    let other = Invite { id: InviteId::new(8), ..invite.clone() };
+    conversations.set_invite(&other).await.unwrap();
+    assert_eq!(conversations.invite(&g, &invite.id).await.unwrap(), Some(invite.clone()));
+    assert_eq!(conversations.invites(&g, 9).await.unwrap(), [invite.clone(), other.clone()]);
+    assert_eq!(conversations.invites(&g, 1).await.unwrap().len(), 1);
+    assert_eq!(conversations.change(&joins).await.unwrap(), Put::Stored);
+    assert_eq!(conversations.row(&bo, &g).await.unwrap().unwrap().joined, Seq::new(4));
+    conversations.remove_invite(&g, &invite.id).await.unwrap();
+    conversations.remove_invite(&g, &invite.id).await.unwrap();
+    assert_eq!(conversations.invites(&g, 9).await.unwrap(), [other]);
+    let roster = conversations.roster(&g, 9).await.unwrap();
+    assert_eq!((roster.info, roster.members.len()), (Some(renamed), 3));
 
     // A direct conversation has rows and no member rows; the list pages in order.
     let direct = ConversationId::direct(&ana, &bo);

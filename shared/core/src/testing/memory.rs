@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
+use crate::group::{GroupInfo, Invite, Member, Role, Roster};
+use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use crate::message::Entry;
 use crate::metrics::NoMetrics;
 use crate::ports::{
-    Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log, Member,
-    Membership, Notification, Notifier, Platform, Posted, Pushed, Put, Role, UserConversation,
-    Watermarks, World,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
+    Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
 };
 use crate::services::{App, Settings};
 
@@ -21,6 +21,8 @@ use crate::services::{App, Settings};
 struct State {
     log: BTreeMap<ConversationId, BTreeMap<Seq, Entry>>,
     members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
+    info: BTreeMap<ConversationId, GroupInfo>,
+    invites: BTreeMap<(ConversationId, InviteId), Invite>,
     rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
     blocks: BTreeSet<(UserId, UserId)>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
@@ -198,10 +200,11 @@ impl Log for Memory {
 
 #[async_trait]
 impl Conversations for Memory {
-    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
+    async fn roster(&self, group: &ConversationId, limit: usize) -> Result<Roster> {
         let state = self.state();
-        let Some(members) = state.members.get(group) else { return Ok(vec![]) };
-        Ok(members.values().take(limit).cloned().collect())
+        let members = state.members.get(group).into_iter().flat_map(BTreeMap::values);
+        let members = members.take(limit).cloned().collect();
+        Ok(Roster { info: state.info.get(group).cloned(), members })
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
@@ -214,11 +217,17 @@ impl Conversations for Memory {
         Ok(())
     }
 
-    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+    async fn found(
+        &self,
+        group: &ConversationId,
+        info: &GroupInfo,
+        members: &[(UserId, Role)],
+    ) -> Result<Put> {
         let mut state = self.state();
         if state.log.get(group).is_some_and(|log| log.contains_key(&Seq::FIRST)) {
             return Ok(Put::Taken);
         }
+        state.info.insert(group.clone(), info.clone());
         for (user, role) in members {
             state.write_row(user, group, Seq::FIRST);
             state.write_member(group, user, *role, Seq::FIRST);
@@ -226,18 +235,25 @@ impl Conversations for Memory {
         Ok(Put::Stored)
     }
 
-    async fn change(&self, membership: &Membership) -> Result<Put> {
+    async fn change(&self, change: &Change) -> Result<Put> {
         let mut state = self.state();
-        let entry = &membership.entry;
-        if state.put(entry) == Put::Taken {
+        let entry = &change.entry;
+        let group = &entry.conversation_id;
+        let invited = |i: &InviteId| state.invites.contains_key(&(group.clone(), i.clone()));
+        if !change.invite.as_ref().is_none_or(invited) || state.put(entry) == Put::Taken {
             return Ok(Put::Taken);
         }
-        let group = &entry.conversation_id;
-        for (user, role) in &membership.added {
+        for user in &change.added {
             state.write_row(user, group, entry.seq);
-            state.write_member(group, user, *role, entry.seq);
+            state.write_member(group, user, Role::Member, entry.seq);
         }
-        for user in &membership.removed {
+        for member in &change.roles {
+            state.write_member(group, &member.user, member.role, member.joined);
+        }
+        if let Some(info) = &change.info {
+            state.info.insert(group.clone(), info.clone());
+        }
+        for user in &change.removed {
             if let Some(rows) = state.rows.get_mut(user) {
                 rows.remove(group);
             }
@@ -246,6 +262,27 @@ impl Conversations for Memory {
             }
         }
         Ok(Put::Stored)
+    }
+
+    async fn set_invite(&self, invite: &Invite) -> Result<()> {
+        let key = (invite.group.clone(), invite.id.clone());
+        self.state().invites.insert(key, invite.clone());
+        Ok(())
+    }
+
+    async fn invite(&self, group: &ConversationId, id: &InviteId) -> Result<Option<Invite>> {
+        Ok(self.state().invites.get(&(group.clone(), id.clone())).cloned())
+    }
+
+    async fn invites(&self, group: &ConversationId, limit: usize) -> Result<Vec<Invite>> {
+        let state = self.state();
+        let of_group = state.invites.values().filter(|i| i.group == *group);
+        Ok(of_group.take(limit).cloned().collect())
+    }
+
+    async fn remove_invite(&self, group: &ConversationId, id: &InviteId) -> Result<()> {
+        self.state().invites.remove(&(group.clone(), id.clone()));
+        Ok(())
     }
 
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {
@@ -404,6 +441,10 @@ impl World for Memory {
         let mut state = self.state();
         state.ids += 1;
         Uuid::from_u128(0x0192_f3c4_0000_7000_8000_0000_0000_0000 | u128::from(state.ids))
+    }
+
+    fn secret(&self) -> u128 {
+        self.new_id().as_u128()
     }
 
     fn jitter(&self, _below: u64) -> u64 {

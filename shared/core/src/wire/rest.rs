@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{ConversationFrame, EntryFrame};
-use crate::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::group::{Allowed, Invite, Member, Role};
+use crate::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
-use crate::ports::{Platform, Role};
-use crate::services::{Group, Page, Receipts, Synced};
+use crate::ports::Platform;
+use crate::services::{Group, Page, Preview, Receipts, Synced};
 
 /// `POST /api/messages`.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +38,34 @@ pub struct PostGroup {
     pub member_ids: Vec<UserId>,
     /// Makes the request repeatable.
     pub request_id: Option<String>,
+}
+
+/// `PATCH /api/conversations/{id}`: what is absent stays.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PatchGroup {
+    /// Shown to its members.
+    pub name: Option<String>,
+    /// Who may write.
+    pub post: Option<Allowed>,
+    /// Who may add members and invite.
+    pub add: Option<Allowed>,
+}
+
+/// `PATCH /api/conversations/{id}/members/{user}`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PatchMember {
+    /// What they shall be. Who makes someone else the owner is an admin from then on.
+    pub role: Role,
+}
+
+/// `POST /api/conversations/{id}/invites`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PostInvite {
+    /// How long it shall hold, s: 1 to 2,592,000 (30 days); 7 days if not said.
+    pub expires_in_s: Option<u64>,
 }
 
 /// `POST /api/conversations/{id}/members`.
@@ -159,20 +188,22 @@ pub struct GroupAnswer {
     name: Option<String>,
     created_by: UserId,
     created_at: u64,
+    /// Who may write; `null` if direct.
+    post: Option<Allowed>,
+    /// Who may add members and invite; `null` if direct.
+    add: Option<Allowed>,
     members: Vec<MemberAnswer>,
 }
 
 impl GroupAnswer {
     /// The answer about this conversation.
     pub fn new(conversation_id: ConversationId, group: Group) -> Self {
-        let member = |m: crate::ports::Member| MemberAnswer {
-            user_id: m.user,
-            role: m.role,
-            joined: m.joined,
-        };
+        let member = |m: Member| MemberAnswer { user_id: m.user, role: m.role, joined: m.joined };
         Self {
             conversation_id,
-            name: group.name,
+            post: group.info.as_ref().map(|i| i.post),
+            add: group.info.as_ref().map(|i| i.add),
+            name: group.info.map(|i| i.name),
             created_by: group.created_by,
             created_at: group.created_at,
             members: group.members.into_iter().map(member).collect(),
@@ -180,7 +211,62 @@ impl GroupAnswer {
     }
 }
 
-/// What a change of membership answers: the entry that announces it.
+/// An invite.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InviteAnswer {
+    /// Names it in the group's list.
+    invite_id: InviteId,
+    /// What is handed on.
+    code: String,
+    created_by: UserId,
+    created_at: u64,
+    expires_at: u64,
+}
+
+impl From<Invite> for InviteAnswer {
+    fn from(invite: Invite) -> Self {
+        let code = InviteCode { group: invite.group, invite: invite.id.clone() }.to_string();
+        Self {
+            invite_id: invite.id,
+            code,
+            created_by: invite.created_by,
+            created_at: invite.created_at,
+            expires_at: invite.expires_at,
+        }
+    }
+}
+
+/// What a `GET /api/conversations/{id}/invites` answers: at most 20.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InviteList {
+    /// Those that can still be used.
+    pub invites: Vec<InviteAnswer>,
+}
+
+/// What a `GET /api/invites/{code}` answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PreviewAnswer {
+    conversation_id: ConversationId,
+    name: String,
+    members: usize,
+    expires_at: u64,
+}
+
+impl From<Preview> for PreviewAnswer {
+    fn from(preview: Preview) -> Self {
+        Self {
+            conversation_id: preview.group,
+            name: preview.name,
+            members: preview.members,
+            expires_at: preview.expires_at,
+        }
+    }
+}
+
+/// What a change of a group answers: the entry that announces it.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeAnswer {

@@ -141,8 +141,8 @@ impl Run {
                 break;
             }
         }
-        let founders =
-            block_on(self.faulty.memory.members(&self.conversation, usize::MAX)).unwrap();
+        let founders = block_on(self.faulty.memory.roster(&self.conversation, usize::MAX)).unwrap();
+        let founders = founders.members;
         if founders.len() != 3 {
             return Err(format!("{} founders of three", founders.len()));
         }
@@ -297,7 +297,7 @@ impl Run {
     fn at_rest(&self) -> Result<(), String> {
         if self.removal == Removal::Done {
             let memory = &self.faulty.memory;
-            let members = block_on(memory.members(&self.conversation, usize::MAX)).unwrap();
+            let members = block_on(memory.roster(&self.conversation, usize::MAX)).unwrap().members;
             let row = block_on(memory.row(&user("cy"), &self.conversation)).unwrap();
             if row.is_some() || members.iter().any(|m| m.user == user("cy")) {
                 return Err("cy was removed and came back".into());

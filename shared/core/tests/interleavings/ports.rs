@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use async_trait::async_trait;
-use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, Seq, UserId};
+use petrel_core::group::{GroupInfo, Invite, Role, Roster};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::ports::{
-    Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log, Member, Membership,
-    Put, Role, UserConversation, Watermarks,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log, Put,
+    UserConversation, Watermarks,
 };
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, Result};
@@ -154,8 +155,8 @@ impl Log for Faulty {
 
 #[async_trait]
 impl Conversations for Faulty {
-    async fn members(&self, group: &ConversationId, limit: usize) -> Result<Vec<Member>> {
-        self.call(self.memory.members(group, limit)).await
+    async fn roster(&self, group: &ConversationId, limit: usize) -> Result<Roster> {
+        self.call(self.memory.roster(group, limit)).await
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
@@ -169,7 +170,12 @@ impl Conversations for Faulty {
         Ok(())
     }
 
-    async fn found(&self, group: &ConversationId, members: &[(UserId, Role)]) -> Result<Put> {
+    async fn found(
+        &self,
+        group: &ConversationId,
+        info: &GroupInfo,
+        members: &[(UserId, Role)],
+    ) -> Result<Put> {
         for member in members {
             let one = std::slice::from_ref(member);
             if self.mutant == Mutant::FoundsLate {
@@ -178,15 +184,31 @@ impl Conversations for Faulty {
                     Ok(())
                 })
                 .await?;
-            } else if self.call(self.memory.found(group, one)).await? == Put::Taken {
+            } else if self.call(self.memory.found(group, info, one)).await? == Put::Taken {
                 return Ok(Put::Taken);
             }
         }
         Ok(Put::Stored)
     }
 
-    async fn change(&self, membership: &Membership) -> Result<Put> {
-        self.call(self.memory.change(membership)).await
+    async fn change(&self, change: &Change) -> Result<Put> {
+        self.call(self.memory.change(change)).await
+    }
+
+    async fn set_invite(&self, invite: &Invite) -> Result<()> {
+        self.call(self.memory.set_invite(invite)).await
+    }
+
+    async fn invite(&self, group: &ConversationId, id: &InviteId) -> Result<Option<Invite>> {
+        self.call(self.memory.invite(group, id)).await
+    }
+
+    async fn invites(&self, group: &ConversationId, limit: usize) -> Result<Vec<Invite>> {
+        self.call(self.memory.invites(group, limit)).await
+    }
+
+    async fn remove_invite(&self, group: &ConversationId, id: &InviteId) -> Result<()> {
+        self.call(self.memory.remove_invite(group, id)).await
     }
 
     async fn row(&self, user: &UserId, of: &ConversationId) -> Result<Option<UserConversation>> {

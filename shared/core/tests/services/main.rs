@@ -7,5 +7,6 @@ mod groups;
 mod noting;
 mod pushing;
 mod reading;
+mod roles;
 mod sending;
 mod world;

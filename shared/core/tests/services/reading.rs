@@ -202,10 +202,10 @@ fn the_overview_lists_what_a_sync_would_without_messages() {
     let found: Vec<_> = listed.conversations.iter().map(|c| (&c.id, c.head, c.unread)).collect();
     assert_eq!(found, [(&c, Seq::FIRST, 1), (&group, Seq::FIRST, 0)]);
     let info = block_on(world.app.group(&caller("ana"), &group)).unwrap();
-    assert_eq!((info.name.as_deref(), info.created_by), (Some("trip"), user("bo")));
+    assert_eq!((info.info.map(|i| i.name).as_deref(), info.created_by), (Some("trip"), user("bo")));
     assert_eq!(info.members.len(), 2);
     assert_eq!(kind(block_on(world.app.group(&caller("eve"), &group))), ErrorKind::NotAMember);
-    assert_eq!(block_on(world.app.group(&caller("bo"), &c)).unwrap().name, None);
+    assert_eq!(block_on(world.app.group(&caller("bo"), &c)).unwrap().info, None);
 }
 
 #[test]

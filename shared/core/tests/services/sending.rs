@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use petrel_core::ErrorKind;
 use petrel_core::ids::{ConversationId, Seq};
-use petrel_core::message::{Content, MAX_TEXT_BYTES, MembershipChange};
+use petrel_core::message::{Content, GroupChange, MAX_TEXT_BYTES};
 use petrel_core::ports::{Log, mint};
 use petrel_core::services::{Outgoing, SendRequest, Sent};
 
@@ -67,7 +67,7 @@ fn what_send_refuses() {
     let group = world.group("ana", &["bo"]);
     world.memory.block(&user("bo"), &user("eve"));
     let long = "x".repeat(MAX_TEXT_BYTES + 1);
-    let system = Content::System { change: MembershipChange::Added { members: vec![user("eve")] } };
+    let system = Content::System { change: GroupChange::Added { members: vec![user("eve")] } };
     let edit = |target| Content::Edit { target: Seq::new(target), text: "x".into() };
     let nowhere = ConversationId::parse("g:0192f3c4-0000-7000-8000-00000000dead").unwrap();
     for (who, to, seen, content, expected) in [

@@ -1,0 +1,181 @@
+//! Changing a group. A change is an entry of the log, so it has a place among the messages, and the rows change in the
+//! same transaction; whatever two callers want at once, one comes first and the other reads again.
+
+use super::members::Members;
+use super::rules::Intent;
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::Invite;
+use crate::ids::{ConversationId, InviteId, Seq, UserId};
+use crate::message::{Content, Entry, GroupChange};
+use crate::metrics::Count;
+use crate::ports::{Change, Put, mint};
+
+/// How far back a change is looked for that stands already.
+const RECENT: usize = 100;
+/// Tries for a change before `busy`.
+const MAX_TRIES: usize = 12;
+/// Tries that may fail, not lose, before `busy`.
+const MAX_FAILURES: usize = 2;
+
+impl App {
+    /// Brings about what the caller wants of a group. Returns the entry that tells it, that of an earlier call if this
+    /// one repeats it, or `None` if there was nothing to change.
+    ///
+    /// # Errors
+    /// `not_a_member`; `forbidden` if the caller's role is too low; `not_found` for an invite that is void or a member
+    /// who does not belong; `too_many_members`; `bad_request`; `busy`.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        intent: &Intent,
+    ) -> Result<Option<Entry>> {
+        if group.pair().is_some() {
+            return Err(Error::bad_request("a direct conversation cannot be changed"));
+        }
+        intent.check()?;
+        self.about(group, None);
+        let mut failures = 0;
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
+            let invite = match intent {
+                Intent::Join(invite) => Some(invite),
+                _ => None,
+            };
+            // The head before the members: a change in between takes head + 1, and the transaction fails.
+            let head = self.log.newest(group, Seq::FIRST, None, 1).await?.into_iter().next();
+            let members = self.read_members(group).await?;
+            let belongs = members.get(&caller.user).is_some();
+            if let (Some(invite), false) = (invite, belongs) {
+                self.valid_invite(group, invite).await?;
+            }
+            let head = match head {
+                Some(head) if belongs || intent.by_stranger(&caller.user) => head,
+                _ => return Err(Error::not_a_member()),
+            };
+            if !belongs && intent.leaves(&caller.user) {
+                // Perhaps he left a while ago; a stranger finds no such entry.
+                let left = self.deliver_change_again(caller, group, intent).await?;
+                return left.map(Some).ok_or_else(Error::not_a_member);
+            }
+            let Some(plan) = intent.plan(&caller.user, &members)? else {
+                return self.deliver_change_again(caller, group, intent).await;
+            };
+            let entry = Entry {
+                conversation_id: group.clone(),
+                seq: head.seq.next(),
+                ordinal: head.ordinal,
+                message_id: mint(&*self.world),
+                sender_id: caller.user.clone(),
+                sent_at: self.world.now_ms().max(head.sent_at + 1),
+                content: Content::System { change: plan.change },
+            };
+            let change = Change {
+                entry: entry.clone(),
+                added: plan.added.clone(),
+                removed: plan.removed,
+                roles: plan.roles,
+                info: plan.info,
+                invite: invite.cloned(),
+            };
+            // Unsure or taken: read again. If it happened after all, it is found there.
+            match self.conversations.change(&change).await {
+                Ok(Put::Taken) => self.metrics.count(Count::Conflicts, 1),
+                Ok(Put::Stored) => {
+                    self.about(group, Some(entry.seq));
+                    self.metrics.count(Count::Messages, 1);
+                    let mut to = members.who_read(entry.seq);
+                    to.extend(plan.added);
+                    self.deliver(&entry, to, caller.connection(), false).await?;
+                    return Ok(Some(entry));
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures == MAX_FAILURES {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "too many changes at once; send the same again"))
+    }
+
+    /// Adds members; those who belong already stay as they are.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn add_members(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Option<Entry>> {
+        self.change(caller, group, &Intent::Add(users.iter().cloned().collect())).await
+    }
+
+    /// Removes members; a member who removes himself leaves, and may repeat that.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn remove_members(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Option<Entry>> {
+        self.change(caller, group, &Intent::Remove(users.iter().cloned().collect())).await
+    }
+
+    /// The change stands already. If the caller made it a while ago, an earlier call may have ended before it
+    /// delivered: deliver it again, to those who are told of it. An own change that no longer holds is another one.
+    async fn deliver_change_again(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        intent: &Intent,
+    ) -> Result<Option<Entry>> {
+        let recent = self.log.newest(group, Seq::FIRST, None, RECENT).await?;
+        // After the entries: who is in it and joined at or before one of them belonged when that was stored.
+        let members = self.read_members(group).await?;
+        let made = recent.into_iter().find(|entry| {
+            entry.sender_id == caller.user
+                && matches!(&entry.content, Content::System { change }
+                    if intent.made(&caller.user, change, &members) && since(entry, change, &members))
+        });
+        if let Some(entry) = &made {
+            self.about(group, Some(entry.seq));
+            let mut to = members.who_read(entry.seq);
+            if let Content::System { change: GroupChange::Removed { members: named, .. } } =
+                &entry.content
+            {
+                to.extend(named.iter().cloned());
+            }
+            self.deliver(entry, to, caller.connection(), true).await?;
+        }
+        Ok(made)
+    }
+
+    /// An invite that may be used now.
+    pub(super) async fn valid_invite(
+        &self,
+        group: &ConversationId,
+        id: &InviteId,
+    ) -> Result<Invite> {
+        let invite = self.conversations.invite(group, id).await?;
+        invite
+            .filter(|invite| invite.expires_at > self.world.now_ms())
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such invite, or it has expired"))
+    }
+}
+
+/// Whether those whom it added belong since this very entry, and were not taken out and added again.
+fn since(entry: &Entry, change: &GroupChange, members: &Members) -> bool {
+    let joined = |u: &UserId| members.get(u).is_some_and(|m| m.joined == entry.seq);
+    match change {
+        GroupChange::Added { members: named } => named.iter().all(joined),
+        _ => true,
+    }
+}

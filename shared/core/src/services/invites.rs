@@ -1,0 +1,154 @@
+//! Links by which people join a group without being added: a row that cannot be guessed, expires and can be taken
+//! back. Whoever may add may invite.
+
+use super::members::Members;
+use super::rules::Intent;
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{Invite, Role};
+use crate::ids::{ConversationId, InviteCode, InviteId};
+use crate::message::Entry;
+
+/// Most invites of a group at a time; the expired ones make room.
+const MAX_INVITES: usize = 20;
+/// How long an invite holds unless its maker says otherwise, s.
+const DEFAULT_LIFE_S: u64 = 7 * 24 * 3600;
+/// How long an invite may hold, s.
+const MAX_LIFE_S: u64 = 30 * 24 * 3600;
+
+/// A request for an invite.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewInvite {
+    /// How long it shall hold, s: 1 to 2,592,000 (30 days); 7 days if not said.
+    pub expires_in_s: Option<u64>,
+}
+
+/// What someone who holds a code may know of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The group.
+    pub group: ConversationId,
+    /// Its name.
+    pub name: String,
+    /// How many belong to it.
+    pub members: usize,
+    /// From when on the invite is void, ms since 1970.
+    pub expires_at: u64,
+}
+
+impl App {
+    /// Makes an invite.
+    ///
+    /// # Errors
+    /// `not_a_member`; `forbidden` unless the caller may add members; `bad_request` for a life out of range, or when
+    /// the group has as many invites as it may.
+    pub async fn create_invite(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        new: NewInvite,
+    ) -> Result<Invite> {
+        let life_s = new.expires_in_s.unwrap_or(DEFAULT_LIFE_S);
+        if life_s == 0 || life_s > MAX_LIFE_S {
+            return Err(Error::bad_request(format!("expires_in_s is 1 to {MAX_LIFE_S}")));
+        }
+        self.may_invite(caller, group).await?;
+        let now = self.world.now_ms();
+        let standing = self.conversations.invites(group, MAX_INVITES).await?;
+        let (valid, void): (Vec<_>, Vec<_>) =
+            standing.into_iter().partition(|i| i.expires_at > now);
+        if valid.len() >= MAX_INVITES {
+            return Err(Error::bad_request(format!(
+                "a group has at most {MAX_INVITES} invites; take one back first"
+            )));
+        }
+        for invite in void {
+            self.conversations.remove_invite(group, &invite.id).await?;
+        }
+        let invite = Invite {
+            id: InviteId::new(self.world.secret()),
+            group: group.clone(),
+            created_by: caller.user.clone(),
+            created_at: now,
+            expires_at: now + life_s * 1000,
+        };
+        self.conversations.set_invite(&invite).await?;
+        Ok(invite)
+    }
+
+    /// The invites of a group that can still be used.
+    ///
+    /// # Errors
+    /// `not_a_member`; `forbidden` unless the caller may add members.
+    pub async fn invites(&self, caller: &Caller, group: &ConversationId) -> Result<Vec<Invite>> {
+        self.may_invite(caller, group).await?;
+        let now = self.world.now_ms();
+        let invites = self.conversations.invites(group, MAX_INVITES).await?;
+        Ok(invites.into_iter().filter(|i| i.expires_at > now).collect())
+    }
+
+    /// Takes an invite back. May be repeated. Its maker may, and every admin.
+    ///
+    /// # Errors
+    /// `not_a_member`; `forbidden`.
+    pub async fn revoke_invite(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        id: &InviteId,
+    ) -> Result<()> {
+        let role = self.role(caller, group).await?.0;
+        let invite = self.conversations.invite(group, id).await?;
+        let Some(invite) = invite else { return Ok(()) };
+        if role < Role::Admin && invite.created_by != caller.user {
+            return Err(forbidden());
+        }
+        self.conversations.remove_invite(group, id).await
+    }
+
+    /// What a code leads to.
+    ///
+    /// # Errors
+    /// `not_found` if it is void.
+    pub async fn preview(&self, code: &InviteCode) -> Result<Preview> {
+        let invite = self.valid_invite(&code.group, &code.invite).await?;
+        let members = self.read_members(&code.group).await?;
+        let info = members.info();
+        let info = info.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such group"))?;
+        Ok(Preview {
+            group: code.group.clone(),
+            name: info.name.clone(),
+            members: members.len(),
+            expires_at: invite.expires_at,
+        })
+    }
+
+    /// The caller joins by a code; one who belongs already stays as he is.
+    ///
+    /// # Errors
+    /// `not_found` if it is void; `too_many_members`; `busy`.
+    pub async fn join(&self, caller: &Caller, code: &InviteCode) -> Result<Option<Entry>> {
+        self.change(caller, &code.group, &Intent::Join(code.invite.clone())).await
+    }
+
+    async fn may_invite(&self, caller: &Caller, group: &ConversationId) -> Result<()> {
+        let (_, may) = self.role(caller, group).await?;
+        if may { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// The caller's role in a group, and whether he may add.
+    async fn role(&self, caller: &Caller, group: &ConversationId) -> Result<(Role, bool)> {
+        if group.pair().is_some() {
+            return Err(Error::bad_request("nobody is invited to a direct conversation"));
+        }
+        self.about(group, None);
+        self.readable(&caller.user, group).await?;
+        let members = self.read_members(group).await?;
+        let me = members.get(&caller.user).ok_or_else(Error::not_a_member)?;
+        Ok((me.role, Members::may(me, members.info().map(|i| i.add))))
+    }
+}
+
+fn forbidden() -> Error {
+    Error::new(ErrorKind::Forbidden, "this member may not do this")
+}

@@ -1,0 +1,231 @@
+//! Who may change what of a group, and what the change then is. Pure: the members as they stand go in, a change of
+//! the rows and the words of the entry that announces it come out.
+
+use std::collections::BTreeSet;
+
+use super::groups::{MAX_MEMBERS, check_name, too_many};
+use super::members::{Members, update};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{Allowed, GroupInfo, Member, Role};
+use crate::ids::{InviteId, UserId};
+use crate::message::GroupChange;
+
+/// Most members that one request may add or remove: one transaction holds 100 writes, two a member and the entry.
+pub(super) const MAX_CHANGED: usize = 49;
+
+/// What someone wants of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// These shall belong to it, 1 to 49.
+    Add(BTreeSet<UserId>),
+    /// These shall not, 1 to 49. Who names but himself leaves.
+    Remove(BTreeSet<UserId>),
+    /// Who asks shall belong to it, by this invite.
+    Join(InviteId),
+    /// This member shall have this role.
+    SetRole(UserId, Role),
+    /// These shall be other than they are; what is `None` stays.
+    Update {
+        /// Shown to the members, 1 to 256 bytes.
+        name: Option<String>,
+        /// Who may write.
+        post: Option<Allowed>,
+        /// Who may add members and invite.
+        add: Option<Allowed>,
+    },
+}
+
+/// A change of the rows, and how the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) change: GroupChange,
+    pub(super) added: Vec<UserId>,
+    pub(super) removed: Vec<UserId>,
+    pub(super) roles: Vec<Member>,
+    pub(super) info: Option<GroupInfo>,
+}
+
+impl Plan {
+    fn new(change: GroupChange) -> Self {
+        Self { change, added: vec![], removed: vec![], roles: vec![], info: None }
+    }
+}
+
+impl Intent {
+    /// Checks what needs no look at the group.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::Add(users) | Self::Remove(users)
+                if users.is_empty() || users.len() > MAX_CHANGED =>
+            {
+                Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")))
+            }
+            Self::Update { name: None, post: None, add: None } => {
+                Err(Error::bad_request("nothing to change: name, post or add is needed"))
+            }
+            Self::Update { name: Some(name), .. } => check_name(name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether one who does not belong may ask for it: to join, or to have left already.
+    pub(super) fn by_stranger(&self, asks: &UserId) -> bool {
+        matches!(self, Self::Join(_)) || self.leaves(asks)
+    }
+
+    /// Whether who asks takes himself out.
+    pub(super) fn leaves(&self, asks: &UserId) -> bool {
+        matches!(self, Self::Remove(users) if users.len() == 1 && users.contains(asks))
+    }
+
+    /// What has to be done, `None` if it is so already.
+    ///
+    /// # Errors
+    /// `not_a_member`; `forbidden` if this member may not do it; `not_found` for the role of one who does not belong;
+    /// `too_many_members`; `bad_request` for taking the owner's role away.
+    pub(super) fn plan(&self, asks: &UserId, members: &Members) -> Result<Option<Plan>> {
+        if let Self::Join(_) = self {
+            // A group that everyone left has nobody who could own it: it is no more.
+            if members.len() == 0 {
+                return Err(Error::new(ErrorKind::NotFound, "everyone has left this group"));
+            }
+            return add(members, [asks].into_iter());
+        }
+        let me = members.get(asks).ok_or_else(Error::not_a_member)?;
+        match self {
+            Self::Add(users) => {
+                if !Members::may(me, members.info().map(|i| i.add)) {
+                    return Err(forbidden());
+                }
+                add(members, users.iter())
+            }
+            Self::Remove(users) => remove(me, members, users),
+            Self::SetRole(user, role) => set_role(me, members, user, *role),
+            Self::Update { name, post, add } => {
+                if me.role < Role::Admin {
+                    return Err(forbidden());
+                }
+                let info = members.info().ok_or_else(Error::not_a_member)?;
+                Ok(updated(info, name.as_deref(), *post, *add))
+            }
+            Self::Join(_) => Ok(None),
+        }
+    }
+
+    /// Whether this change, which the caller made a while ago, is what he asks for now; what it did has to hold still.
+    pub(super) fn made(&self, asks: &UserId, change: &GroupChange, members: &Members) -> bool {
+        let belongs = |u: &UserId| members.get(u).is_some();
+        match (self, change) {
+            (Self::Add(users), GroupChange::Added { members: named }) => {
+                named.iter().all(|u| users.contains(u) && belongs(u))
+            }
+            (Self::Join(_), GroupChange::Added { members: named }) => {
+                named.iter().all(|u| u == asks && belongs(u))
+            }
+            (Self::Remove(users), GroupChange::Removed { members: named, .. }) => {
+                named.iter().all(|u| users.contains(u) && !belongs(u))
+            }
+            (Self::SetRole(user, role), GroupChange::Role { member, role: given }) => {
+                user == member && role == given
+            }
+            (
+                Self::Update { name, post, add },
+                GroupChange::Updated { name: n, post: p, add: a },
+            ) => {
+                // What was so already is not told.
+                (n.is_none() || n == name)
+                    && (p.is_none() || p == post)
+                    && (a.is_none() || a == add)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn forbidden() -> Error {
+    Error::new(ErrorKind::Forbidden, "this member may not do this")
+}
+
+fn add<'a>(members: &Members, users: impl Iterator<Item = &'a UserId>) -> Result<Option<Plan>> {
+    let added: Vec<_> = users.filter(|u| members.get(u).is_none()).cloned().collect();
+    if added.is_empty() {
+        return Ok(None);
+    }
+    if members.len() + added.len() > MAX_MEMBERS {
+        return Err(too_many());
+    }
+    let change = GroupChange::Added { members: added.clone() };
+    Ok(Some(Plan { added, ..Plan::new(change) }))
+}
+
+fn remove(me: &Member, members: &Members, users: &BTreeSet<UserId>) -> Result<Option<Plan>> {
+    let found: Vec<&Member> = users.iter().filter_map(|u| members.get(u)).collect();
+    let may = |m: &&Member| m.user == me.user || me.role >= Role::Admin && me.role > m.role;
+    if !found.iter().all(may) || me.role < Role::Admin && !users.contains(&me.user) {
+        return Err(forbidden());
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let removed: Vec<UserId> = found.iter().map(|m| m.user.clone()).collect();
+    // A group is never without an owner: whoever may most takes over, and of these who belongs longest.
+    let owner_goes = found.iter().any(|m| m.role == Role::Owner);
+    let stay = members.iter().filter(|m| owner_goes && !users.contains(&m.user));
+    let heir = stay
+        .min_by(|a, b| b.role.cmp(&a.role).then(a.joined.cmp(&b.joined)).then(a.user.cmp(&b.user)));
+    let change =
+        GroupChange::Removed { members: removed.clone(), owner: heir.map(|m| m.user.clone()) };
+    let roles = heir.map(|m| Member { role: Role::Owner, ..m.clone() }).into_iter().collect();
+    Ok(Some(Plan { removed, roles, ..Plan::new(change) }))
+}
+
+fn set_role(me: &Member, members: &Members, user: &UserId, role: Role) -> Result<Option<Plan>> {
+    if me.role < Role::Admin {
+        return Err(forbidden());
+    }
+    let member = members
+        .get(user)
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such member in this group"))?;
+    if member.role == role {
+        return Ok(None);
+    }
+    if member.role == Role::Owner {
+        return Err(if me.role == Role::Owner {
+            Error::bad_request("the owner stays until someone else is made the owner")
+        } else {
+            forbidden()
+        });
+    }
+    // An admin makes admins, and may step down; the rest is the owner's.
+    let steps_down = member.user == me.user;
+    if me.role != Role::Owner && role != Role::Admin && !(steps_down && role == Role::Member) {
+        return Err(forbidden());
+    }
+    let mut roles = vec![Member { role, ..member.clone() }];
+    if role == Role::Owner {
+        roles.push(Member { role: Role::Admin, ..me.clone() });
+    }
+    let change = GroupChange::Role { member: user.clone(), role };
+    Ok(Some(Plan { roles, ..Plan::new(change) }))
+}
+
+fn updated(
+    info: &GroupInfo,
+    name: Option<&str>,
+    post: Option<Allowed>,
+    add: Option<Allowed>,
+) -> Option<Plan> {
+    let name = name.filter(|n| *n != info.name);
+    let post = post.filter(|p| *p != info.post);
+    let add = add.filter(|a| *a != info.add);
+    if name.is_none() && post.is_none() && add.is_none() {
+        return None;
+    }
+    let mut info = info.clone();
+    update(&mut info, name, post, add);
+    let change = GroupChange::Updated { name: name.map(str::to_owned), post, add };
+    Some(Plan { info: Some(info), ..Plan::new(change) })
+}

@@ -1,0 +1,241 @@
+//! Who may change what of a group: every role with every action, and what races and leaving make of it.
+
+use std::collections::BTreeSet;
+
+use futures::executor::block_on;
+use petrel_core::ErrorKind;
+use petrel_core::group::{Allowed, Role};
+use petrel_core::ids::{ConversationId, InviteCode, InviteId, UserId};
+use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::ports::{Conversations, mint};
+use petrel_core::services::{Intent, NewInvite};
+
+use crate::world::*;
+
+const ALL: [&str; 6] = ["olga", "ada", "abe", "mo", "mia", "eve"];
+
+/// olga owns it, ada and abe are admins, mo and mia members; eve is a stranger.
+fn scene() -> (World, ConversationId) {
+    let world = World::new();
+    let group = world.group("olga", &["ada", "abe", "mo", "mia"]);
+    for admin in ["ada", "abe"] {
+        change(&world, "olga", &group, &Intent::SetRole(user(admin), Role::Admin)).unwrap();
+    }
+    (world, group)
+}
+
+fn change(
+    world: &World,
+    who: &str,
+    group: &ConversationId,
+    intent: &Intent,
+) -> Result<Option<Entry>, petrel_core::Error> {
+    block_on(world.app.change(&caller(who), group, intent))
+}
+
+fn set(users: &[&str]) -> BTreeSet<UserId> {
+    users.iter().map(|u| user(u)).collect()
+}
+
+fn update(name: Option<&str>, post: Option<Allowed>, add: Option<Allowed>) -> Intent {
+    Intent::Update { name: name.map(str::to_owned), post, add }
+}
+
+fn roles(world: &World, group: &ConversationId) -> Vec<(String, Role)> {
+    let roster = block_on(world.memory.roster(group, 2_000));
+    roster.unwrap().members.into_iter().map(|m| (m.user.to_string(), m.role)).collect()
+}
+
+/// What each of [`ALL`] is answered: `y` done, `f` forbidden, `n` not a member, `b` bad request, `-` nothing to do.
+#[test]
+fn every_role_with_every_action() {
+    let member = |name: &str, role| Intent::SetRole(user(name), role);
+    for (intent, expected) in [
+        (Intent::Add(set(&["new"])), "yyyffn"),
+        (Intent::Remove(set(&["mia"])), "yyyfyn"),
+        (Intent::Remove(set(&["mo"])), "yyyyfn"),
+        (Intent::Remove(set(&["abe"])), "yfyffn"),
+        (Intent::Remove(set(&["olga"])), "yffffn"),
+        (Intent::Remove(set(&["mo", "mia"])), "yyyffn"),
+        (Intent::Remove(set(&["mo", "abe"])), "yfyffn"),
+        (Intent::Remove(set(&["ghost"])), "---ffn"),
+        (Intent::Remove(set(&["eve"])), "---ffn"),
+        (member("mo", Role::Admin), "yyyffn"),
+        (member("mo", Role::Owner), "yffffn"),
+        (member("mo", Role::Member), "---ffn"),
+        (member("abe", Role::Member), "yfyffn"),
+        (member("abe", Role::Owner), "yffffn"),
+        (member("abe", Role::Admin), "---ffn"),
+        (member("olga", Role::Member), "bffffn"),
+        (member("olga", Role::Admin), "bffffn"),
+        (member("olga", Role::Owner), "---ffn"),
+        (update(Some("tour"), None, None), "yyyffn"),
+        (update(None, Some(Allowed::Admins), None), "yyyffn"),
+        (update(None, None, Some(Allowed::All)), "yyyffn"),
+        (update(Some("trip"), Some(Allowed::All), None), "---ffn"),
+    ] {
+        let answers: String = ALL
+            .iter()
+            .map(|who| {
+                let (world, group) = scene();
+                let roster = || block_on(world.memory.roster(&group, 2_000)).unwrap();
+                let before = roster();
+                let answer = match change(&world, who, &group, &intent) {
+                    Ok(_) => return if roster() == before { '-' } else { 'y' },
+                    Err(error) => match error.kind {
+                        ErrorKind::Forbidden => 'f',
+                        ErrorKind::NotAMember => 'n',
+                        ErrorKind::BadRequest => 'b',
+                        other => panic!("{intent:?} by {who}: {other:?}"),
+                    },
+                };
+                assert_eq!(roster(), before, "{intent:?} by {who}");
+                answer
+            })
+            .collect();
+        assert_eq!(answers, expected, "{intent:?}");
+    }
+}
+
+#[test]
+fn bad_changes_are_refused_before_anything_is_read() {
+    let (world, group) = scene();
+    let many: Vec<String> = (0..50).map(|i| format!("u{i}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for intent in [
+        Intent::Add(set(&[])),
+        Intent::Add(set(&many)),
+        Intent::Remove(set(&many)),
+        update(None, None, None),
+        update(Some(""), None, None),
+        update(Some(&"x".repeat(257)), None, None),
+    ] {
+        assert_eq!(kind(change(&world, "olga", &group, &intent)), ErrorKind::BadRequest);
+    }
+    let unknown = Intent::SetRole(user("eve"), Role::Admin);
+    assert_eq!(kind(change(&world, "olga", &group, &unknown)), ErrorKind::NotFound);
+    let direct = direct("ana", "bo");
+    assert_eq!(kind(change(&world, "ana", &direct, &unknown)), ErrorKind::BadRequest);
+}
+
+#[test]
+fn a_group_always_has_one_owner_while_it_has_members() {
+    let (world, group) = scene();
+    let owner = || {
+        let roles = roles(&world, &group);
+        let owners: Vec<_> = roles.into_iter().filter(|(_, r)| *r == Role::Owner).collect();
+        (owners.len(), owners.first().map(|(u, _)| u.clone()))
+    };
+    let leave = |who: &str| {
+        let left = change(&world, who, &group, &Intent::Remove(set(&[who]))).unwrap().unwrap();
+        match left.content {
+            Content::System { change: GroupChange::Removed { owner, .. } } => owner,
+            other => panic!("{other:?}"),
+        }
+    };
+    // The admins come first, among equals who belongs longest, then the smaller id.
+    assert_eq!(leave("olga"), Some(user("abe")));
+    assert_eq!(owner(), (1, Some("abe".into())));
+    // Whoever hands it over stays an admin.
+    change(&world, "abe", &group, &Intent::SetRole(user("mo"), Role::Owner)).unwrap();
+    assert_eq!(owner(), (1, Some("mo".into())));
+    assert!(roles(&world, &group).contains(&("abe".into(), Role::Admin)));
+    assert_eq!(leave("abe"), None);
+    assert_eq!(leave("mo"), Some(user("ada")));
+    assert_eq!(leave("ada"), Some(user("mia")));
+    assert_eq!(leave("mia"), None);
+    assert_eq!(owner(), (0, None));
+}
+
+#[test]
+fn only_admins_write_where_the_group_says_so_and_all_react() {
+    let (world, group) = scene();
+    let say = |who: &str| world.send_as(who, &group, None, mint(&*world.memory), text("hi"));
+    let target = say("mo").unwrap().seq;
+    change(&world, "ada", &group, &update(None, Some(Allowed::Admins), None)).unwrap();
+    for (who, may) in [("olga", true), ("ada", true), ("mo", false)] {
+        assert_eq!(say(who).is_ok(), may, "{who}");
+    }
+    assert_eq!(kind(say("mo")), ErrorKind::Forbidden);
+    let content = |content| world.send_as("mo", &group, None, mint(&*world.memory), content);
+    content(Content::Reaction { target, emoji: "+1".into(), remove: false }).unwrap();
+    assert_eq!(kind(content(Content::Edit { target, text: "x".into() })), ErrorKind::Forbidden);
+    content(Content::Delete { target }).unwrap();
+    change(&world, "ada", &group, &update(None, Some(Allowed::All), None)).unwrap();
+    say("mo").unwrap();
+}
+
+#[test]
+fn invites_let_in_until_they_end() {
+    let (world, group) = scene();
+    let invite = |who: &str, life: Option<u64>| {
+        let new = NewInvite { expires_in_s: life };
+        block_on(world.app.create_invite(&caller(who), &group, new))
+    };
+    let code = |id: &InviteId| InviteCode { group: group.clone(), invite: id.clone() };
+    let join = |who: &str, id: &InviteId| block_on(world.app.join(&caller(who), &code(id)));
+    for (who, expected) in [("mo", ErrorKind::Forbidden), ("eve", ErrorKind::NotAMember)] {
+        assert_eq!(kind(invite(who, None)), expected);
+        assert_eq!(kind(block_on(world.app.invites(&caller(who), &group))), expected);
+    }
+    for life in [0, 30 * 24 * 3600 + 1] {
+        assert_eq!(kind(invite("ada", Some(life))), ErrorKind::BadRequest);
+    }
+    let first = invite("ada", Some(10)).unwrap();
+    let preview = block_on(world.app.preview(&code(&first.id))).unwrap();
+    assert_eq!((preview.name.as_str(), preview.members), ("trip", 5));
+
+    // Twice is once, and one who belongs stays as he is.
+    let joined = join("eve", &first.id).unwrap().unwrap();
+    assert_eq!(join("eve", &first.id).unwrap().unwrap(), joined);
+    assert!(roles(&world, &group).contains(&("eve".into(), Role::Member)));
+    assert_eq!(join("olga", &first.id).unwrap(), None);
+    assert!(roles(&world, &group).contains(&("olga".into(), Role::Owner)));
+
+    // Guessed, of another group, expired, taken back: the same answer.
+    let other = world.group("olga", &["mo"]);
+    let elsewhere = InviteCode { group: other, invite: first.id.clone() };
+    assert_eq!(kind(block_on(world.app.join(&caller("zoe"), &elsewhere))), ErrorKind::NotFound);
+    assert_eq!(kind(join("zoe", &InviteId::new(1))), ErrorKind::NotFound);
+    world.memory.pass(10_000);
+    assert_eq!(kind(join("zoe", &first.id)), ErrorKind::NotFound);
+    assert_eq!(kind(block_on(world.app.preview(&code(&first.id)))), ErrorKind::NotFound);
+    let second = invite("ada", None).unwrap();
+    let listed = block_on(world.app.invites(&caller("olga"), &group)).unwrap();
+    assert_eq!(listed, std::slice::from_ref(&second));
+    let revoke = |who: &str| block_on(world.app.revoke_invite(&caller(who), &group, &second.id));
+    assert_eq!(kind(revoke("mo")), ErrorKind::Forbidden);
+    assert_eq!(kind(revoke("zoe")), ErrorKind::NotAMember);
+    revoke("abe").unwrap();
+    revoke("abe").unwrap();
+    assert_eq!(kind(join("zoe", &second.id)), ErrorKind::NotFound);
+
+    // Twenty at a time; where all may add, all may invite, and take back what they made.
+    change(&world, "ada", &group, &update(None, None, Some(Allowed::All))).unwrap();
+    let made: Vec<_> = (0..20).map(|_| invite("mo", None).unwrap()).collect();
+    assert_eq!(kind(invite("mo", None)), ErrorKind::BadRequest);
+    let third = &made[0];
+    block_on(world.app.revoke_invite(&caller("mo"), &group, &third.id)).unwrap();
+    invite("mia", None).unwrap();
+}
+
+#[test]
+fn a_full_group_takes_no_one_and_a_deserted_one_neither() {
+    let world = World::new();
+    let (group, _) = world.crowd(1_000);
+    let invite = block_on(world.app.create_invite(&caller("ana"), &group, NewInvite::default()));
+    let code = InviteCode { group: group.clone(), invite: invite.unwrap().id };
+    let join = |who: &str| block_on(world.app.join(&caller(who), &code));
+    assert_eq!(kind(join("zoe")), ErrorKind::TooManyMembers);
+    change(&world, "u0001", &group, &Intent::Remove(set(&["u0001"]))).unwrap();
+    join("zoe").unwrap();
+    assert_eq!(kind(join("zac")), ErrorKind::TooManyMembers);
+
+    let group = world.group("ana", &["bo"]);
+    let invite = block_on(world.app.create_invite(&caller("ana"), &group, NewInvite::default()));
+    let code = InviteCode { group: group.clone(), invite: invite.unwrap().id };
+    for who in ["ana", "bo"] {
+        change(&world, who, &group, &Intent::Remove(set(&[who]))).unwrap();
+    }
+    assert_eq!(kind(block_on(world.app.join(&caller("ana"), &code))), ErrorKind::NotFound);
+}
