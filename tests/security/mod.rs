@@ -8,6 +8,7 @@
 //! with the same table) and in `shared/aws/tests/ports/forged.rs` (an issuer's keys).
 
 mod access;
+mod document;
 mod input;
 mod logs;
 mod origins;

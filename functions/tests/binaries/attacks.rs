@@ -140,6 +140,24 @@ async fn what_is_forbidden_costs_what_is_missing_costs() {
 }
 
 #[tokio::test]
+async fn cursors_of_what_is_not_ones_own_cost_nothing() {
+    let stack = Stack::start().await;
+    let api = Counted::start(&stack, env!("CARGO_BIN_EXE_api")).await;
+    let message = json!({"to_user_id": "bo", "content": {"type": "text", "text": "x"}});
+    api.ask(&request("ana", "POST", "/api/messages", &message)).await;
+    let sync = async |cursors: Value| {
+        let body = json!({"cursors": cursors});
+        assert!(body.to_string().len() < 32 * 1024);
+        api.ask(&request("ana", "POST", "/api/sync", &body)).await
+    };
+    let with_none = sync(json!({})).await;
+    assert_eq!(with_none.0["statusCode"], 200);
+    let others: serde_json::Map<String, Value> =
+        (0..1_000).map(|n| (format!("d:eve:user{n:04}"), json!(0))).collect();
+    assert_eq!(sync(others.into()).await, with_none);
+}
+
+#[tokio::test]
 async fn at_no_level_does_a_function_write_down_content_or_tokens() {
     let stack = Stack::start().await;
     let start = async |binary: &str| {
