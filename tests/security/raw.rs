@@ -68,3 +68,24 @@ pub async fn head(server: &Server, bytes: &[u8]) -> String {
     timeout(PATIENCE, reading).await.unwrap();
     String::from_utf8_lossy(&said).into_owned()
 }
+
+/// A socket of this user whose frames are written by hand.
+pub async fn socket(server: &Server, user: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    let request = format!(
+        "GET /ws?token={} HTTP/1.1\r\nhost: {}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         sec-websocket-extensions: permessage-deflate, x-unknown; a=b\r\n\r\n",
+        server.token(user),
+        server.addr()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = vec![];
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(!head.contains("sec-websocket-extensions"), "nothing is decompressed: {head}");
+    stream
+}
