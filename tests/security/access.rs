@@ -284,6 +284,31 @@ async fn a_device_of_the_same_name_is_another_users_own() {
     server.wait_until("bo is woken", woken).await;
 }
 
+/// What makes a request repeatable is one user's own: another who knows it gets no place, and no group, of his.
+#[tokio::test]
+async fn the_keys_of_anothers_requests_are_good_for_nothing() {
+    let server = Server::start().await;
+    let founding = json!({"name": "crew", "member_ids": ["ana", "bo"], "request_id": "1"});
+    let mut groups = vec![];
+    for user in ["ana", "bo", "ana"] {
+        let made = server.post(user, "/api/conversations", &founding).await.expect(201);
+        groups.push(made["conversation_id"].clone());
+    }
+    assert_ne!(groups[0], groups[1]);
+    assert_eq!(groups[0], groups[2]);
+
+    let id = new_id();
+    let mut places = vec![];
+    for (user, words) in [("ana", "hers"), ("bo", "his"), ("ana", "again")] {
+        let message =
+            json!({"conversation_id": groups[0], "message_id": id, "content": text(words)});
+        let sent = server.post(user, "/api/messages", &message).await;
+        places.push((sent.status, sent.body["seq"].clone(), sent.body["duplicate"].clone()));
+    }
+    let expected = [(201, 2, false), (201, 3, false), (200, 2, true)];
+    assert_eq!(places, expected.map(|(status, seq, again)| (status, json!(seq), json!(again))));
+}
+
 /// The words between these marks, in every Rust file of a folder.
 fn quoted(folder: &str, begin: &str) -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
