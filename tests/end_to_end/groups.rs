@@ -155,3 +155,124 @@ async fn the_same_request_for_a_group_is_the_same_group() {
     let list = server.get("bo", "/api/conversations").await.expect(200);
     assert_eq!(list["conversations"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_group_changes_hands_its_name_and_its_rules_and_everyone_is_told() {
+    let server = Server::start().await;
+    let users = ["ana", "bo", "cy"].map(str::to_owned);
+    let group = server.found("ana", &users[1..]).await;
+    let mut cy = server.connect("cy").await;
+    let path = format!("/api/conversations/{group}");
+    let member = |user: &str| format!("{path}/members/{user}");
+    let patch = async |who: &str, path: &str, body: Value| {
+        server.request_as(who, "PATCH", path).json(&body).send().await
+    };
+    // Each change comes to who is there, in its place.
+    let mut seq = 1;
+    for (who, to, body, change) in [
+        (
+            "ana",
+            path.clone(),
+            json!({"name": "tour", "post": "admins"}),
+            json!({"kind": "updated", "name": "tour", "post": "admins"}),
+        ),
+        (
+            "ana",
+            member("bo"),
+            json!({"role": "admin"}),
+            json!({"kind": "role", "member": "bo", "role": "admin"}),
+        ),
+        (
+            "bo",
+            path.clone(),
+            json!({"post": "admins", "add": "all"}),
+            json!({"kind": "updated", "add": "all"}),
+        ),
+        (
+            "ana",
+            member("bo"),
+            json!({"role": "owner"}),
+            json!({"kind": "role", "member": "bo", "role": "owner"}),
+        ),
+    ] {
+        seq += 1;
+        let done = patch(who, &to, body.clone()).await.expect(200);
+        let change = json!({"type": "system", "change": change});
+        assert_eq!(done, json!({"conversation_id": group, "seq": seq, "change": change}));
+        // What was asked for again is told again.
+        let mut told = cy.wait_for_type("message").await;
+        while told["seq"] != seq {
+            told = cy.wait_for_type("message").await;
+        }
+        assert_eq!(told["content"], change);
+        // Again, it is the same change.
+        assert_eq!(patch(who, &to, body).await.expect(200)["seq"], seq);
+    }
+    let hi = json!({"conversation_id": group, "content": frames::text("hi")});
+    server.post("cy", "/api/messages", &hi).await.expect(403);
+    server.post("ana", "/api/messages", &hi).await.expect(201);
+    // The owner leaves: who may most takes over.
+    let left = server.request_as("bo", "DELETE", &member("bo")).send().await.expect(200);
+    assert_eq!(
+        left["change"]["change"],
+        json!({"kind": "removed", "members": ["bo"], "owner": "ana"})
+    );
+    let seen = server.request_as("cy", "GET", &path).send().await.expect(200);
+    assert_eq!(
+        seen["members"],
+        json!([{"user_id": "ana", "role": "owner", "joined": 1},
+        {"user_id": "cy", "role": "member", "joined": 1}])
+    );
+    assert_eq!(
+        (&seen["name"], &seen["post"], &seen["add"]),
+        (&json!("tour"), &json!("admins"), &json!("all"))
+    );
+}
+
+#[tokio::test]
+async fn who_has_a_code_joins_and_who_has_none_learns_nothing() {
+    let server = Server::start().await;
+    let group = server.found("ana", &["bo".to_owned()]).await;
+    let invites = format!("/api/conversations/{group}/invites");
+    let made = server.post("ana", &invites, &json!({})).await.expect(201);
+    let code = made["code"].as_str().unwrap().to_owned();
+    let ask = async |who: &str, method: &str, path: &str| {
+        server.request_as(who, method, path).send().await
+    };
+    let to = |code: &str| format!("/api/invites/{code}");
+    let shown = ask("eve", "GET", &to(&code)).await.expect(200);
+    assert_eq!(
+        shown,
+        json!({"conversation_id": group, "name": "crew", "members": 2,
+        "expires_at": made["expires_at"]})
+    );
+    let joined = ask("eve", "POST", &to(&code)).await.expect(200);
+    assert_eq!(
+        (&joined["seq"], &joined["change"]["change"]),
+        (&json!(2), &json!({"kind": "added", "members": ["eve"]}))
+    );
+    assert_eq!(ask("eve", "POST", &to(&code)).await.expect(200), joined);
+    let history = format!("/api/conversations/{group}/messages?after=0");
+    assert_eq!(ask("eve", "GET", &history).await.expect(200)["messages"][0]["seq"], 2);
+
+    // Tampered with, guessed, of a group that is not there, and taken back: one answer.
+    let last = if code.ends_with('0') { "1" } else { "0" };
+    let tampered = format!("{}{last}", &code[..code.len() - 1]);
+    let elsewhere = format!("{}.{}", frames::new_id(), code.split_once('.').unwrap().1);
+    let mut answers = vec![];
+    for wrong in [tampered, elsewhere] {
+        for method in ["GET", "POST"] {
+            answers.push(ask("zoe", method, &to(&wrong)).await.expect(404));
+        }
+    }
+    let one = format!("{invites}/{}", made["invite_id"].as_str().unwrap());
+    let listed = ask("ana", "GET", &invites).await.expect(200);
+    assert_eq!(listed, json!({"invites": [made]}));
+    assert_eq!(ask("ana", "DELETE", &one).await.status, 204);
+    assert_eq!(ask("ana", "GET", &invites).await.expect(200), json!({"invites": []}));
+    answers.push(ask("zoe", "POST", &to(&code)).await.expect(404));
+    assert!(answers.iter().all(|a| *a == answers[0]), "{answers:?}");
+    for bad in ["x", "x.y", "0192f3c4-0000-7000-8000-000000000001", "%2e%2e.0"] {
+        assert_eq!(ask("zoe", "POST", &to(bad)).await.expect(400)["code"], "bad_request");
+    }
+}

@@ -159,6 +159,14 @@ impl Content {
         )
     }
 
+    /// Whether it makes this user a member.
+    pub fn adds(&self, user: &UserId) -> bool {
+        match self {
+            Self::System { change: GroupChange::Added { members } } => members.contains(user),
+            _ => false,
+        }
+    }
+
     /// The entry that this one refers to.
     pub const fn target(&self) -> Option<Seq> {
         match self {

@@ -80,13 +80,19 @@ async fn what_is_no_json_or_lacks_a_field() {
         "POST /api/messages",
         "POST /api/conversations",
         "POST /api/conversations/{group}/members",
+        "PATCH /api/conversations/{group}",
+        "PATCH /api/conversations/{group}/members/bo",
         "PUT /api/devices/phone/push",
     ];
     let mut rows = vec![];
     for post in posts {
         rows.extend(bodies.map(|body| row_with("ana", post, body.to_owned(), BAD)));
     }
-    for post in ["POST /api/sync", "POST /api/conversations/d:ana:bo/ack"] {
+    for post in [
+        "POST /api/sync",
+        "POST /api/conversations/d:ana:bo/ack",
+        "POST /api/conversations/{group}/invites",
+    ] {
         rows.extend(bodies[..6].iter().map(|b| row_with("ana", post, (*b).to_owned(), BAD)));
     }
     each_is_refused(&scene, rows).await;
@@ -108,6 +114,54 @@ async fn bodies_that_are_too_large() {
     rows.push(row("ana", "POST /api/conversations", &pad(128 * 1024), too_large));
     // So large that it is refused while it is still being sent.
     rows.push(row("ana", "POST /api/messages", &pad(9 * 1024 * 1024), too_large));
+    each_is_refused(&scene, rows).await;
+}
+
+#[tokio::test]
+async fn bad_changes_of_a_group() {
+    let scene = Scene::set().await;
+    let (group, member) =
+        ("PATCH /api/conversations/{group}", "PATCH /api/conversations/{group}/members/bo");
+    let invite = "POST /api/conversations/{group}/invites";
+    let mut rows = vec![
+        row("ana", "PATCH /api/conversations/d:ana:bo", &json!({"name": "us"}), BAD),
+        row("ana", "PATCH /api/conversations/x", &json!({"name": "us"}), BAD),
+        row("ana", "POST /api/conversations/d:ana:bo/invites", &json!({}), BAD),
+        row("ana", "GET /api/conversations/d:ana:bo/invites", &json!({}), BAD),
+        row("ana", "DELETE /api/conversations/{group}/invites/x", &json!({}), BAD),
+        row(
+            "ana",
+            "PATCH /api/conversations/{group}/members/b%20o",
+            &json!({"role": "admin"}),
+            BAD,
+        ),
+        row(
+            "ana",
+            "PATCH /api/conversations/{group}/members/nobody",
+            &json!({"role": "admin"}),
+            "404 not_found",
+        ),
+        row("ana", "PATCH /api/conversations/{group}/members/ana", &json!({"role": "member"}), BAD),
+        row("bo", group, &json!({"name": "mine"}), "403 forbidden"),
+        row("bo", member, &json!({"role": "admin"}), "403 forbidden"),
+        row("bo", invite, &json!({}), "403 forbidden"),
+        row("eve", "PATCH /api/conversations/g:{new}", &json!({"name": "x"}), STRANGER),
+    ];
+    for body in [
+        json!({"name": ""}),
+        json!({"name": "x".repeat(257)}),
+        json!({"name": 7}),
+        json!({"post": "nobody"}),
+        json!({"add": ["all"]}),
+    ] {
+        rows.push(row("ana", group, &body, BAD));
+    }
+    for role in [json!("king"), json!(1), json!(null)] {
+        rows.push(row("ana", member, &json!({"role": role}), BAD));
+    }
+    for life in [json!(0), json!(-1), json!(2_592_001), json!("1"), json!(1.5)] {
+        rows.push(row("ana", invite, &json!({"expires_in_s": life}), BAD));
+    }
     each_is_refused(&scene, rows).await;
 }
 

@@ -52,15 +52,16 @@ impl App {
             if let (Some(invite), false) = (invite, belongs) {
                 self.valid_invite(group, invite).await?;
             }
-            let head = match head {
-                Some(head) if belongs || intent.by_stranger(&caller.user) => head,
-                _ => return Err(Error::not_a_member()),
-            };
             if !belongs && intent.leaves(&caller.user) {
-                // Perhaps he left a while ago; a stranger finds no such entry.
+                // Perhaps he left a while ago; a stranger finds no such entry. Also of a group that is not there, so that
+                // he waits as long for both.
                 let left = self.deliver_change_again(caller, group, intent).await?;
                 return left.map(Some).ok_or_else(Error::not_a_member);
             }
+            let head = match head {
+                Some(head) if belongs || invite.is_some() => head,
+                _ => return Err(Error::not_a_member()),
+            };
             let Some(plan) = intent.plan(&caller.user, &members)? else {
                 return self.deliver_change_again(caller, group, intent).await;
             };

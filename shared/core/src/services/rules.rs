@@ -71,11 +71,6 @@ impl Intent {
         }
     }
 
-    /// Whether one who does not belong may ask for it: to join, or to have left already.
-    pub(super) fn by_stranger(&self, asks: &UserId) -> bool {
-        matches!(self, Self::Join(_)) || self.leaves(asks)
-    }
-
     /// Whether who asks takes himself out.
     pub(super) fn leaves(&self, asks: &UserId) -> bool {
         matches!(self, Self::Remove(users) if users.len() == 1 && users.contains(asks))
