@@ -17,11 +17,11 @@ use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
 use petrel_core::ids::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::ports::mint;
 use petrel_core::services::{Ack, DEFAULT_LIMIT, NewGroup, Outgoing, SendRequest, SyncRequest};
-use petrel_core::wire::ServerFrame;
 use petrel_core::wire::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
     PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
 };
+use petrel_core::wire::{ServerFrame, unreadable};
 use petrel_core::{App, Caller, Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -127,7 +127,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 }
                 other => Error::bad_request(other.body_text()),
             })?;
-        let body = serde_json::from_slice(&bytes).map_err(|e| Error::bad_request(e.to_string()))?;
+        let body = serde_json::from_slice(&bytes).map_err(|e| unreadable(&e))?;
         Ok(Self(body))
     }
 }

@@ -14,7 +14,7 @@ use petrel_core::ports::{
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
-use crate::item::{Item, item, malformed, n, number, s, text};
+use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 use crate::log;
 
@@ -68,6 +68,10 @@ fn new_row(user: &UserId, of: &ConversationId, joined: Seq) -> Item {
 }
 
 fn read_member(item: &Item) -> Result<Member> {
+    read_member_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+fn read_member_fields(item: &Item) -> Result<Member> {
     let user = text(item, keys::SK)?.strip_prefix(keys::MEMBER);
     let user = user.ok_or_else(|| malformed(keys::SK))?;
     Ok(Member {
@@ -78,6 +82,10 @@ fn read_member(item: &Item) -> Result<Member> {
 }
 
 fn read_row(item: &Item) -> Result<UserConversation> {
+    read_row_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+fn read_row_fields(item: &Item) -> Result<UserConversation> {
     let conversation = text(item, keys::SK)?.strip_prefix(keys::ROW);
     let conversation = conversation.ok_or_else(|| malformed(keys::SK))?;
     Ok(UserConversation {

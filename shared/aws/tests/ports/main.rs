@@ -7,6 +7,7 @@ mod clients;
 mod dynamo;
 mod gateway;
 mod lost;
+mod malformed;
 mod metrics;
 mod pushes;
 mod queues;

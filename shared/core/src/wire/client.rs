@@ -100,13 +100,36 @@ impl ClientFrame {
         if !ACTIONS.contains(&action) {
             return Err(Error::new(ErrorKind::UnknownAction, "no such action"));
         }
-        Self::deserialize(frame).map_err(|e| Error::bad_request(e.to_string()))
+        Self::deserialize(frame).map_err(|e| unreadable(&e))
     }
+}
+
+/// Longest explanation of what is wrong with a request, characters.
+const MAX_WORDS: usize = 200;
+
+/// `bad_request` in the parser's words, as far as they are short: they quote what they refuse, escaped, and so a frame of
+/// 32 KB could ask for an answer that no gateway carries.
+pub fn unreadable(error: &serde_json::Error) -> Error {
+    Error::bad_request(error.to_string().chars().take(MAX_WORDS).collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_short_however_long_the_frame_is() {
+        let long = "\u{7f}".repeat(32_000);
+        for frame in [
+            serde_json::json!({"action": "sync", "limit": long}),
+            serde_json::json!({"action": "sync", "page": 1, "cursors": long}),
+            serde_json::json!({"action": "send", "content": {"type": long}}),
+        ] {
+            let error = ClientFrame::read(&frame).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadRequest);
+            assert!(!error.message.is_empty() && error.message.len() <= 4 * MAX_WORDS);
+        }
+    }
 
     #[test]
     fn bad_frames_get_their_code() {

@@ -5,7 +5,7 @@ pub mod rest;
 #[cfg(feature = "schema")]
 pub mod schema;
 
-pub use client::{ClientFrame, SendFrame, SendItem};
+pub use client::{ClientFrame, SendFrame, SendItem, unreadable};
 use serde::Serialize;
 use serde_json::Value;
 
