@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use petrel_core::error::{Error, Result};
 
 use crate::Dynamo;
-use crate::item::Item;
+use crate::item::{Item, malformed};
 
 /// A condition does not hold; nothing was written.
 pub(crate) const CHECK_FAILED: &str = "ConditionalCheckFailedException";
@@ -50,13 +50,13 @@ pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<
     } else {
         query.limit(i32::try_from(limit).unwrap_or(i32::MAX))
     };
-    let mut items = query.consistent_read(true).into_paginator().items().send();
+    let mut pages = query.consistent_read(true).into_paginator().send();
     while found.len() < limit {
-        match items.next().await {
-            Some(item) => found.push(item.map_err(Error::port)?),
-            None => break,
-        }
+        let Some(page) = pages.next().await else { break };
+        // An answer that is none must not read as an empty log.
+        found.extend(page.map_err(Error::port)?.items.ok_or_else(|| malformed("Items"))?);
     }
+    found.truncate(limit);
     Ok(found)
 }
 
@@ -104,7 +104,9 @@ impl Dynamo {
                 .send()
                 .await
                 .map_err(Error::port)?;
-            found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            // Nor as nobody online.
+            let responses = answer.responses.ok_or_else(|| malformed("Responses"))?;
+            found.extend(responses.into_values().flatten());
             wanted = answer.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
                 return Ok(());

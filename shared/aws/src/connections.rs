@@ -12,10 +12,14 @@ use petrel_core::ports::{Connection, Connections, Devices, Endpoint};
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, unless};
-use crate::item::{Item, item, malformed, n, number, s, text};
+use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
 fn read(item: &Item, found: &mut Devices) -> Result<()> {
+    read_fields(item, found).map_err(|error| at(item, &[keys::USER_ID], &error))
+}
+
+fn read_fields(item: &Item, found: &mut Devices) -> Result<()> {
     let user = UserId::parse(text(item, keys::USER_ID)?).map_err(Error::port)?;
     for (name, value) in item {
         if let Some(device) = name.strip_prefix(keys::DEVICE) {
@@ -78,9 +82,7 @@ impl Connections for Dynamo {
             .await;
         let Some(done) = unless(update, &[CHECK_FAILED])? else { return Ok(vec![]) };
         let mut found = Devices::default();
-        if let Some(item) = done.attributes {
-            read(&item, &mut found)?;
-        }
+        read(&done.attributes.ok_or_else(|| malformed("Attributes"))?, &mut found)?;
         found.connections.sort_by(|a, b| a.device.cmp(&b.device));
         Ok(found.connections)
     }

@@ -34,7 +34,7 @@ pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str> {
 /// Reads a number.
 pub(crate) fn number(item: &Item, name: &str) -> Result<u64> {
     match item.get(name) {
-        Some(AttributeValue::N(digits)) => digits.parse().map_err(Error::port),
+        Some(AttributeValue::N(digits)) => digits.parse().map_err(|_| malformed(name)),
         _ => Err(malformed(name)),
     }
 }
@@ -42,4 +42,14 @@ pub(crate) fn number(item: &Item, name: &str) -> Result<u64> {
 /// A stored item is not what this crate writes.
 pub(crate) fn malformed(name: &str) -> Error {
     Error::port(format!("malformed item: {name}"))
+}
+
+/// The error, with the key of the item that it is about: whoever reads the log must find it.
+pub(crate) fn at(item: &Item, keys: &[&str], error: &Error) -> Error {
+    let value = |name: &str| match item.get(name) {
+        Some(AttributeValue::S(text) | AttributeValue::N(text)) => format!("{name}={text}"),
+        _ => format!("no {name}"),
+    };
+    let key: Vec<_> = keys.iter().map(|name| value(name)).collect();
+    Error::port(format!("{} ({})", error.with_causes(), key.join(", ")))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
-use crate::item::{Item, item, n, number, s, text};
+use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
 /// Holds where no entry stands yet; `#seq` is [`keys::SEQ`].
@@ -31,6 +31,10 @@ pub(crate) fn write(entry: &Entry) -> Result<Item> {
 }
 
 fn read(item: &Item) -> Result<Entry> {
+    read_fields(item).map_err(|error| at(item, &[keys::CONVERSATION_ID, keys::SEQ], &error))
+}
+
+fn read_fields(item: &Item) -> Result<Entry> {
     Ok(Entry {
         conversation_id: ConversationId::parse(text(item, keys::CONVERSATION_ID)?)
             .map_err(Error::port)?,
@@ -42,7 +46,9 @@ fn read(item: &Item) -> Result<Entry> {
         ),
         sender_id: UserId::parse(text(item, keys::SENDER)?).map_err(Error::port)?,
         sent_at: number(item, keys::SENT_AT)?,
-        content: serde_json::from_str(text(item, keys::CONTENT)?).map_err(Error::port)?,
+        // Its own words could quote the message.
+        content: serde_json::from_str(text(item, keys::CONTENT)?)
+            .map_err(|_| malformed(keys::CONTENT))?,
     })
 }
 

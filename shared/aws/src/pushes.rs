@@ -57,6 +57,10 @@ impl Notifier for Sns {
             return Err(Error::bad_request("this platform is not set up"));
         };
         let arn = self.create(application, token, user).await?;
+        // The SDK takes an answer that was cut off for a whole one.
+        if payload::kind(&arn).is_none() {
+            return Err(Error::port("SNS named something that is no endpoint"));
+        }
         // An endpoint that was there may be disabled, also when making it again succeeded.
         self.client
             .set_endpoint_attributes()

@@ -5,7 +5,7 @@ use petrel_core::group::{Allowed, GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
 use petrel_core::ports::{UserConversation, Watermarks};
 
-use crate::item::{Item, item, malformed, n, number, s, text};
+use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
 const fn role_name(role: Role) -> &'static str {
@@ -51,6 +51,10 @@ pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq) -> Item {
 }
 
 pub(crate) fn read_member(item: &Item) -> Result<Member> {
+    read_member_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+fn read_member_fields(item: &Item) -> Result<Member> {
     let user = text(item, keys::SK)?.strip_prefix(keys::MEMBER);
     let user = user.ok_or_else(|| malformed(keys::SK))?;
     Ok(Member {
@@ -61,6 +65,10 @@ pub(crate) fn read_member(item: &Item) -> Result<Member> {
 }
 
 pub(crate) fn read_row(item: &Item) -> Result<UserConversation> {
+    read_row_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+fn read_row_fields(item: &Item) -> Result<UserConversation> {
     let conversation = text(item, keys::SK)?.strip_prefix(keys::ROW);
     let conversation = conversation.ok_or_else(|| malformed(keys::SK))?;
     Ok(UserConversation {
@@ -100,6 +108,10 @@ pub(crate) fn new_info(group: &ConversationId, info: &GroupInfo) -> Item {
 }
 
 pub(crate) fn read_info(item: &Item) -> Result<GroupInfo> {
+    read_info_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+fn read_info_fields(item: &Item) -> Result<GroupInfo> {
     Ok(GroupInfo {
         name: text(item, keys::NAME)?.to_owned(),
         post: read_allowed(item, keys::POST)?,
@@ -122,6 +134,11 @@ pub(crate) fn new_invite(invite: &Invite) -> Item {
 }
 
 pub(crate) fn read_invite(group: &ConversationId, item: &Item) -> Result<Invite> {
+    // The sort key is the secret: it is not named.
+    read_invite_fields(group, item).map_err(|error| at(item, &[keys::PK], &error))
+}
+
+fn read_invite_fields(group: &ConversationId, item: &Item) -> Result<Invite> {
     let id = text(item, keys::SK)?.strip_prefix(keys::INVITE);
     let id = id.ok_or_else(|| malformed(keys::SK))?;
     Ok(Invite {

@@ -69,7 +69,7 @@ fn origins() {
 
 #[tokio::test]
 async fn a_port_fails_only_where_it_lacks_its_variable() {
-    let stub = Stub::answering([(200, "{}")]);
+    let stub = Stub::answering([(200, r#"{"Items":[],"Responses":{}}"#)]);
     let settings = settings(&[("PETREL_CONNECTIONS_TABLE", "connections")]).unwrap();
     let app = app_over(&stub.config(), &settings);
     let (ana, bo) = (UserId::parse("ana").unwrap(), UserId::parse("bo").unwrap());

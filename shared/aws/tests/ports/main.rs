@@ -8,6 +8,7 @@ mod dynamo;
 mod forged;
 mod gateway;
 mod lost;
+mod malformed;
 mod metrics;
 mod pushes;
 mod queues;

@@ -71,7 +71,7 @@ impl App {
                 ordinal: head.ordinal,
                 message_id: mint(&*self.world),
                 sender_id: caller.user.clone(),
-                sent_at: self.world.now_ms().max(head.sent_at + 1),
+                sent_at: self.world.now_ms().max(head.sent_at.saturating_add(1)),
                 content: Content::System { change: plan.change },
             };
             let change = Change {

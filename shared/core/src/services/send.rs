@@ -210,11 +210,13 @@ impl App {
             let entry = Entry {
                 conversation_id: conversation.clone(),
                 seq: head.next(),
-                ordinal: previous.map_or(0, |e| e.ordinal) + u64::from(message.content.counts()),
+                ordinal: previous
+                    .map_or(0, |e| e.ordinal)
+                    .saturating_add(u64::from(message.content.counts())),
                 message_id: message.message_id,
                 sender_id: caller.user.clone(),
                 sent_at: self.world.now_ms().max(match previous {
-                    Some(previous) if !mutant!(ClockOnly) => previous.sent_at + 1,
+                    Some(previous) if !mutant!(ClockOnly) => previous.sent_at.saturating_add(1),
                     _ => 0,
                 }),
                 content: message.content.clone(),

@@ -109,6 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_is_short_however_long_the_frame_is() {
+        let long = "\u{7f}".repeat(32_000);
+        for frame in [
+            serde_json::json!({"action": "sync", "limit": long}),
+            serde_json::json!({"action": "sync", "page": 1, "cursors": long}),
+            serde_json::json!({"action": "send", "content": {"type": long}}),
+        ] {
+            let error = ClientFrame::read(&frame).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadRequest);
+            assert!(!error.message.is_empty() && error.message.len() <= 1_000);
+        }
+    }
+
+    #[test]
     fn bad_frames_get_their_code() {
         let id = "0192f3c4-0000-7000-8000-000000000001";
         for (frame, kind) in [
