@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
+use petrel_aws::token::is_access;
 use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
 use petrel_core::ids::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::ports::mint;
@@ -63,6 +64,10 @@ async fn note(State(app): State<App>, request: Request, next: Next) -> Response 
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
             app.refused(&error);
         }
+        // What somebody wrote is for who asked: no cache keeps it, and no browser takes it for anything but JSON.
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     };
     noted.instrument(tracing::error_span!("request", conversation = Empty, seq = Empty)).await
@@ -108,7 +113,12 @@ impl<S: Sync> FromRequestParts<S> for Who {
         let context = parts.extensions.request_context_ref().ok_or_else(unknown)?;
         let RequestContext::ApiGatewayV2(context) = context else { return Err(unknown().into()) };
         let jwt = context.authorizer.as_ref().and_then(|a| a.jwt.as_ref());
-        let sub = jwt.and_then(|jwt| jwt.claims.get("sub")).ok_or_else(unknown)?;
+        let claims = &jwt.ok_or_else(unknown)?.claims;
+        // The gateway checks the issuer and the audience, and not what the token is for.
+        if !is_access(claims.get("token_use").map(String::as_str)) {
+            return Err(unknown().into());
+        }
+        let sub = claims.get("sub").ok_or_else(unknown)?;
         Ok(Self(Caller::http(UserId::parse(sub).map_err(|_| unknown())?)))
     }
 }
@@ -125,9 +135,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 BytesRejection::FailedToBufferBody(_) => {
                     Error::new(ErrorKind::TooLarge, "the body is larger than this request takes")
                 }
-                other => Error::bad_request(other.body_text()),
+                other => Error::unreadable(other.body_text()),
             })?;
-        let body = serde_json::from_slice(&bytes).map_err(|e| Error::bad_request(e.to_string()))?;
+        let body = serde_json::from_slice(&bytes).map_err(Error::unreadable)?;
         Ok(Self(body))
     }
 }
@@ -141,7 +151,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Error::bad_request(rejection.body_text()).into()),
+            Err(rejection) => Err(Error::unreadable(rejection.body_text()).into()),
         }
     }
 }
@@ -155,7 +165,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(named)) => Ok(Self(named)),
-            Err(rejection) => Err(Error::bad_request(rejection.body_text()).into()),
+            Err(rejection) => Err(Error::unreadable(rejection.body_text()).into()),
         }
     }
 }

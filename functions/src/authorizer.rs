@@ -1,6 +1,8 @@
 //! Lets a socket open, or not: a valid token, and for browsers an origin that is allowed. What it finds out comes with
 //! every later event of the socket.
 
+use std::collections::BTreeSet;
+
 use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
 };
@@ -37,7 +39,7 @@ pub async fn handle(
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
 ) -> Result<ApiGatewayCustomAuthorizerResponse> {
     let token = token(&event)
-        .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "the request has no token"))?;
+        .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "the request has not one token"))?;
     let user = authorizer.verifier.verify(&token).await?;
     let device = match event.query_string_parameters.first("device_id") {
         // Checked by `$connect`, which can say what is wrong with it.
@@ -85,17 +87,21 @@ pub fn failure(error: Error) -> lambda_runtime::Error {
     }
 }
 
-/// The token: from the subprotocol (browsers), the query (tools) or the header everyone knows.
+/// The token: from the subprotocol (browsers), the query (tools) or the header everyone knows. Two that differ are none:
+/// whatever stands between could look at one and we at the other.
 fn token(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> Option<String> {
-    let mut offered = event::subprotocols(&event.headers, &event.multi_value_headers);
-    if let Some(token) = offered.find_map(|p| p.strip_prefix(BEARER_PROTOCOL)) {
-        return Some(token.to_owned());
-    }
-    if let Some(token) = event.query_string_parameters.first("token") {
-        return Some(token.to_owned());
-    }
-    let header = event.headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = header.split_once(' ')?;
+    let mut given: BTreeSet<String> =
+        event::subprotocols(&event.headers, &event.multi_value_headers)
+            .filter_map(|p| p.strip_prefix(BEARER_PROTOCOL))
+            .map(str::to_owned)
+            .collect();
+    let last = event.query_string_parameters.all("token");
+    let all = event.multi_value_query_string_parameters.all("token").or(last);
+    given.extend(all.unwrap_or_default().into_iter().map(str::to_owned));
+    let lines = event::lines(&event.headers, &event.multi_value_headers, AUTHORIZATION);
     // RFC 9110: the scheme's case does not matter.
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token.to_owned())
+    let bearer = |(scheme, _): &(&str, &str)| scheme.eq_ignore_ascii_case("Bearer");
+    let tokens = lines.filter_map(|line| line.split_once(' ')).filter(bearer);
+    given.extend(tokens.map(|(_, token)| token.to_owned()));
+    if given.len() == 1 { given.pop_first() } else { None }
 }

@@ -2,8 +2,8 @@
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use aws_lambda_events::encodings::Body;
-use lambda_http::http::HeaderMap;
 use lambda_http::http::header::SEC_WEBSOCKET_PROTOCOL;
+use lambda_http::http::{HeaderMap, HeaderName};
 use petrel_core::ids::{ConnectionId, DeviceId, UserId};
 use petrel_core::ports::Connection;
 use petrel_core::{Error, Result};
@@ -41,16 +41,24 @@ pub(crate) fn socket(event: &ApiGatewayWebsocketProxyRequest) -> Result<Connecti
     })
 }
 
-/// The subprotocols that a handshake offers. They may stand in several lines, of which `headers` has the last and
-/// `multiValueHeaders` all.
+/// The subprotocols that a handshake offers. They may stand in several lines.
 pub(crate) fn subprotocols<'a>(
     headers: &'a HeaderMap,
     multi_value_headers: &'a HeaderMap,
 ) -> impl Iterator<Item = &'a str> {
-    let several = multi_value_headers.contains_key(SEC_WEBSOCKET_PROTOCOL);
+    let lines = lines(headers, multi_value_headers, SEC_WEBSOCKET_PROTOCOL);
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
+/// The lines of a header of a handshake: `multiValueHeaders` has all, `headers` the last.
+pub(crate) fn lines<'a>(
+    headers: &'a HeaderMap,
+    multi_value_headers: &'a HeaderMap,
+    name: HeaderName,
+) -> impl Iterator<Item = &'a str> {
+    let several = multi_value_headers.contains_key(&name);
     let headers = if several { multi_value_headers } else { headers };
-    let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
-    lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
+    headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok())
 }
 
 /// What API Gateway expects of a route.

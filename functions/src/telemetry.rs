@@ -8,13 +8,13 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
 use lambda_runtime::Context;
-use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets, filter_fn};
 use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use petrel_aws::settings::{Env, SettingsError};
 use petrel_aws::{Emf, Invocation};
 use petrel_core::metrics::{Count, Metrics, NoMetrics};
-use tracing::Instrument;
+use tracing::{Instrument, Level, Metadata};
 
 /// Writes what is logged from now on, at the level that Lambda's logging configuration asks for (`AWS_LAMBDA_LOG_LEVEL`,
 /// else `RUST_LOG`, else `INFO`). Each line has a time: Lambda believes the level of a line only with one.
@@ -32,8 +32,18 @@ pub(crate) fn start_log() {
         .flatten_event(true)
         .with_current_span(false)
         .flatten_span_list_on_top_level(true);
-    lambda_runtime::tracing::subscriber::registry().with(filter).with(lines).init();
+    lambda_runtime::tracing::subscriber::registry()
+        .with(filter)
+        .with(filter_fn(says_nothing_of_content))
+        .with(lines)
+        .init();
     std::panic::set_hook(Box::new(panicked));
+}
+
+/// Below INFO the runtime and the SDK write whole events and requests, with tokens and messages in them. So nobody but
+/// Petrel is asked for that, whatever the level is set to.
+fn says_nothing_of_content(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with("petrel")
 }
 
 /// The words of a panic may quote a message; where it happened says enough.

@@ -26,3 +26,6 @@ mod pushes;
 mod reading;
 mod refusals;
 mod resending;
+
+#[path = "../security/mod.rs"]
+mod security;

@@ -52,6 +52,7 @@ pub struct Server {
     addr: String,
     args: Vec<String>,
     data: TempDir,
+    level: String,
 }
 
 impl Server {
@@ -65,8 +66,17 @@ impl Server {
         Self::on(tempfile::tempdir().unwrap(), args).await
     }
 
+    /// A server that logs at this level.
+    pub async fn with_log(level: &str, args: &[&str]) -> Self {
+        Self::on_with_log(tempfile::tempdir().unwrap(), level, args).await
+    }
+
     /// A server with data in this folder, or at the endpoint, where nothing is in memory.
     pub async fn on(data: TempDir, args: &[&str]) -> Self {
+        Self::on_with_log(data, "warn", args).await
+    }
+
+    async fn on_with_log(data: TempDir, level: &str, args: &[&str]) -> Self {
         let mut args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
         if let Some(url) = endpoint() {
             args.retain(|arg| arg != "--memory");
@@ -74,14 +84,14 @@ impl Server {
             let on = ["--endpoint-url", &url, "--prefix", &prefix, "--make-platforms"];
             args.extend(on.map(str::to_owned));
         }
-        let (process, addr) = spawn(data.path(), &args).await;
-        Self { process, addr, args, data }
+        let (process, addr) = spawn(data.path(), level, &args).await;
+        Self { process, addr, args, data, level: level.to_owned() }
     }
 
     /// Starts it again, after it ended, with the same arguments and data.
     pub async fn start_again(&mut self) {
         assert!(!self.process.runs(), "it still runs");
-        (self.process, self.addr) = spawn(self.data.path(), &self.args).await;
+        (self.process, self.addr) = spawn(self.data.path(), &self.level, &self.args).await;
     }
 
     /// Kills it: no code of it runs after this.
@@ -235,10 +245,10 @@ fn log_of(data: &Path) -> PathBuf {
     data.join("log")
 }
 
-async fn spawn(data: &Path, args: &[String]) -> (Process, String) {
+async fn spawn(data: &Path, level: &str, args: &[String]) -> (Process, String) {
     let log = File::options().create(true).append(true).open(log_of(data)).unwrap();
     let mut command = petrel(data);
-    command.args(["serve", "--addr", "127.0.0.1:0"]).args(args).stderr(log);
+    command.env("RUST_LOG", level).args(["serve", "--addr", "127.0.0.1:0"]).args(args).stderr(log);
     let mut process = Process::spawn(command).unwrap();
     match process.listening().await {
         Ok(addr) => (process, addr),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod attacks;
 mod aws;
 mod emf;
 mod init;

@@ -1,6 +1,6 @@
 //! Stands between one function and AWS, and writes down which permission AWS would ask for each call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -24,6 +24,7 @@ struct Between {
     other: String,
     client: Client<HttpConnector, Body>,
     used: Arc<Mutex<BTreeSet<Permission>>>,
+    calls: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// What one function uses of AWS.
@@ -39,6 +40,7 @@ impl Recorder {
             other: aws.other.clone(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             used: Arc::default(),
+            calls: Arc::default(),
         };
         let router = Router::new().fallback(pass).with_state(between.clone());
         Self { address: aws::serve(router).await, between }
@@ -52,6 +54,11 @@ impl Recorder {
                 .replace(&self.between.other, &self.address)
         };
         env.into_iter().map(|(name, value)| (name, through(value))).collect()
+    }
+
+    /// How often what was called since this was asked last.
+    pub fn take_calls(&self) -> Vec<(String, u64)> {
+        std::mem::take(&mut *self.between.calls.lock().unwrap()).into_iter().collect()
     }
 
     pub fn used(&self) -> BTreeSet<Permission> {
@@ -72,6 +79,8 @@ async fn pass(
     assert_ne!(warms, headers.contains_key(header::AUTHORIZATION), "{method} {uri}");
     if !warms {
         between.used.lock().unwrap().extend(permissions(&method, &uri, target, &body));
+        let call = target.map_or_else(|| uri.path().to_owned(), str::to_owned);
+        *between.calls.lock().unwrap().entry(call).or_default() += 1;
     }
     let to_dynamo = target.is_some_and(|t| t.starts_with("DynamoDB"));
     let address = if to_dynamo { &between.dynamo } else { &between.other };

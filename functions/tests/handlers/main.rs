@@ -4,6 +4,7 @@
 
 mod api;
 mod api_refuses;
+mod attacks;
 mod authorizer;
 mod connect;
 mod events;

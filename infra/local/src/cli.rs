@@ -10,7 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use petrel_aws::server::Endpoint;
 use petrel_core::ids::UserId;
 use petrel_core::ports::Platform;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::backend;
 use crate::events;
@@ -45,7 +49,8 @@ Examples:
 
 Environment:
   PETREL_DATA   the default of --data
-  RUST_LOG      what is logged (to stderr), for example debug or petrel_core=debug,info
+  RUST_LOG      what is logged (to stderr), for example debug or petrel_core=debug,info;
+                of libraries never more than info: below, they write messages and tokens
 
 Exit codes:
   0    it was told to stop
@@ -225,13 +230,15 @@ fn run_server(args: Serve) -> Result<(), Failure> {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env_lossy();
-    let logs = tracing_subscriber::fmt()
+    // Below INFO the libraries write whole frames and requests, with tokens and messages in them.
+    let ours = filter_fn(|m| *m.level() <= Level::INFO || m.target().starts_with("petrel"));
+    let logs = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter);
+        .with_ansi(std::io::stderr().is_terminal());
+    let filtered = tracing_subscriber::registry().with(filter).with(ours);
     match args.log_format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Text => filtered.with(logs).init(),
+        LogFormat::Json => filtered.with(logs.json().flatten_event(true)).init(),
     }
     // A socket is a file: many systems give a process few by default and more when it asks.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {

@@ -7,7 +7,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::StreamExt;
@@ -46,7 +48,25 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/local/token", post(token))
         .route("/local/state", get(state))
         .merge(page())
+        .layer(map_response(harden))
         .with_state(server)
+}
+
+/// What a browser must not do with an answer, unless the answer says otherwise: guess its type, keep it, show it in a
+/// frame, hand it to a page of another site, or tell anyone where it came from.
+async fn harden(mut response: Response) -> Response {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        for (name, value) in [
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        ] {
+            response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        }
+    }
+    response
 }
 
 /// An error as a response.
@@ -87,7 +107,7 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
     let claims = if head.uri.path() == "/api/health" {
         None
     } else {
-        let header = head.headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
+        let header = only(&head.headers, &header::AUTHORIZATION);
         let token = header.and_then(|h| h.strip_prefix("Bearer ")).unwrap_or_default();
         match server.authorizer.verifier.verify(token).await {
             Ok(user) => Some(json!({ "sub": user, "iss": key::ISSUER, "aud": key::AUDIENCE })),
@@ -139,20 +159,35 @@ async fn read(body: Body) -> Option<Vec<u8>> {
     (size <= MAX_BODY).then_some(kept)
 }
 
+/// The value of a header that may stand there once.
+pub fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
 /// Whether a request comes from this machine: to a loopback interface by its name, as a page of another name that
-/// resolves here does not, and through no proxy that says so.
-fn is_local(server: &Server, headers: &HeaderMap) -> bool {
+/// resolves here does not; from no other page; and through no proxy, as far as one can tell. Version 1.0 is spoken by
+/// nobody but proxies (nginx, as it comes).
+fn is_local(server: &Server, head: &Parts) -> bool {
     let forwarded = |name: &HeaderName| {
         *name == header::FORWARDED
             || *name == header::VIA
+            || name.as_str() == "x-real-ip"
             || name.as_str().starts_with("x-forwarded")
     };
-    if headers.keys().any(forwarded) {
+    let origin = head.headers.contains_key(header::ORIGIN);
+    if !server.open_login
+        || head.version != Version::HTTP_11
+        || head.uri.authority().is_some()
+        || head.headers.keys().any(forwarded)
+        || (origin && !socket::is_own(&head.headers))
+    {
         return false;
     }
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let host = only(&head.headers, &header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    server.open_login && ["localhost", "127.0.0.1", "[::1]"].contains(&name)
+    ["localhost", "127.0.0.1", "[::1]"].contains(&name)
 }
 
 #[derive(Deserialize)]
@@ -163,16 +198,16 @@ struct Login {
 /// A token for whoever asks, on the loopback interface only. JSON, so that no other page's form can ask for it.
 async fn token(
     State(server): State<Arc<Server>>,
-    headers: HeaderMap,
+    head: Parts,
     body: Result<axum::Json<Login>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
-    if !is_local(&server, &headers) {
+    if !is_local(&server, &head) {
         let refusal = "this server gives out no tokens; ask its owner for `petrel token USER`";
         return refuse(&Error::new(ErrorKind::Forbidden, refusal));
     }
     let user = match body {
         Ok(axum::Json(login)) => UserId::parse(&login.user),
-        Err(rejection) => Err(Error::bad_request(rejection.body_text())),
+        Err(rejection) => Err(Error::unreadable(rejection.body_text())),
     };
     match user {
         Ok(user) => match key::sign(&server.key, &user, events::now_ms(), LOGIN) {
@@ -184,8 +219,8 @@ async fn token(
 }
 
 /// What goes on inside, for the curious and for tests. On the loopback interface only.
-async fn state(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    if !is_local(&server, &headers) {
+async fn state(State(server): State<Arc<Server>>, head: Parts) -> Response {
+    if !is_local(&server, &head) {
         return refuse(&Error::new(ErrorKind::Forbidden, "on the loopback interface only"));
     }
     let mut queues = Map::new();
@@ -215,11 +250,11 @@ async fn state(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respons
 fn page() -> Router<Arc<Server>> {
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move {
-            let policy = "default-src 'self'; frame-ancestors 'none'";
-            let headers: [(HeaderName, &str); 4] = [
+            let policy = "default-src 'self'; base-uri 'none'; form-action 'none'; \
+                          frame-ancestors 'none'; object-src 'none'";
+            let headers: [(HeaderName, &str); 3] = [
                 (header::CONTENT_TYPE, kind),
                 (header::CONTENT_SECURITY_POLICY, policy),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
                 (header::CACHE_CONTROL, "no-cache"),
             ];
             (headers, Body::from(text)).into_response()

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,6 +32,16 @@ pub fn load_or_make(folder: &Path) -> Result<LocalKey, Failure> {
     let explain = |e: std::io::Error| {
         DataError::Inaccessible(format!("cannot use the key {}: {e}", file.display()))
     };
+    match fs::metadata(&file).map(|m| m.permissions().mode()) {
+        Ok(mode) if mode & 0o077 != 0 => {
+            let name = file.display();
+            return Err(format!(
+                "others may read the key {name}; chmod 600 it, or remove it if they did"
+            )
+            .into());
+        }
+        _ => {}
+    }
     let bytes = match fs::read(&file) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == ErrorKind::NotFound => {

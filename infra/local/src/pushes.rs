@@ -65,7 +65,7 @@ impl Notifier for Recorder {
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
         let pushed = self.service.push(to, notification).await;
         if matches!(pushed, Pushed::Accepted) {
-            tracing::debug!(endpoint = %to, conversation = %notification.conversation_id, "push");
+            tracing::debug!(conversation = %notification.conversation_id, "push");
             let record = Record { endpoint: to.clone(), notification: notification.clone() };
             let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
             if records.len() == KEPT {

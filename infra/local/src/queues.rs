@@ -60,7 +60,8 @@ impl State {
             && let Some(mut message) = self.remove(id)
         {
             if message.receives >= MAX_RECEIVES {
-                tracing::error!(job = message.body, "job is dead");
+                // Not the body: it holds what somebody wrote.
+                tracing::error!(job = id, "job is dead");
                 self.dead += 1;
                 continue;
             }
@@ -168,5 +169,50 @@ impl Jobs for Queues {
             queue.changed.notify_one();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+    use std::io::Write;
+
+    use super::*;
+
+    /// What is logged, kept.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_dead_is_named_and_not_quoted() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+        let mut now = Instant::now();
+        let mut state = State::default();
+        state.add("what somebody wrote".to_owned(), now);
+        tracing::subscriber::with_default(log.finish(), || {
+            for _ in 0..MAX_RECEIVES {
+                assert_eq!(state.receive(now).len(), 1);
+                now += VISIBILITY;
+            }
+            assert!(state.receive(now).is_empty());
+        });
+        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(state.dead, 1);
+        assert!(log.contains("job is dead job=0"), "{log}");
+        assert!(!log.contains("wrote"), "{log}");
     }
 }

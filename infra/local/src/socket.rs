@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::events::{SocketContext, now_ms};
+use crate::http::only;
 use crate::serve::Server;
 use crate::sockets::Outbox;
 
@@ -111,10 +112,9 @@ pub async fn accept(
 }
 
 /// Whether the page that opens the socket came from where the socket goes.
-fn is_own(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|h: &HeaderValue| h.to_str().ok());
-    let origin = text(header::ORIGIN).and_then(|o| o.split_once("://"));
-    origin.is_some_and(|(_, authority)| text(header::HOST) == Some(authority))
+pub fn is_own(headers: &HeaderMap) -> bool {
+    let origin = only(headers, &header::ORIGIN).and_then(|o| o.split_once("://"));
+    origin.is_some_and(|(_, authority)| only(headers, &header::HOST) == Some(authority))
 }
 
 /// The event as its handler takes it. That it cannot be read is a mistake here, not the client's.

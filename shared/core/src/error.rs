@@ -4,6 +4,9 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 
+/// Most characters of a parser's words in an answer.
+const MAX_REASON: usize = 200;
+
 /// What went wrong, in the client's terms. Stable: clients branch on [`ErrorKind::code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -92,6 +95,13 @@ impl Error {
     /// `bad_request`.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadRequest, message)
+    }
+
+    /// `bad_request` for what a parser refuses, in its words. They may quote what was sent: only so much of it goes back.
+    pub fn unreadable(reason: impl std::fmt::Display) -> Self {
+        let reason = reason.to_string();
+        let shown: String = reason.chars().take(MAX_REASON).collect();
+        Self::bad_request(if shown.len() < reason.len() { shown + "…" } else { shown })
     }
 
     /// `not_a_member`, the same words whether or not the conversation exists.

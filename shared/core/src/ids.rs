@@ -128,6 +128,11 @@ impl ConversationId {
         let (a, b) = self.0.strip_prefix("d:")?.split_once(':')?;
         Some((UserId(a.to_owned()), UserId(b.to_owned())))
     }
+
+    /// Whether the id itself says that this user has no part in it: a direct conversation of two others.
+    pub fn excludes(&self, user: &UserId) -> bool {
+        self.pair().is_some_and(|(a, b)| a != *user && b != *user)
+    }
 }
 
 /// A message's idempotency key, a UUIDv7 minted by the device that composed it.

@@ -136,6 +136,14 @@ impl Content {
         )
     }
 
+    /// Whether it makes this user a member.
+    pub fn adds(&self, user: &UserId) -> bool {
+        match self {
+            Self::System { change: MembershipChange::Added { members } } => members.contains(user),
+            _ => false,
+        }
+    }
+
     /// The entry that this one refers to.
     pub const fn target(&self) -> Option<Seq> {
         match self {

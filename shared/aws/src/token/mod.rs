@@ -145,6 +145,9 @@ impl Verifier {
         if !claims.is_for(&self.audiences) {
             return Err(refused(JwtErrorKind::InvalidAudience.into()));
         }
+        if !is_access(claims.token_use.as_deref()) {
+            return Err(invalid("the token is not for access"));
+        }
         UserId::parse(&claims.sub.unwrap_or_default()).map_err(|e| invalid(e.message))
     }
 }
@@ -156,6 +159,13 @@ struct Claims {
     sub: Option<String>,
     aud: Option<Audience>,
     client_id: Option<String>,
+    token_use: Option<String>,
+}
+
+/// Whether a token with this `token_use` may call an API. Cognito's ID tokens have the audience of its access tokens and
+/// say here that they are none; a token that says nothing passes.
+pub fn is_access(token_use: Option<&str>) -> bool {
+    token_use.is_none_or(|what| what == "access")
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@
 
 mod clients;
 mod dynamo;
+mod forged;
 mod gateway;
 mod lost;
 mod metrics;

@@ -28,61 +28,68 @@ const ISSUER: &str = "https://issuer.example";
 static RSA: LazyLock<RsaKeyPair> =
     LazyLock::new(|| RsaKeyPair::from_pkcs8(include_bytes!("rsa.pk8")).unwrap());
 
-fn b64(bytes: impl AsRef<[u8]>) -> String {
+pub fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn now_s() -> u64 {
+pub fn now_s() -> u64 {
     SystemWorld.now_ms() / 1_000
 }
 
-fn rsa_signature(message: &[u8]) -> Vec<u8> {
+pub fn rsa_signature(message: &[u8]) -> Vec<u8> {
     let mut signature = vec![0; RSA.public().modulus_len()];
     RSA.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
     signature
 }
 
-fn rsa_components() -> rsa::PublicKeyComponents<Vec<u8>> {
+pub fn rsa_components() -> rsa::PublicKeyComponents<Vec<u8>> {
     rsa::PublicKeyComponents::from(RSA.public())
 }
 
-fn rsa_jwk(kid: &str) -> Value {
+pub fn rsa_jwk(kid: &str) -> Value {
     let rsa::PublicKeyComponents { n, e } = rsa_components();
     json!({"kty": "RSA", "kid": kid, "use": "sig", "alg": "RS256", "n": b64(n), "e": b64(e)})
 }
 
-fn ec_key() -> EcdsaKeyPair {
+pub fn ec_key() -> EcdsaKeyPair {
     let rng = SystemRandom::new();
     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
     let key = EcdsaKeyPair::generate_pkcs8(algorithm, &rng).unwrap();
     EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &rng).unwrap()
 }
 
-fn ec_jwk(key: &EcdsaKeyPair, kid: &str) -> Value {
+pub fn ec_jwk(key: &EcdsaKeyPair, kid: &str) -> Value {
     let point = key.public_key().as_ref();
     let (x, y) = (b64(&point[1..33]), b64(&point[33..]));
     json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": y})
 }
 
 /// A token of these parts, signed by `signer`.
-fn token(header: &Value, claims: &Value, signer: impl Fn(&[u8]) -> Vec<u8>) -> String {
+pub fn token(header: &Value, claims: &Value, signer: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let message = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
     let signature = b64(signer(message.as_bytes()));
     format!("{message}.{signature}")
 }
 
 fn ec_token(key: &EcdsaKeyPair, kid: &str) -> String {
-    token(&json!({"alg": "ES256", "kid": kid}), &claims(), |message| {
-        key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
-    })
+    token(&json!({"alg": "ES256", "kid": kid}), &claims(), |message| ec_signature(key, message))
 }
 
-fn claims() -> Value {
+pub fn ec_signature(key: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
+    key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+}
+
+pub fn hs256(secret: &[u8]) -> impl Fn(&[u8]) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    move |message: &[u8]| hmac::sign(&key, message).as_ref().to_vec()
+}
+
+pub fn claims() -> Value {
     json!({"sub": "ana", "iss": ISSUER, "aud": ["other", "petrel"], "exp": now_s() + 600})
 }
 
 /// The usual claims with some changed; `null` removes one.
-fn claims_but(changed: Value) -> Value {
+pub fn claims_but(changed: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changed.as_object().unwrap() {
         claims[name] = value.clone();
@@ -91,11 +98,11 @@ fn claims_but(changed: Value) -> Value {
     claims
 }
 
-fn rs256(claims: &Value) -> String {
+pub fn rs256(claims: &Value) -> String {
     token(&json!({"alg": "RS256", "kid": "rsa"}), claims, rsa_signature)
 }
 
-fn expected() -> Expected {
+pub fn expected() -> Expected {
     Expected { issuer: Some(ISSUER.into()), audiences: vec!["petrel".into()] }
 }
 
@@ -103,18 +110,18 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An issuer whose key sets are answered in turn; the last stands. `None`: it is out.
 #[derive(Clone)]
-struct Issuer {
+pub struct Issuer {
     sets: Arc<Mutex<VecDeque<Option<Value>>>>,
     fetches: Arc<AtomicUsize>,
 }
 
 impl Issuer {
-    fn with<const N: usize>(sets: [Option<Vec<Value>>; N]) -> Self {
+    pub fn with<const N: usize>(sets: [Option<Vec<Value>>; N]) -> Self {
         let sets = sets.into_iter().map(|set| set.map(|keys| json!({ "keys": keys })));
         Self { sets: Arc::new(Mutex::new(sets.collect())), fetches: Arc::default() }
     }
 
-    fn verifier(&self) -> Verifier {
+    pub fn verifier(&self) -> Verifier {
         Verifier::issuer(self.clone(), expected())
     }
 
@@ -169,10 +176,6 @@ async fn bad_tokens_are_told_apart_in_the_log_alone() {
     let symmetric = json!({"kty": "oct", "kid": "oct", "alg": "HS256", "k": b64([7; 32])});
     let keys = vec![rsa_jwk("rsa"), ec_jwk(&key, "ec"), symmetric];
     let verifier = Issuer::with([Some(keys)]).verifier();
-    let hs256 = |secret: &[u8]| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        move |message: &[u8]| hmac::sign(&key, message).as_ref().to_vec()
-    };
     let header = |alg: &str, kid: &str| json!({"alg": alg, "kid": kid});
     let good = rs256(&claims());
     let tampered = {

@@ -258,7 +258,8 @@ impl App {
             let members = self.read_members(group).await?;
             let (head, me) = match (head, members.get(&caller.user)) {
                 (Some(head), Some(me)) => (head, me),
-                (Some(_), None) if leaves => {
+                // Also of a group that is not there, so that a stranger waits as long for both.
+                (_, None) if leaves => {
                     // Perhaps he left a while ago; a stranger finds no such entry.
                     let left = self.deliver_change_again(caller, group, &users, add);
                     return left.await?.map(Some).ok_or_else(Error::not_a_member);

@@ -95,22 +95,23 @@ impl App {
             return Err(Error::bad_request(format!("a send holds 1 to {MAX_BATCH} messages")));
         }
         self.about(&send.conversation, None);
-        let (not_blocked, tail, members) = futures::join!(
+        // Before anything is read: who talks to whom must not show in how long a stranger waits.
+        if send.conversation.excludes(&caller.user) {
+            return Err(Error::not_a_member());
+        }
+        let (not_blocked, newest, members) = futures::join!(
             self.check_blocks(caller, &send.conversation),
-            self.read_tail(&send.conversation, send.seen),
+            self.newest_page(&send.conversation, send.seen),
             self.read_members(&send.conversation)
         );
         not_blocked?;
-        // Membership first: a stranger learns nothing of the log, not even that `seen` is wrong.
+        // Membership first: a stranger learns nothing of the log, not even that `seen` is wrong or how long it is.
         let mut members = members?;
-        if members.get(&caller.user).is_none() && send.conversation.pair().is_some() {
+        let announced = || newest.iter().flatten().any(|e| e.content.adds(&caller.user));
+        if members.get(&caller.user).is_none() && !announced() {
             return Err(Error::not_a_member());
         }
-        let mut tail = match tail {
-            Ok(tail) => tail,
-            Err(_) if members.get(&caller.user).is_none() => return Err(Error::not_a_member()),
-            Err(error) => return Err(error),
-        };
+        let mut tail = self.read_tail(&send.conversation, send.seen, newest?).await?;
         for entry in &tail.entries {
             members.apply(entry);
         }
@@ -292,20 +293,37 @@ impl App {
         Ok(())
     }
 
-    /// Proves `seen`: every seq from `max(seen, 1)` to the head comes back without a hole.
-    async fn read_tail(&self, conversation: &ConversationId, seen: Option<Seq>) -> Result<Tail> {
+    /// The newest entries that `seen` asks to be read, newest first: of most senders all of them.
+    async fn newest_page(
+        &self,
+        conversation: &ConversationId,
+        seen: Option<Seq>,
+    ) -> Result<Vec<Entry>> {
+        match seen {
+            Some(seen) => {
+                self.log.newest(conversation, seen.max(Seq::FIRST), None, READ_PAGE).await
+            }
+            None => self.log.newest(conversation, Seq::FIRST, None, STATELESS_WINDOW).await,
+        }
+    }
+
+    /// Proves `seen`: every seq from `max(seen, 1)` to the head comes back without a hole. `newest` is the first page.
+    async fn read_tail(
+        &self,
+        conversation: &ConversationId,
+        seen: Option<Seq>,
+        newest: Vec<Entry>,
+    ) -> Result<Tail> {
         let Some(seen) = seen else {
-            let mut entries =
-                self.log.newest(conversation, Seq::FIRST, None, STATELESS_WINDOW).await?;
+            let mut entries = newest;
             entries.reverse();
             let floor = entries.first().map_or(Seq::ZERO, |e| e.seq.prev());
             return gapless(Tail { floor, entries });
         };
         let from = seen.max(Seq::FIRST);
         let mut newest_first: Vec<Entry> = Vec::new();
+        let mut page = newest;
         loop {
-            let before = newest_first.last().map(|e| e.seq);
-            let page = self.log.newest(conversation, from, before, READ_PAGE).await?;
             let full = page.len() == READ_PAGE;
             newest_first.extend(page);
             let head = newest_first.first().map_or(Seq::ZERO, |e| e.seq);
@@ -318,6 +336,8 @@ impl App {
             if !full {
                 break;
             }
+            let before = newest_first.last().map(|e| e.seq);
+            page = self.log.newest(conversation, from, before, READ_PAGE).await?;
         }
         newest_first.reverse();
         gapless(Tail { floor: from.prev(), entries: newest_first })
@@ -329,6 +349,9 @@ impl App {
         caller: &Caller,
         conversation: &ConversationId,
     ) -> Result<()> {
+        if conversation.excludes(&caller.user) {
+            return Err(Error::not_a_member());
+        }
         let Some((a, b)) = conversation.pair() else { return Ok(()) };
         let peer = if a == caller.user { b } else { a };
         if peer != caller.user && self.conversations.blocks(&peer, &caller.user).await? {

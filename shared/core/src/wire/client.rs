@@ -100,7 +100,7 @@ impl ClientFrame {
         if !ACTIONS.contains(&action) {
             return Err(Error::new(ErrorKind::UnknownAction, "no such action"));
         }
-        Self::deserialize(frame).map_err(|e| Error::bad_request(e.to_string()))
+        Self::deserialize(frame).map_err(Error::unreadable)
     }
 }
 

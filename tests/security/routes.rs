@@ -1,0 +1,219 @@
+//! Every way in, one or more rows each. A route or an action without a row fails a test, as does a row without a route.
+//! Pure data: the tests of the local server and of the functions share it.
+
+/// Who may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever asks, also without a token.
+    Anyone,
+    /// Whoever has a token, about nobody but himself: the request can name nobody else, or what it names is his.
+    Self_,
+    /// The members of the conversation.
+    Members,
+    /// The same, unless the other side of a direct conversation blocks him.
+    Writers,
+    /// The admins of the group.
+    Admins,
+}
+
+/// How a request comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Over HTTP, with this method.
+    Http(&'static str),
+    /// In a frame of this action.
+    Frame(&'static str),
+}
+
+/// One request that succeeds for those who may. `{conversation}`, `{id}` (a fresh message id) and `{me}` stand for what the
+/// test fills in.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub way: Way,
+    /// The route as the router has it; empty of a frame.
+    pub route: &'static str,
+    /// The path and the query; empty of a frame.
+    pub path: &'static str,
+    /// The body or the frame; empty if there is none.
+    pub body: &'static str,
+    pub who: Who,
+    /// Whether it is for groups alone.
+    pub groups_only: bool,
+}
+
+const fn http(
+    method: &'static str,
+    route: &'static str,
+    path: &'static str,
+    body: &'static str,
+    who: Who,
+) -> Row {
+    Row { way: Way::Http(method), route, path, body, who, groups_only: false }
+}
+
+const fn frame(action: &'static str, body: &'static str, who: Who) -> Row {
+    Row { way: Way::Frame(action), route: "", path: "", body, who, groups_only: false }
+}
+
+const fn of_groups(row: Row) -> Row {
+    Row { groups_only: true, ..row }
+}
+
+const ONE: &str = "/api/conversations/{id}";
+const MESSAGES: &str = "/api/conversations/{id}/messages";
+const MEMBERS: &str = "/api/conversations/{id}/members";
+const MEMBER: &str = "/api/conversations/{id}/members/{user}";
+const PUSH: &str = "/api/devices/{device}/push";
+
+/// The table. Presigned URLs, webhooks and invitations do not exist yet; their rows belong here when they do.
+pub const ROUTES: &[Row] = &[
+    http("GET", "/api/health", "/api/health", "", Who::Anyone),
+    http(
+        "POST",
+        "/api/messages",
+        "/api/messages",
+        r#"{"conversation_id":"{conversation}","message_id":"{id}","content":{"type":"text","text":"x"}}"#,
+        Who::Writers,
+    ),
+    http(
+        "POST",
+        "/api/messages",
+        "/api/messages",
+        r#"{"conversation_id":"{conversation}","seen":0,"message_id":"{id}","content":{"type":"reaction","target":2,"emoji":"+"}}"#,
+        Who::Writers,
+    ),
+    http("POST", "/api/sync", "/api/sync", r#"{"cursors":{"{conversation}":0}}"#, Who::Self_),
+    http("GET", "/api/conversations", "/api/conversations", "", Who::Self_),
+    http(
+        "POST",
+        "/api/conversations",
+        "/api/conversations",
+        r#"{"name":"mine","member_ids":["nobody"],"request_id":"{id}"}"#,
+        Who::Self_,
+    ),
+    http("GET", ONE, "/api/conversations/{conversation}", "", Who::Members),
+    http("GET", MESSAGES, "/api/conversations/{conversation}/messages?after=0", "", Who::Members),
+    http(
+        "GET",
+        MESSAGES,
+        "/api/conversations/{conversation}/messages?before=99&limit=1",
+        "",
+        Who::Members,
+    ),
+    http(
+        "GET",
+        "/api/conversations/{id}/receipts",
+        "/api/conversations/{conversation}/receipts?seq=2",
+        "",
+        Who::Members,
+    ),
+    http(
+        "POST",
+        "/api/conversations/{id}/ack",
+        "/api/conversations/{conversation}/ack",
+        r#"{"read":2}"#,
+        Who::Members,
+    ),
+    of_groups(http(
+        "POST",
+        MEMBERS,
+        "/api/conversations/{conversation}/members",
+        r#"{"user_ids":["{me}"]}"#,
+        Who::Admins,
+    )),
+    of_groups(http(
+        "POST",
+        MEMBERS,
+        "/api/conversations/{conversation}/members",
+        r#"{"user_ids":["zoe"]}"#,
+        Who::Admins,
+    )),
+    of_groups(http(
+        "DELETE",
+        MEMBER,
+        "/api/conversations/{conversation}/members/late",
+        "",
+        Who::Admins,
+    )),
+    of_groups(http(
+        "DELETE",
+        MEMBER,
+        "/api/conversations/{conversation}/members/{me}",
+        "",
+        Who::Members,
+    )),
+    http(
+        "PUT",
+        PUSH,
+        "/api/devices/phone/push",
+        r#"{"platform":"fcm","token":"{id}"}"#,
+        Who::Self_,
+    ),
+    http("DELETE", PUSH, "/api/devices/phone/push", "", Who::Self_),
+    frame(
+        "send",
+        r#"{"action":"send","conversation_id":"{conversation}","seen":0,"message_id":"{id}","content":{"type":"text","text":"x"}}"#,
+        Who::Writers,
+    ),
+    frame(
+        "send",
+        r#"{"action":"send","conversation_id":"{conversation}","seen":2,"messages":[{"message_id":"{id}","content":{"type":"reply","target":2,"text":"x"}}]}"#,
+        Who::Writers,
+    ),
+    frame(
+        "ack",
+        r#"{"action":"ack","conversation_id":"{conversation}","delivered":2}"#,
+        Who::Members,
+    ),
+    frame("sync", r#"{"action":"sync","cursors":{"{conversation}":0}}"#, Who::Self_),
+    frame(
+        "history",
+        r#"{"action":"history","conversation_id":"{conversation}","after":0}"#,
+        Who::Members,
+    ),
+    frame(
+        "history",
+        r#"{"action":"history","conversation_id":"{conversation}","before":99}"#,
+        Who::Members,
+    ),
+    frame(
+        "typing",
+        r#"{"action":"typing","conversation_id":"{conversation}","active":true}"#,
+        Who::Writers,
+    ),
+];
+
+/// What the local server has besides: its page and what belongs to it.
+pub const LOCAL: &[&str] = &[
+    "/api/{*path}",
+    "/ws",
+    "/local/token",
+    "/local/state",
+    "/",
+    "/favicon.ico",
+    "/style.css",
+    "/app.js",
+    "/conversation.js",
+    "/dom.js",
+    "/petrel.js",
+    "/session.js",
+    "/view.js",
+    "/wire.js",
+];
+
+impl Row {
+    /// The rows whose requests name a conversation that not everyone may see.
+    pub fn guarded() -> impl Iterator<Item = &'static Self> {
+        let guarded = [Who::Members, Who::Writers, Who::Admins];
+        ROUTES.iter().filter(move |row| guarded.contains(&row.who))
+    }
+
+    /// Path and body for this conversation, message id and caller.
+    pub fn fill(&self, conversation: &str, id: &str, me: &str) -> (String, String) {
+        let fill = |text: &str| {
+            let text = text.replace("{conversation}", conversation);
+            text.replace("{id}", id).replace("{me}", me)
+        };
+        (fill(self.path), fill(self.body))
+    }
+}
