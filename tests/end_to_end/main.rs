@@ -2,16 +2,17 @@
 //!
 //! # Layout
 //!
-//! `server`, `rest`, `tokens` and `look` are the harness. Every other module is about one promise; its tests are sentences.
+//! `server`, `rest` and `look` are the harness; more of it, shared with the load tool, is in `petrel_test_client`. Every other module is about one promise; its tests are sentences.
 //! Nothing here knows the server's code. Nothing sleeps: a test waits for a frame, or for a state, and only runs out of
 //! patience when something is wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+use petrel_test_client::token as tokens;
+
 mod look;
 mod rest;
 mod server;
-mod tokens;
 
 mod answers;
 mod contents;

@@ -2,17 +2,17 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use petrel_test_client::client::PATIENCE;
+use petrel_test_client::server::Server as Process;
 use petrel_test_client::{Client, Login};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 use tokio::time::{interval, timeout};
 
 use crate::rest::{Answer, Call};
@@ -48,8 +48,7 @@ pub async fn run(data: &Path, args: &[&str]) -> Output {
 
 /// A running server. It dies with its value.
 pub struct Server {
-    child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
+    process: Process,
     addr: String,
     args: Vec<String>,
     data: TempDir,
@@ -85,27 +84,30 @@ impl Server {
             let on = ["--endpoint-url", &url, "--prefix", &prefix, "--make-platforms"];
             args.extend(on.map(str::to_owned));
         }
-        let (child, stdout, addr) = spawn(data.path(), level, &args).await;
-        Self { child, stdout, addr, args, data, level: level.to_owned() }
+        let (process, addr) = spawn(data.path(), level, &args).await;
+        Self { process, addr, args, data, level: level.to_owned() }
     }
 
     /// Starts it again, after it ended, with the same arguments and data.
     pub async fn start_again(&mut self) {
-        assert!(self.child.id().is_none(), "it still runs");
-        (self.child, self.stdout, self.addr) =
-            spawn(self.data.path(), &self.level, &self.args).await;
+        assert!(!self.process.runs(), "it still runs");
+        (self.process, self.addr) = spawn(self.data.path(), &self.level, &self.args).await;
     }
 
     /// Kills it: no code of it runs after this.
     pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
+        self.process.kill().await.unwrap();
     }
 
     /// Tells it to stop with this signal and waits until it has.
     pub async fn stop(&mut self, signal: Signal) -> ExitStatus {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
+        self.process.signal(signal).unwrap();
+        timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The folder with its data.
@@ -125,7 +127,7 @@ impl Server {
 
     /// The next line that it prints.
     pub async fn next_line(&mut self) -> Option<String> {
-        self.stdout.next_line().await.unwrap()
+        self.process.next_line().await.unwrap()
     }
 
     /// The key that it signs with.
@@ -243,27 +245,16 @@ fn log_of(data: &Path) -> PathBuf {
     data.join("log")
 }
 
-async fn spawn(
-    data: &Path,
-    level: &str,
-    args: &[String],
-) -> (Child, Lines<BufReader<ChildStdout>>, String) {
+async fn spawn(data: &Path, level: &str, args: &[String]) -> (Process, String) {
     let log = File::options().create(true).append(true).open(log_of(data)).unwrap();
-    let mut child = petrel(data)
-        .env("RUST_LOG", level)
-        .args(["serve", "--addr", "127.0.0.1:0"])
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    let first = timeout(PATIENCE, stdout.next_line()).await.unwrap().unwrap();
-    let addr = first.as_deref().and_then(|line| line.strip_prefix("petrel listening on http://"));
-    let Some(addr) = addr.map(str::to_owned) else {
-        let log = fs::read_to_string(log_of(data)).unwrap();
-        panic!("it did not start; its first line is {first:?}, its log is\n{log}")
-    };
-    (child, stdout, addr)
+    let mut command = petrel(data);
+    command.env("RUST_LOG", level).args(["serve", "--addr", "127.0.0.1:0"]).args(args).stderr(log);
+    let mut process = Process::spawn(command).unwrap();
+    match process.listening().await {
+        Ok(addr) => (process, addr),
+        Err(error) => {
+            let log = fs::read_to_string(log_of(data)).unwrap();
+            panic!("{error}; its log is\n{log}")
+        }
+    }
 }

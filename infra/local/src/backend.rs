@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
 use crate::consumer::Queue;
+use crate::data;
 use crate::pushes::{Recorder, Sink};
 use crate::queues::Queues;
 
@@ -48,11 +49,12 @@ impl Backend {
     ) -> Result<Self, Failure> {
         match options {
             Options::OnDisk(folder) => {
-                let explain = |reason: String| {
-                    format!("cannot open the database in {}: {reason}", folder.display())
-                };
-                let client = embedded::client_on(&folder.join("petrel.db"));
-                Self::embedded(client, gateway, settings).await.map_err(|e| explain(e).into())
+                data::check(folder)?;
+                let client = embedded::client_on(&data::database(folder));
+                let opened = Self::embedded(client, gateway, settings).await;
+                let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
+                data::note_made(folder)?;
+                Ok(opened)
             }
             Options::InMemory => Ok(Self::embedded(embedded::client(), gateway, settings).await?),
             Options::Endpoint(endpoint, platforms) => {

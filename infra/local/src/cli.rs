@@ -50,7 +50,14 @@ Examples:
 Environment:
   PETREL_DATA   the default of --data
   RUST_LOG      what is logged (to stderr), for example debug or petrel_core=debug,info;
-                of libraries never more than info: below, they write messages and tokens";
+                of libraries never more than info: below, they write messages and tokens
+
+Exit codes:
+  0    it was told to stop
+  2    the command line makes no sense
+  65   what lies in DIR is damaged: it is left as it was found
+  74   DIR cannot be read or written
+  1    anything else";
 
 #[derive(Subcommand)]
 enum Command {
@@ -88,6 +95,12 @@ struct Serve {
     /// Close a socket after so long, as API Gateway does
     #[arg(long, default_value_t = 7200, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=7200))]
     lifetime: u64,
+    /// Frames and requests that are handled at the same time, as Lambda's concurrency bounds them; beyond, `busy`
+    ///
+    /// A client that is told `busy` is told as well when to come again (`retry_after_ms`; over HTTP 503 and Retry-After).
+    /// The default is Lambda's for an account. Jobs off the queues do not count.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    concurrency: u32,
     /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged; 0 is never
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=900))]
     push_delay: u32,
@@ -237,6 +250,7 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         data: args.data.data,
         idle_timeout: Duration::from_secs(args.idle_timeout),
         lifetime: Duration::from_secs(args.lifetime),
+        concurrency: args.concurrency,
         push_delay_s: args.push_delay,
         origins: args.allow_origin,
         login: !args.no_login,

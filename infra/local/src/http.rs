@@ -72,7 +72,11 @@ async fn harden(mut response: Response) -> Response {
 /// An error as a response.
 pub fn refuse(error: &Error) -> Response {
     let status = StatusCode::from_u16(error.kind.http_status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    (status, axum::Json(ServerFrame::error(error, None, None))).into_response()
+    let mut response = (status, axum::Json(ServerFrame::error(error, None, None))).into_response();
+    if let Some(ms) = error.retry_after_ms {
+        response.headers_mut().insert(header::RETRY_AFTER, ms.div_ceil(1000).into());
+    }
+    response
 }
 
 /// As the CorsConfiguration of the HTTP API has it: for the origins that were named, and no other.
@@ -120,8 +124,17 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
     let Ok(request) = lambda_http::request::from_str(&event.to_string()) else {
         return refuse(&Error::bad_request("not a request that the gateway can pass on"));
     };
+    let admitted = match server.admission.admit() {
+        Ok(admitted) => admitted,
+        Err(busy) => return refuse(&busy),
+    };
+    let handled = async move {
+        let response = handlers.oneshot(request).await;
+        drop(admitted);
+        response
+    };
     // As on AWS, a client that hangs up does not stop the function half-way.
-    match server.running.spawn(handlers.oneshot(request)).await {
+    match server.running.spawn(handled).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(error) => refuse(&Error::port(error)),
@@ -222,6 +235,11 @@ async fn state(State(server): State<Arc<Server>>, head: Parts) -> Response {
     }
     axum::Json(json!({
         "connections": server.connections.len(),
+        "waiting_bytes": server.sockets.waiting(),
+        "invocations": {
+            "under_way": server.admission.under_way(),
+            "refused": server.admission.refused(),
+        },
         "queues": queues,
         "pushes": server.pushes.records(),
     }))

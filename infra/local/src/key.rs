@@ -10,6 +10,7 @@ use petrel_aws::token::{self, LocalKey};
 use petrel_core::ids::UserId;
 
 use crate::cli::Failure;
+use crate::data::DataError;
 
 /// Who issues the tokens of a local server.
 pub const ISSUER: &str = "petrel-local";
@@ -25,9 +26,12 @@ pub fn load_or_make(folder: &Path) -> Result<LocalKey, Failure> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|e| format!("cannot make the data folder {}: {e}", folder.display()))?;
+        .map_err(|e| format!("cannot make the data folder {}: {e}", folder.display()))
+        .map_err(DataError::Inaccessible)?;
     let file = folder.join("key");
-    let explain = |e: std::io::Error| format!("cannot use the key {}: {e}", file.display());
+    let explain = |e: std::io::Error| {
+        DataError::Inaccessible(format!("cannot use the key {}: {e}", file.display()))
+    };
     match fs::metadata(&file).map(|m| m.permissions().mode()) {
         Ok(mode) if mode & 0o077 != 0 => {
             let name = file.display();
@@ -58,7 +62,8 @@ pub fn load_or_make(folder: &Path) -> Result<LocalKey, Failure> {
     };
     if bytes.len() < BYTES {
         let name = file.display();
-        return Err(format!("the key {name} is damaged; remove it, and every token with it").into());
+        let words = format!("the key {name} is damaged; remove it, and every token with it");
+        return Err(DataError::Damaged(words).into());
     }
     Ok(LocalKey::new(bytes)?)
 }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod backend;
 mod cli;
 mod consumer;
+mod data;
 mod events;
 mod http;
 mod key;
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("petrel: {error}");
-            ExitCode::FAILURE
+            data::exit_code(&*error)
         }
     }
 }

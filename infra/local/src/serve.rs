@@ -1,9 +1,8 @@
 //! Puts the whole of Petrel together in this process, and takes it apart again.
 
-use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +11,18 @@ use petrel_aws::token::{Expected, Verifier};
 use petrel_core::App;
 use petrel_core::services::Settings;
 use petrel_functions::authorizer::Authorizer;
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::admission::Admission;
 use crate::backend::{self, Backend};
 use crate::cli::Failure;
 use crate::consumer::{self, Queue};
+use crate::data;
 use crate::http;
 use crate::key;
 use crate::pushes::Recorder;
@@ -45,6 +47,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How long a socket may be open.
     pub lifetime: Duration,
+    /// Invocations that may be under way at the same time.
+    pub concurrency: u32,
     /// [`Settings::push_delay_s`].
     pub push_delay_s: u32,
     /// Origins of web pages besides the server's own.
@@ -59,6 +63,8 @@ pub struct Server {
     pub app: App,
     /// Whose tokens are good, and which pages may open a socket.
     pub authorizer: Authorizer,
+    /// Who is turned away when there is too much to do.
+    pub admission: Admission,
     /// The open sockets.
     pub sockets: Arc<Sockets>,
     /// The queues, by name.
@@ -81,11 +87,13 @@ pub struct Server {
 
 /// Serves until the process is told to stop.
 pub async fn run(options: Options) -> Result<(), Failure> {
+    // Where a file may not grow (`ulimit -f`), writing to it fails as on a full disk, and does not end the process.
+    let _grown = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let key = key::load_or_make(&options.data)?;
     // Held as long as the server runs.
     let _lock = match options.backend {
         backend::Options::InMemory => None,
-        _ => Some(lock(&options.data)?),
+        _ => Some(data::lock(&options.data)?),
     };
     let sockets = Arc::new(Sockets::default());
     let settings = Settings { push_delay_s: options.push_delay_s };
@@ -112,6 +120,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             verifier: Verifier::local(&key, expected),
             origins: origins(&options.origins),
         },
+        admission: Admission::new(usize::try_from(options.concurrency)?),
         sockets,
         queues,
         pushes: backend.pushes,
@@ -159,26 +168,6 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Keeps a second server away from the same database.
-fn lock(folder: &Path) -> Result<File, Failure> {
-    let name = folder.join("lock");
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name)
-        .map_err(|e| format!("cannot write to the data folder {}: {e}", folder.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!(
-            "another petrel serves from {}; stop it, or choose another --data",
-            folder.display()
-        )
-        .into()),
-        Err(TryLockError::Error(e)) => Err(format!("cannot lock {}: {e}", name.display()).into()),
-    }
 }
 
 /// The pages that were named. The server's own needs no naming.

@@ -10,6 +10,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use futures::SinkExt;
+use petrel_core::dispatch;
 use petrel_functions::{authorizer, connect, route};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -62,6 +63,10 @@ pub async fn accept(
         // The server's own page, by whatever name it was reached.
         request.headers.remove(header::ORIGIN);
     }
+    let _admitted = match server.admission.admit() {
+        Ok(admitted) => admitted,
+        Err(busy) => return crate::http::refuse(&busy),
+    };
     let Some(event) = readable(context.authorize(&request)) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -137,6 +142,8 @@ async fn run(server: Arc<Server>, context: SocketContext, mut socket: WebSocket)
         let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
     }
     server.sockets.close(&context.connection_id);
+    // What he did not read is let go now, not when his farewell is over.
+    drop(outbox);
     tracing::debug!(
         connection = context.connection_id,
         code = ended.code,
@@ -198,11 +205,20 @@ async fn converse(
             message = socket.recv(), if may_read => match message {
                 Some(Ok(Message::Text(body))) => {
                     let Ok(permit) = at_once.clone().try_acquire_owned() else { continue };
-                    let (server, context) = (server.clone(), context.clone());
-                    tokio::spawn(async move {
-                        answer(&server, &context, &body).await;
-                        drop(permit);
-                    });
+                    // Before the task begins: those that wait for a thread are under way too.
+                    match server.admission.admit() {
+                        Ok(admitted) => {
+                            let (server, context) = (server.clone(), context.clone());
+                            tokio::spawn(async move {
+                                answer(&server, &context, &body).await;
+                                drop((admitted, permit));
+                            });
+                        }
+                        Err(busy) => {
+                            let refusal = dispatch::refuse(&body, &busy).to_json();
+                            server.sockets.put(&context.connection_id, refusal.into());
+                        }
+                    }
                 }
                 Some(Ok(Message::Binary(_))) => return end(1003, "text frames only"),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

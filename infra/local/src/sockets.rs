@@ -14,14 +14,46 @@ use tokio_util::sync::CancellationToken;
 
 /// Most bytes that wait for one reader: a sync of 1 MiB and as much again, with room.
 const MAX_WAITING: usize = 4 * 1024 * 1024;
+/// Most bytes that wait for all readers together. Beyond, a reader may have no more than [`SHARE`]: many slow ones must
+/// not take the memory that the server needs.
+const MAX_WAITING_FOR_ALL: usize = 64 * 1024 * 1024;
+/// Bytes that may wait for a reader whatever waits for others.
+const SHARE: usize = 64 * 1024;
 /// What a frame costs besides its text.
 const OVERHEAD: usize = 64;
 
-/// The way into one socket. Its size is bounded by [`MAX_WAITING`], not by a count of frames.
+/// How many bytes wait: for one reader, and for all.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
+    one: Arc<AtomicUsize>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// Adds a frame, unless that is too much.
+    fn add(&self, frame: &Utf8Bytes) -> bool {
+        let size = frame.len() + OVERHEAD;
+        let one = self.one.fetch_add(size, Ordering::Relaxed) + size;
+        let all = self.all.fetch_add(size, Ordering::Relaxed) + size;
+        let most = if all > MAX_WAITING_FOR_ALL { SHARE } else { MAX_WAITING };
+        if one > most {
+            self.remove(frame);
+        }
+        one <= most
+    }
+
+    fn remove(&self, frame: &Utf8Bytes) {
+        let size = frame.len() + OVERHEAD;
+        self.one.fetch_sub(size, Ordering::Relaxed);
+        self.all.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+/// The way into one socket. Its size is bounded by bytes, not by a count of frames.
 #[derive(Clone, Debug)]
 struct Inbox {
     frames: UnboundedSender<Utf8Bytes>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
     cut: CancellationToken,
 }
 
@@ -29,14 +61,14 @@ struct Inbox {
 #[derive(Debug)]
 pub struct Outbox {
     frames: UnboundedReceiver<Utf8Bytes>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
     /// Ends when the reader was too slow.
     pub cut: CancellationToken,
 }
 
 impl Outbox {
     fn took(&self, frame: Utf8Bytes) -> Utf8Bytes {
-        self.waiting.fetch_sub(frame.len() + OVERHEAD, Ordering::Relaxed);
+        self.waiting.remove(&frame);
         frame
     }
 
@@ -53,41 +85,57 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.frames.close();
+        while self.try_next().is_some() {}
+    }
+}
+
 /// Every open socket.
 #[derive(Debug, Default)]
-pub struct Sockets(RwLock<HashMap<String, Inbox>>);
+pub struct Sockets {
+    open: RwLock<HashMap<String, Inbox>>,
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Sockets {
     /// From now on the socket can be posted to.
     pub fn open(&self, id: &str) -> Outbox {
         let (sender, frames) = unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let waiting = Waiting { one: Arc::default(), all: self.waiting.clone() };
         let cut = CancellationToken::new();
         let inbox = Inbox { frames: sender, waiting: waiting.clone(), cut: cut.clone() };
-        let mut sockets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sockets = self.open.write().unwrap_or_else(PoisonError::into_inner);
         sockets.insert(id.to_owned(), inbox);
         Outbox { frames, waiting, cut }
     }
 
     /// From now on posts to the socket are answered with 410.
     pub fn close(&self, id: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// Puts a frame into a socket's outbox.
     pub fn put(&self, id: &str, frame: Utf8Bytes) -> Posted {
-        let sockets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let sockets = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let Some(inbox) = sockets.get(id) else { return Posted::Gone };
-        let size = frame.len() + OVERHEAD;
-        let waiting = inbox.waiting.fetch_add(size, Ordering::Relaxed) + size;
-        if waiting > MAX_WAITING {
+        if !inbox.waiting.add(&frame) {
             inbox.cut.cancel();
             return Posted::Gone;
         }
         match inbox.frames.send(frame) {
             Ok(()) => Posted::Accepted,
-            Err(_) => Posted::Gone,
+            Err(unsent) => {
+                inbox.waiting.remove(&unsent.0);
+                Posted::Gone
+            }
         }
+    }
+
+    /// Bytes that wait for all readers.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -95,5 +143,52 @@ impl Sockets {
 impl Gateway for Sockets {
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
         self.put(to.as_str(), frame.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(bytes: usize) -> Utf8Bytes {
+        "x".repeat(bytes - OVERHEAD).into()
+    }
+
+    fn fill(sockets: &Sockets, id: &str, bytes: usize) -> Posted {
+        let each = 1024 * 1024;
+        (0..bytes / each).map(|_| sockets.put(id, frame(each))).last().unwrap()
+    }
+
+    #[test]
+    fn who_does_not_read_is_cut_at_his_limit_and_what_waited_is_let_go() {
+        let sockets = Sockets::default();
+        let mut outbox = sockets.open("slow");
+        assert!(matches!(fill(&sockets, "slow", MAX_WAITING), Posted::Accepted));
+        assert!(!outbox.cut.is_cancelled());
+        assert!(matches!(sockets.put("slow", frame(1024)), Posted::Gone));
+        assert!(outbox.cut.is_cancelled());
+        assert_eq!(sockets.waiting(), MAX_WAITING);
+        outbox.try_next().unwrap();
+        assert_eq!(sockets.waiting(), MAX_WAITING - 1024 * 1024);
+        drop(outbox);
+        assert_eq!(sockets.waiting(), 0);
+        assert!(matches!(sockets.put("slow", frame(1024)), Posted::Gone));
+        assert_eq!(sockets.waiting(), 0, "nothing stays behind of what nobody will read");
+    }
+
+    #[test]
+    fn many_slow_readers_share_one_limit_and_those_who_read_are_not_cut() {
+        let sockets = Sockets::default();
+        let ids: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let outboxes: Vec<_> = ids.iter().map(|id| sockets.open(id)).collect();
+        for id in &ids {
+            fill(&sockets, id, MAX_WAITING);
+        }
+        assert!(sockets.waiting() <= MAX_WAITING_FOR_ALL + ids.len() * SHARE);
+        let cut = outboxes.iter().filter(|o| o.cut.is_cancelled()).count();
+        assert_eq!(cut, ids.len() - MAX_WAITING_FOR_ALL / MAX_WAITING);
+        let reader = sockets.open("reader");
+        assert!(matches!(sockets.put("reader", frame(SHARE)), Posted::Accepted));
+        assert!(!reader.cut.is_cancelled());
     }
 }

@@ -57,8 +57,7 @@ impl App {
                 Posted::Later => {
                     let error = Error::new(ErrorKind::Busy, "the socket is overloaded; sync again");
                     self.refused(&error);
-                    let frame = serde_json::from_str(json).unwrap_or_default();
-                    return Some(Answer::new(refusal(&frame, &error), &frame));
+                    return Some(refuse(json, &error));
                 }
             }
         }
@@ -107,6 +106,12 @@ impl App {
             _ => ServerFrame::sent_batch(conversation, &results),
         })
     }
+}
+
+/// The `error` frame that answers a frame without a look at what it asks: for who cannot take it now.
+pub fn refuse(json: &str, error: &Error) -> Answer {
+    let frame = serde_json::from_str(json).unwrap_or_default();
+    Answer::new(refusal(&frame, error), &frame)
 }
 
 /// Where a message goes that names a conversation or a user.

@@ -7,43 +7,11 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::frames;
-
-/// One conversation.
-#[derive(Debug, Default)]
-struct Log {
-    entries: Vec<Value>,
-    ahead: BTreeMap<u64, Value>,
-    doubled: usize,
-    /// Where it begins: 0, or just below the entry that announced this user.
-    floor: u64,
-}
-
-impl Log {
-    fn last(&self) -> u64 {
-        self.floor + self.entries.len() as u64
-    }
-
-    fn apply(&mut self, entry: Value) {
-        let seq = entry["seq"].as_u64().unwrap_or_default();
-        if seq > self.last() {
-            if let Some(other) = self.ahead.insert(seq, entry.clone()) {
-                self.doubled += 1;
-                assert_eq!(other, entry, "two entries with one seq");
-            }
-        } else if seq > self.floor {
-            self.doubled += 1;
-            let at = usize::try_from(seq - self.floor - 1).unwrap_or_default();
-            assert_eq!(self.entries[at], entry, "two entries with one seq");
-        }
-        while let Some(entry) = self.ahead.remove(&(self.last() + 1)) {
-            self.entries.push(entry);
-        }
-    }
-}
+use crate::log::Log;
 
 /// What a device holds.
 #[derive(Default)]
-pub struct Replica(BTreeMap<String, Log>);
+pub struct Replica(BTreeMap<String, Log<Value>>);
 
 impl Replica {
     /// A device that holds nothing.
@@ -54,8 +22,8 @@ impl Replica {
     /// The log of this conversation begins at this seq, for the device joins it there, or cares for nothing before.
     pub fn begin_at(&mut self, conversation: &str, seq: u64) {
         let log = self.0.entry(conversation.to_owned()).or_default();
-        assert!(log.entries.is_empty(), "{conversation} has begun");
-        log.floor = seq.saturating_sub(1);
+        assert!(log.entries().is_empty(), "{conversation} has begun");
+        *log = Log::above(seq.saturating_sub(1));
     }
 
     /// Takes the entries out of a `message` or a `batch`; every other frame changes nothing.
@@ -72,18 +40,23 @@ impl Replica {
                     fields.remove("type");
                     fields.remove("conversation_id");
                 }
-                self.0.entry(conversation).or_default().apply(entry);
+                self.take(&conversation, entry);
             }
             Some("batch") => {
-                let log = self.0.entry(conversation).or_default();
                 let entries = frame["messages"].as_array().cloned().unwrap_or_default();
                 let seqs: Vec<_> = entries.iter().filter_map(|e| e["seq"].as_u64()).collect();
                 let in_order = seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]);
                 assert!(in_order, "a batch with a hole: {seqs:?}");
-                entries.into_iter().for_each(|entry| log.apply(entry));
+                entries.into_iter().for_each(|entry| self.take(&conversation, entry));
             }
             _ => {}
         }
+    }
+
+    fn take(&mut self, conversation: &str, entry: Value) {
+        let log = self.0.entry(conversation.to_owned()).or_default();
+        let taken = log.take(entry["seq"].as_u64().unwrap_or_default(), entry);
+        assert!(taken.is_ok(), "{conversation}: {taken:?}");
     }
 
     /// The highest seq below which nothing is missing: `seen` of the next message, and the cursor of the next sync.
@@ -93,7 +66,7 @@ impl Replica {
 
     /// The entries, in order and without a hole.
     pub fn entries(&self, conversation: &str) -> &[Value] {
-        self.0.get(conversation).map_or(&[], |log| &log.entries)
+        self.0.get(conversation).map_or(&[], Log::entries)
     }
 
     /// The message ids, in order and without a hole.
@@ -103,17 +76,17 @@ impl Replica {
 
     /// How many entries came again.
     pub fn doubled(&self, conversation: &str) -> usize {
-        self.0.get(conversation).map_or(0, |log| log.doubled)
+        self.0.get(conversation).map_or(0, Log::doubled)
     }
 
     /// Whether entries wait behind a hole.
     pub fn has_hole(&self, conversation: &str) -> bool {
-        self.0.get(conversation).is_some_and(|log| !log.ahead.is_empty())
+        self.0.get(conversation).is_some_and(|log| log.ahead().next().is_some())
     }
 
     /// The cursors for a `sync`.
     pub fn cursors(&self) -> Value {
-        let cursor = |(id, log): (&String, &Log)| (id.clone(), Value::from(log.last()));
+        let cursor = |(id, log): (&String, &Log<Value>)| (id.clone(), Value::from(log.last()));
         self.0.iter().map(cursor).collect::<Map<_, _>>().into()
     }
 
@@ -126,9 +99,9 @@ impl Replica {
 /// How far it is: the entries themselves would bury that.
 impl fmt::Debug for Replica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let log = |(id, log): (&String, &Log)| {
-            let ahead: Vec<u64> = log.ahead.keys().copied().collect();
-            format!("{id}: {} to {}, then {ahead:?}", log.floor + 1, log.last())
+        let log = |(id, log): (&String, &Log<Value>)| {
+            let ahead: Vec<u64> = log.ahead().collect();
+            format!("{id}: {} to {}, then {ahead:?}", log.floor() + 1, log.last())
         };
         f.debug_set().entries(self.0.iter().map(log)).finish()
     }

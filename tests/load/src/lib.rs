@@ -6,9 +6,7 @@ mod device;
 mod ledger;
 mod loads;
 mod pairs;
-mod process;
 mod report;
-mod rest;
 mod server;
 mod target;
 mod tokens;
@@ -16,5 +14,5 @@ mod tokens;
 pub use cli::run;
 
 /// Why a load could not be carried out, or was not answered as it must be.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = petrel_test_client::Failure;
 type Result<T, E = Failure> = std::result::Result<T, E>;

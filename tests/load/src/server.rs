@@ -1,28 +1,19 @@
-//! A server of our own: the real binary as a child process, with data in a folder that goes when it does.
+//! A server of our own, with data in a folder that goes when it does.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::Path;
 
+use petrel_test_client::server;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
 
 use crate::Result;
 
-/// Most time for the server to say where it listens.
-const START: Duration = Duration::from_secs(30);
-/// What it says before its address.
-const LISTENING: &str = "petrel listening on ";
+/// More than any load has under way: a load measures how fast the server is, not where it turns people away.
+const CONCURRENCY: &str = "100000";
 
 /// A running server. It dies with its value.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
-    /// Held open: the server must not meet a closed pipe.
-    _stdout: Lines<BufReader<ChildStdout>>,
+    server: server::Server,
     data: TempDir,
     base: String,
 }
@@ -34,28 +25,14 @@ impl Server {
             .prefix("petrel-load-")
             .tempdir_in(folder)
             .map_err(|e| format!("cannot make a folder in {}: {e}", folder.display()))?;
-        let mut command = Command::new(binary);
-        command.args(["serve", "--addr", "127.0.0.1:0", "--data"]).arg(data.path());
+        let mut command = server::serve(binary, data.path());
+        command.args(["--concurrency", CONCURRENCY]);
         if memory {
             command.arg("--memory");
         }
-        if env::var_os("RUST_LOG").is_none() {
-            command.env("RUST_LOG", "warn");
-        }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
-        let stdout = child.stdout.take().ok_or("the server has no stdout")?;
-        let mut stdout = BufReader::new(stdout).lines();
-        let first = timeout(START, stdout.next_line()).await;
-        let first = first.map_err(|_| "the server does not say that it listens")??;
-        let base = first.as_deref().and_then(|line| line.strip_prefix(LISTENING));
-        let base = base.ok_or_else(|| format!("the server did not start; it said {first:?}"))?;
-        let base = base.to_owned();
-        Ok(Self { child, _stdout: stdout, data, base })
+        let mut server = server::Server::spawn(command)?;
+        let base = format!("http://{}", server.listening().await?);
+        Ok(Self { server, data, base })
     }
 
     /// Where it is: `http://host:port`.
@@ -70,27 +47,13 @@ impl Server {
 
     /// Its process.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        Some(self.server.pid())
     }
 
     /// Ends it. What it stored goes with it.
     pub async fn stop(mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
+        self.server.kill().await
     }
-}
-
-/// The server's binary where it lies after a build: beside this program, or one folder up (tests lie in `deps`).
-pub fn find() -> Result<PathBuf> {
-    let name = format!("petrel{}", env::consts::EXE_SUFFIX);
-    let own = env::current_exe()?;
-    let found = own.ancestors().skip(1).take(2).map(|d| d.join(&name)).find(|f| f.is_file());
-    found.ok_or_else(|| {
-        format!(
-            "there is no {name} beside {}: build it with `cargo build --profile server -p petrel`, or name it with --server",
-            own.display()
-        )
-        .into()
-    })
 }
 
 /// Whether a folder lies in memory, so that nothing there waits for a disk.

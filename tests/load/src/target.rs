@@ -4,12 +4,11 @@ use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
-use petrel_test_client::{Login, frames};
+use petrel_test_client::{Login, Rest, frames, server};
 use serde_json::Value;
 
 use crate::Result;
-use crate::rest::Rest;
-use crate::server::{self, Server};
+use crate::server::Server;
 use crate::tokens::Tokens;
 
 /// Which server to put under load.
@@ -79,7 +78,7 @@ impl Target {
         let server = Server::start(&binary, &folder, args.memory).await?;
         let storage = if args.memory {
             "in memory: nothing is kept"
-        } else if server::in_memory(server.data()) {
+        } else if crate::server::in_memory(server.data()) {
             "on a tmpfs: every write is synced, to memory; name a disk with --temp"
         } else {
             "on disk: every write waits for fsync"

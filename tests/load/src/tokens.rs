@@ -3,21 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::hmac;
-use serde_json::{Value, json};
+use petrel_test_client::Token;
 use tokio::process::Command;
 
 use crate::Result;
 
-/// What the local server expects in its tokens.
-const ISSUER: &str = "petrel-local";
-const AUDIENCE: &str = "petrel";
-/// How long a token is good, s: longer than any load runs.
-const LIFETIME: u64 = 6 * 3600;
 /// Stands for the user's id in a command.
 pub const USER: &str = "{user}";
 
@@ -25,7 +16,7 @@ pub const USER: &str = "{user}";
 #[derive(Debug)]
 pub enum Tokens {
     /// Signed here with the key of a local server.
-    Key(hmac::Key),
+    Key(Vec<u8>),
     /// What this command prints, with [`USER`] replaced.
     Command(String),
 }
@@ -35,16 +26,13 @@ impl Tokens {
     pub fn of_key_file(file: &Path) -> Result<Self> {
         let key =
             fs::read(file).map_err(|e| format!("cannot read the key {}: {e}", file.display()))?;
-        Ok(Self::Key(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+        Ok(Self::Key(key))
     }
 
     /// A token for this user.
     pub async fn of(&self, user: &str) -> Result<String> {
         match self {
-            Self::Key(key) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-                Ok(sign(key, user, now))
-            }
+            Self::Key(key) => Ok(Token::of(user).signed(key)),
             Self::Command(command) => {
                 let command = command.replace(USER, user);
                 let output = Command::new("sh")
@@ -61,16 +49,6 @@ impl Tokens {
             }
         }
     }
-}
-
-fn sign(key: &hmac::Key, user: &str, now_s: u64) -> String {
-    let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
-    let header = json!({"typ": "JWT", "alg": "HS256"});
-    let claims = json!({"sub": user, "iss": ISSUER, "aud": AUDIENCE, "iat": now_s,
-        "exp": now_s + LIFETIME});
-    let signed = format!("{}.{}", part(&header), part(&claims));
-    let signature = hmac::sign(key, signed.as_bytes());
-    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 #[cfg(test)]

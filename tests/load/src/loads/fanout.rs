@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use petrel_test_client::frames;
-use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -16,8 +15,6 @@ use crate::ledger::{Ledger, Sent};
 use crate::report::{Outcome, Times};
 use crate::target::Target;
 
-/// Most users that one change of a group may name.
-const CHANGE: usize = 49;
 /// Most time for a message to reach everyone. What comes later counts as lost by push.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -44,7 +41,9 @@ pub async fn run(target: &Target, args: &FanoutArgs) -> Result<Outcome> {
     let settings = format!("{members} members, {messages} messages, {bytes} bytes");
     let users: Vec<_> = (0..usize::try_from(members)?).map(|n| target.user("m", n)).collect();
     progress(&format!("fanout: {members} found a group and open their sockets"));
-    let group = found(target, &users).await?;
+    let (creator, others) = users.split_first().ok_or("a group without members")?;
+    let token = target.token(creator).await?;
+    let group = target.rest.found(&token, "load", others).await?;
     let mut devices = Device::connect_all(target, &users).await?.into_iter();
     let mut sender = devices.next().ok_or("a group without members")?;
     let mut before = Ledger::new(&group, 0);
@@ -106,22 +105,6 @@ pub async fn run(target: &Target, args: &FanoutArgs) -> Result<Outcome> {
         answered.row("until `sent`"),
     ];
     Ok(Outcome { load: "fanout", settings, rows, checked, problems })
-}
-
-/// Founds a group and returns its id. The first user is its creator.
-async fn found(target: &Target, users: &[String]) -> Result<String> {
-    let (creator, others) = users.split_first().ok_or("a group without members")?;
-    let token = target.token(creator).await?;
-    let mut changes = others.chunks(CHANGE);
-    let group = json!({"name": "load", "member_ids": changes.next().unwrap_or_default()});
-    let made = target.rest.post(&token, "/api/conversations", &group).await?;
-    let id = made["conversation_id"].as_str().ok_or_else(|| format!("no group: {made}"))?;
-    for change in changes {
-        let members = json!({ "user_ids": change });
-        let path = format!("/api/conversations/{id}/members");
-        target.rest.post(&token, &path, &members).await?;
-    }
-    Ok(id.to_owned())
 }
 
 /// Notes when each frame comes to a member, until it is told to stop.

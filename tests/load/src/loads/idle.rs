@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use petrel_test_client::frames;
+use petrel_test_client::process::resident_bytes;
 use serde_json::json;
 
 use super::progress;
 use crate::Result;
 use crate::device::{Checked, Device};
-use crate::process::resident_bytes;
 use crate::report::{Outcome, Row};
 use crate::target::Target;
 

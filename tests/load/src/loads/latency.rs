@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use petrel_test_client::frames;
+use petrel_test_client::process::CpuMeter;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,7 +16,6 @@ use crate::Result;
 use crate::device::{Device, Received, compare};
 use crate::ledger::Sent;
 use crate::pairs::{Pair, all_at_once};
-use crate::process::CpuMeter;
 use crate::report::{Outcome, Row, Times};
 use crate::target::Target;
 

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use petrel_test_client::process::CpuMeter;
 
 use super::{progress, words};
 use crate::Result;
 use crate::pairs::{Pair, all_at_once};
-use crate::process::CpuMeter;
 use crate::report::{Outcome, Row, Times};
 use crate::target::Target;
 

@@ -1,7 +1,12 @@
 //! A DynamoDB in the same process, behind the unmodified client: for tests and for a local server.
 
+mod check;
+mod wal;
+
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::Config;
@@ -18,12 +23,18 @@ use petrel_core::error::{Error, Result};
 
 use crate::keys::Tables;
 
+pub use check::{Unusable, check};
+
 /// No one looks it up.
 const ENDPOINT: &str = "http://embedded";
 
-/// Carries the client's requests to a database in memory.
+/// Carries the client's requests to a database in this process.
 #[derive(Clone)]
-struct Embedded(Database);
+struct Embedded {
+    database: Database,
+    /// The last one that had to be done could not be: the disk is full, say.
+    failing: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,10 +51,28 @@ impl Embedded {
             Ok(body) => (200, body),
             Err(error) => (error.status_code(), error.to_json()),
         };
+        self.note(operation, status, &body);
         let status = status.try_into().map_err(|e| ConnectorError::other(Box::new(e), None))?;
         let mut response = HttpResponse::new(status, SdkBody::from(body));
         response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         Ok(response)
+    }
+
+    /// Tells the operator once that the database does not work, and once that it does again; each caller gets his error.
+    fn note(&self, operation: &str, status: u16, body: &str) {
+        let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
+        if status >= 500 && !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                operation,
+                answer = body,
+                "the database does not work: what needs it is answered busy until it does"
+            );
+        } else if status == 200
+            && writes.contains(&operation)
+            && self.failing.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!("the database works again");
+        }
     }
 
     fn run(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
@@ -52,7 +81,7 @@ impl Embedded {
             ($method:ident) => {{
                 let request = serde_json::from_slice(body)
                     .map_err(|e| DynoxideError::SerializationException(e.to_string()))?;
-                serde_json::to_string(&self.0.$method(request)?)
+                serde_json::to_string(&self.database.$method(request)?)
                     .map_err(|e| DynoxideError::InternalServerError(e.to_string()))
             }};
         }
@@ -112,7 +141,7 @@ fn client_of(database: Database) -> Client {
         .region(Region::new("local"))
         .endpoint_url(ENDPOINT)
         .credentials_provider(Credentials::new("local", "local", None, None, "embedded"))
-        .http_client(Embedded(database))
+        .http_client(Embedded { database, failing: Arc::default() })
         .build();
     Client::from_conf(config)
 }

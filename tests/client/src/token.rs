@@ -1,4 +1,4 @@
-//! Tokens, good and bad, written out by hand: what the server must refuse, no library would sign.
+//! Tokens of the local server, good and bad, written out by hand: what the server must refuse, no library would sign.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 
+/// How long a token is good, s: longer than any run.
+const LIFETIME: u64 = 6 * 3600;
+
 /// A token to be signed.
+#[derive(Clone, Debug)]
 pub struct Token {
     header: Value,
     claims: Value,
@@ -16,19 +20,21 @@ pub struct Token {
 impl Token {
     /// A token as `petrel token` makes it.
     pub fn of(user: &str) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let claims = json!({"sub": user, "iss": "petrel-local", "aud": "petrel", "iat": now,
-            "exp": now + 3600});
+            "exp": now + LIFETIME});
         Self { header: json!({"typ": "JWT", "alg": "HS256"}), claims }
     }
 
     /// The same with another claim.
+    #[must_use]
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims[name] = value.into();
         self
     }
 
     /// The same with another header.
+    #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.header[name] = value.into();
         self

@@ -14,6 +14,15 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Files that a process has open, and how many of them are sockets.
+pub fn open_files(pid: u32) -> Option<(usize, usize)> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    // One may have gone before it was looked at.
+    let names: Vec<_> = files.flatten().filter_map(|f| fs::read_link(f.path()).ok()).collect();
+    let sockets = names.iter().filter(|n| n.to_string_lossy().starts_with("socket:"));
+    Some((names.len(), sockets.count()))
+}
+
 /// Processor time that a process has used.
 fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -66,5 +75,8 @@ mod tests {
         let (server, client) = meter.percent();
         assert!(server.unwrap() > 10.0 && client.unwrap() > 10.0, "{server:?} {client:?}");
         assert_eq!(resident_bytes(u32::MAX), None);
+        let _socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (files, sockets) = open_files(me).unwrap();
+        assert!(files > sockets && sockets >= 1, "{files} {sockets}");
     }
 }

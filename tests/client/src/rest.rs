@@ -1,0 +1,96 @@
+//! The HTTP API, for who needs little of it: what is no success is an error.
+
+use http::Request;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// One server's API.
+#[derive(Debug)]
+pub struct Rest {
+    client: Client<HttpConnector, String>,
+    base: String,
+}
+
+impl Rest {
+    /// At `http://host:port`.
+    pub fn new(base: &str) -> Self {
+        // No connection is kept: it would stand in the server's figures, and be met dead after a kill.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        Self { client, base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// Gets what lies at `path`.
+    ///
+    /// # Errors
+    /// When it is not there, or nobody answers.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let request = Request::get(format!("{}{path}", self.base)).body(String::new())?;
+        self.call(request).await
+    }
+
+    /// Gets what this token's user may see at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_as(&self, token: &str, path: &str) -> Result<Value> {
+        let request = Request::get(format!("{}{path}", self.base));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        self.call(request.body(String::new())?).await
+    }
+
+    /// Posts `body` to `path`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post(&self, token: &str, path: &str, body: &Value) -> Result<Value> {
+        let request = Request::post(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(body.to_string())?;
+        self.call(request).await
+    }
+
+    async fn call(&self, request: Request<String>) -> Result<Value> {
+        let what = format!("{} {}", request.method(), request.uri());
+        let (head, body) = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| format!("{what}: {error}"))?
+            .into_parts();
+        let body = body.collect().await?.to_bytes();
+        if !head.status.is_success() {
+            let body = String::from_utf8_lossy(&body);
+            return Err(format!("{what} was answered with {}: {body}", head.status).into());
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("{what}: {error}").into())
+    }
+}
+
+/// Most users that one change of a group may name, so that its entry stays small.
+const CHANGE: usize = 49;
+
+impl Rest {
+    /// Founds a group and returns its id. `token` is the creator's.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn found(&self, token: &str, name: &str, others: &[String]) -> Result<String> {
+        let mut changes = others.chunks(CHANGE);
+        let group = json!({"name": name, "member_ids": changes.next().unwrap_or_default()});
+        let made = self.post(token, "/api/conversations", &group).await?;
+        let id = made["conversation_id"].as_str().ok_or_else(|| format!("no group: {made}"))?;
+        for change in changes {
+            let path = format!("/api/conversations/{id}/members");
+            self.post(token, &path, &json!({ "user_ids": change })).await?;
+        }
+        Ok(id.to_owned())
+    }
+}

@@ -1,0 +1,181 @@
+//! Mixed load for a long time: messages to groups and neighbours, acks, syncs, sockets that come and go. Memory must stay
+//! level, and nothing may be open afterwards that was not before.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+use crate::crowd::{Crowd, Plan};
+use crate::kills::finish_people;
+use crate::report::{Report, Spread, figures};
+use crate::samples::{Sample, sample, slope};
+use crate::site::{Site, state, stop};
+use crate::{Result, check, progress};
+
+/// Most time for the last sockets to be gone after everyone has left.
+const GONE: Duration = Duration::from_secs(60);
+/// What memory may grow by after the first third, when everyone has come and every buffer has been used: this much of it, ...
+const GROWTH: f64 = 1.25;
+/// ... and so many MiB, for short runs.
+const SLACK_MIB: f64 = 16.0;
+
+/// How to soak.
+#[derive(Args, Clone, Debug)]
+pub struct SoakArgs {
+    /// How long
+    #[arg(long, default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(10..=86_400))]
+    seconds: u32,
+    /// People, each with a device
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(2..=50))]
+    people: u16,
+    /// Messages per second that they write, about
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// Everyone leaves and comes back after about so long
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    stays: u64,
+    /// Looks at what the server takes
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(6..=10_000))]
+    samples: u32,
+}
+
+/// Runs it.
+pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
+    let SoakArgs { seconds, people, rate, stays, samples: looks } = *args;
+    let mut server = site.start()?;
+    let addr = server.listening().await?;
+    let plan = Plan {
+        people: people.into(),
+        rate: rate.into(),
+        most: 3,
+        bytes: 100,
+        stays: Some(Duration::from_secs(stays)),
+        seed,
+    };
+    let before = sample(server.pid(), &addr, 0.0, 0).await?;
+    let mut crowd = Crowd::gather(&plan, &addr, site.key()?).await?;
+    let began = Instant::now();
+    let step = Duration::from_secs(seconds.into()) / looks;
+    let (mut sent, mut delivered) = (Spread::new()?, Spread::new()?);
+    let mut samples = vec![];
+    for look in 1..=looks {
+        sleep_until(began + step * look).await;
+        let times = crowd.tally.take_times();
+        sent.add(&times.sent)?;
+        delivered.add(&times.delivered)?;
+        let acknowledged = crowd.tally.acknowledged.get();
+        let at = began.elapsed().as_secs_f64();
+        let taken = sample(server.pid(), &addr, at, acknowledged).await?;
+        if look % (looks / 6) == 0 {
+            let Sample { at_s, rss_mib, sockets, .. } = &taken;
+            progress(&format!(
+                "{at_s:.0} s: {acknowledged} messages acknowledged, {rss_mib} MiB, {sockets} sockets"
+            ));
+        }
+        samples.push(taken);
+    }
+    let (books, late) = finish_people(&mut crowd).await?;
+    let logs = crowd.read_logs(&addr).await?;
+    gone(&addr).await?;
+    let at = began.elapsed().as_secs_f64();
+    let after = sample(server.pid(), &addr, at, crowd.tally.acknowledged.get()).await?;
+    stop(server).await?;
+    let rows = site.connection_rows().await?;
+
+    let (checked, mut problems) = check::check(&logs, &books);
+    problems.extend(late);
+    problems.extend(left_behind(&before, &after, rows));
+    let late = &samples[samples.len() / 3..];
+    let (first, last) = (late.first().map_or(0.0, |s| s.rss_mib), after.rss_mib);
+    if last > first * GROWTH + SLACK_MIB {
+        problems.push(format!("memory grew from {first} to {last} MiB after the first third"));
+    }
+    let mut figures = figures(&crowd.tally);
+    let highest = samples.iter().map(|s| s.rss_mib).fold(0.0, f64::max);
+    let numbers = [
+        ("conversations", json!(crowd.conversations())),
+        ("until_sent", sent.figure()),
+        ("until_delivered_by_push", delivered.figure()),
+        ("rss_mib_before", json!(before.rss_mib)),
+        ("rss_mib_after_a_third", json!(first)),
+        ("rss_mib_highest", json!(highest)),
+        ("rss_mib_after", json!(last)),
+        ("rss_slope_mib_per_hour_after_a_third", json!((slope(late) * 10.0).round() / 10.0)),
+        ("open_files_before_and_after", json!(format!("{} and {}", before.files, after.files))),
+        ("sockets_before_and_after", json!(format!("{} and {}", before.sockets, after.sockets))),
+        ("connection_rows_after", json!(rows)),
+        ("samples", json!(samples)),
+    ];
+    figures.extend(numbers.map(|(name, value)| (name.to_owned(), value)));
+    Ok(Report {
+        run: "soak",
+        settings: format!(
+            "{seconds} s, {people} people who leave after about {stays} s and come back, about {rate} messages/s"
+        ),
+        seed,
+        seconds: began.elapsed().as_secs_f64(),
+        figures,
+        checked,
+        problems,
+    })
+}
+
+/// What is still there although nobody is.
+fn left_behind(before: &Sample, after: &Sample, rows: usize) -> Vec<String> {
+    let table = [
+        ("open files", before.files as u64, after.files as u64),
+        ("sockets", before.sockets as u64, after.sockets as u64),
+        ("jobs", before.jobs, after.jobs),
+        ("dead jobs", before.dead_jobs, after.dead_jobs),
+        ("bytes for readers", before.waiting_bytes, after.waiting_bytes),
+        ("invocations", before.under_way, after.under_way),
+        ("connection rows", 0, rows as u64),
+    ];
+    let left = table.into_iter().filter(|(_, before, after)| after > before);
+    left.map(|(what, before, after)| format!("{what}: {before} before, {after} left")).collect()
+}
+
+/// Waits until the server has let everyone go and has nothing to do.
+async fn gone(addr: &str) -> Result<()> {
+    let deadline = Instant::now() + GONE;
+    loop {
+        let state = state(addr).await?;
+        let nobody = state["connections"] == 0 && state["queues"]["fanout"]["messages"] == 0;
+        if nobody {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("everyone has left, and this is still there: {state}").into());
+        }
+        sleep_until(Instant::now() + Duration::from_millis(50)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_left_is_named() {
+        let before = Sample {
+            at_s: 0.0,
+            rss_mib: 50.0,
+            files: 10,
+            sockets: 2,
+            connections: 0,
+            jobs: 0,
+            dead_jobs: 0,
+            waiting_bytes: 0,
+            under_way: 0,
+            acknowledged: 0,
+        };
+        assert_eq!(left_behind(&before, &before, 0), [""; 0]);
+        let after = Sample { files: 12, sockets: 3, jobs: 1, ..before.clone() };
+        let left = left_behind(&before, &after, 4);
+        let expected = ["open files: 10 before, 12 left", "sockets: 2 before, 3 left"];
+        assert_eq!(left[..2], expected);
+        assert_eq!(left[2..], ["jobs: 0 before, 1 left", "connection rows: 0 before, 4 left"]);
+    }
+}
