@@ -105,11 +105,6 @@ impl Server {
         timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap()
     }
 
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     /// The folder with its data.
     pub fn data(&self) -> &Path {
         self.data.path()

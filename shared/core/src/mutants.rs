@@ -89,6 +89,12 @@ mod variants {
         UnreadFromFirst,
         /// Groups: the first entry comes before the rows.
         EntryBeforeRows,
+        /// Groups: an admin removes whoever he likes.
+        RanksIgnored,
+        /// Groups: when the owner leaves, nobody takes over.
+        NoHeir,
+        /// `send`: all may write, whatever the group says.
+        PostIgnored,
     }
 
     thread_local! {

@@ -192,7 +192,7 @@ mod tests {
             }),
             ("stands before 2", |log, _| log.entries = vec![entry(1, "two"), entry(2, "one")]),
             ("bo holds 1 entries of 2, the same up to 1", |_, people| {
-                people[1].held.values_mut().for_each(|held| drop(held.pop()));
+                people[1].held.values_mut().for_each(|held| held.truncate(1));
             }),
             ("has another text", |log, _| log.entries[1]["content"]["text"] = "too".into()),
             ("nobody wrote", |log, _| log.entries.push(entry(3, "three"))),

@@ -141,7 +141,7 @@ pub async fn run(site: &Site, args: &FullArgs, seed: u64) -> Result<Report> {
     let disk = Disk::mount(&folder, size).await?;
     let log_file = site.data().join("log");
     let log = || File::options().create(true).append(true).open(&log_file);
-    let start = || Ok::<_, crate::Failure>(Server::spawn(disk.serve(site.binary(), log()?)?)?);
+    let start = || Server::spawn(disk.serve(site.binary(), log()?)?);
     let mut server = start()?;
     let addr = server.listening().await?;
     let key = Key::read(&disk.seen_from_here()?)?;

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, GroupInfo, Member, Role};
 use crate::ids::{InviteId, UserId};
 use crate::message::GroupChange;
+use crate::mutants::mutant;
 
 /// Most members that one request may add or remove: one transaction holds 100 writes, two a member and the entry.
 pub(super) const MAX_CHANGED: usize = 49;
@@ -158,7 +159,8 @@ fn add<'a>(members: &Members, users: impl Iterator<Item = &'a UserId>) -> Result
 
 fn remove(me: &Member, members: &Members, users: &BTreeSet<UserId>) -> Result<Option<Plan>> {
     let found: Vec<&Member> = users.iter().filter_map(|u| members.get(u)).collect();
-    let may = |m: &&Member| m.user == me.user || me.role >= Role::Admin && me.role > m.role;
+    let outranked = |m: &Member| me.role > m.role || mutant!(RanksIgnored);
+    let may = |m: &&Member| m.user == me.user || me.role >= Role::Admin && outranked(m);
     if !found.iter().all(may) || me.role < Role::Admin && !users.contains(&me.user) {
         return Err(forbidden());
     }
@@ -167,7 +169,7 @@ fn remove(me: &Member, members: &Members, users: &BTreeSet<UserId>) -> Result<Op
     }
     let removed: Vec<UserId> = found.iter().map(|m| m.user.clone()).collect();
     // A group is never without an owner: whoever may most takes over, and of these who belongs longest.
-    let owner_goes = found.iter().any(|m| m.role == Role::Owner);
+    let owner_goes = found.iter().any(|m| m.role == Role::Owner) && !mutant!(NoHeir);
     let stay = members.iter().filter(|m| owner_goes && !users.contains(&m.user));
     let heir = stay
         .min_by(|a, b| b.role.cmp(&a.role).then(a.joined.cmp(&b.joined)).then(a.user.cmp(&b.user)));
