@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod archive;
 pub mod authorizer;
 pub mod connect;
 mod event;

@@ -2,7 +2,7 @@
 //! before its first event; what is not listed has a meaning when it is absent.
 
 use petrel_aws::settings::{
-    CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MESSAGES_TABLE, PUSH_QUEUE_URL,
+    ARCHIVE_BUCKET, CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MESSAGES_TABLE, PUSH_QUEUE_URL,
     TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
@@ -18,13 +18,14 @@ pub const SEND: Needs = &[
     MESSAGES_TABLE,
     CONVERSATIONS_TABLE,
     CONNECTIONS_TABLE,
+    ARCHIVE_BUCKET,
     FANOUT_QUEUE_URL,
     PUSH_QUEUE_URL,
     WEBSOCKET_ENDPOINT,
 ];
 /// The route `ack`.
 pub const ACK: Needs =
-    &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, WEBSOCKET_ENDPOINT];
+    &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, ARCHIVE_BUCKET, WEBSOCKET_ENDPOINT];
 /// The routes `sync` and `history`.
 pub const SYNC: Needs = ACK;
 /// The routes `typing` and `$default`.
@@ -36,3 +37,5 @@ pub const FANOUT: Needs =
 pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
 /// The HTTP API.
 pub const API: Needs = SEND;
+/// The stream of timers.
+pub const ARCHIVE: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, ARCHIVE_BUCKET];

@@ -15,6 +15,7 @@ use petrel_aws as clients;
 use petrel_aws::settings::{Origins, SettingsError, process_env, require};
 use petrel_core::App;
 
+use crate::archive::{self, StreamEvent};
 use crate::authorizer::Authorizer;
 use crate::needs::{self, Needs};
 use crate::telemetry::{self, Telemetry};
@@ -67,6 +68,19 @@ pub async fn queue(needs: Needs) -> Result<(), Error> {
     let (app, telemetry) = &start(needs).await;
     let handler = |event: LambdaEvent<SqsEvent>| async move {
         let work = queue::handle(app, event.payload);
+        Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)
+    };
+    lambda_runtime::run(service_fn(handler)).await
+}
+
+/// Runs the archiver for each timer that has vanished.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn archive() -> Result<(), Error> {
+    let (app, telemetry) = &start(needs::ARCHIVE).await;
+    let handler = |event: LambdaEvent<StreamEvent>| async move {
+        let work = archive::handle(app, event.payload);
         Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)
     };
     lambda_runtime::run(service_fn(handler)).await

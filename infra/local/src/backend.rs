@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use petrel_aws::archive::Folder;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
 use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{Gateway, Notifier, Platform};
+use petrel_core::ports::{Archive, Gateway, Notifier, Platform};
+use petrel_core::services::Settings as CoreSettings;
 use petrel_core::{App, Result};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
@@ -38,6 +41,10 @@ pub struct Backend {
     pub push: Arc<dyn Queue>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// The tables whose timers this process looks after; an endpoint has its own TTL, or none.
+    pub timers: Option<Arc<Dynamo>>,
+    /// Where cold history lies that is not kept; goes with this.
+    pub folder: Option<TempDir>,
 }
 
 impl Backend {
@@ -45,18 +52,24 @@ impl Backend {
     pub async fn open(
         options: &Options,
         gateway: Arc<dyn Gateway>,
-        settings: petrel_core::services::Settings,
+        settings: CoreSettings,
     ) -> Result<Self, Failure> {
         match options {
             Options::OnDisk(folder) => {
                 data::check(folder)?;
                 let client = embedded::client_on(&data::database(folder));
-                let opened = Self::embedded(client, gateway, settings).await;
+                let archive = Arc::new(Folder::new(&data::archive(folder)));
+                let opened = Self::embedded(client, archive, gateway, settings).await;
                 let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
                 data::note_made(folder)?;
                 Ok(opened)
             }
-            Options::InMemory => Ok(Self::embedded(embedded::client(), gateway, settings).await?),
+            Options::InMemory => {
+                let folder = tempfile::tempdir()?;
+                let archive = Arc::new(Folder::new(&folder.path().join("archive")));
+                let opened = Self::embedded(embedded::client(), archive, gateway, settings).await?;
+                Ok(Self { folder: Some(folder), ..opened })
+            }
             Options::Endpoint(endpoint, platforms) => {
                 let mut all = Settings { core: settings, ..Settings::read(&process_env)? };
                 // What the command line names goes before what the environment does.
@@ -70,8 +83,9 @@ impl Backend {
 
     async fn embedded(
         client: Result<embedded::Client>,
+        archive: Arc<dyn Archive>,
         gateway: Arc<dyn Gateway>,
-        settings: petrel_core::services::Settings,
+        settings: CoreSettings,
     ) -> Result<Self, String> {
         let tables = Tables {
             messages: "messages".to_owned(),
@@ -89,8 +103,10 @@ impl Backend {
         let pushes = Arc::new(Recorder::new(Arc::new(Sink)));
         let app = App {
             log: dynamo.clone(),
+            cold: dynamo.clone(),
+            archive,
             conversations: dynamo.clone(),
-            connections: dynamo,
+            connections: dynamo.clone(),
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),
@@ -99,7 +115,7 @@ impl Backend {
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes })
+        Ok(Self { app, fan_out, push, pushes, timers: Some(dynamo), folder: None })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
@@ -107,7 +123,7 @@ impl Backend {
         let notifier: Arc<dyn Notifier> = pushes.clone();
         let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes }
+        Self { app, fan_out, push, pushes, timers: None, folder: None }
     }
 }
 

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use petrel_aws::server::Endpoint;
 use petrel_core::ids::UserId;
 use petrel_core::ports::Platform;
+use petrel_core::services::{Keeping, Settings};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -104,6 +105,14 @@ struct Serve {
     /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged; 0 is never
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=900))]
     push_delay: u32,
+    /// Seconds after which a message may move from the database to DIR/archive; readers see no difference
+    ///
+    /// The newest 100 of each conversation stay. Less than a day is for trying it out.
+    #[arg(long, default_value_t = 30 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    hot: u64,
+    /// Seconds that a message is kept; after that nobody can read it, and it is deleted
+    #[arg(long, default_value_t = 365 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    retention: u64,
     /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -251,7 +260,14 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         idle_timeout: Duration::from_secs(args.idle_timeout),
         lifetime: Duration::from_secs(args.lifetime),
         concurrency: args.concurrency,
-        push_delay_s: args.push_delay,
+        settings: Settings {
+            push_delay_s: args.push_delay,
+            keeping: Keeping {
+                hot_s: args.hot,
+                retention_s: args.retention,
+                ..Keeping::default()
+            },
+        },
         origins: args.allow_origin,
         login: !args.no_login,
     };

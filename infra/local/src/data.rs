@@ -39,6 +39,11 @@ pub fn database(folder: &Path) -> PathBuf {
     folder.join("petrel.db")
 }
 
+/// The folder of cold history.
+pub fn archive(folder: &Path) -> PathBuf {
+    folder.join("archive")
+}
+
 /// Says that the database was made, so that one that is gone is not taken for a new one.
 fn made(folder: &Path) -> PathBuf {
     folder.join("made")

@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::http::{HeaderMap, Uri, request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use petrel_aws::keys;
 use petrel_aws::server::Received;
+use petrel_core::ids::ConversationId;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -152,6 +154,26 @@ pub fn request(parts: &request::Parts, body: &[u8], claims: Option<Value>) -> Va
         "body": body,
         "isBase64Encoded": encoded,
     })
+}
+
+/// The records that tell that DynamoDB's TTL has deleted these conversations' timers.
+pub fn timers(of: &[ConversationId]) -> Value {
+    let records = of.iter().enumerate().map(|(number, of)| {
+        json!({
+            "eventID": Uuid::now_v7().simple().to_string(),
+            "eventName": "REMOVE",
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": "local",
+            "userIdentity": { "type": "Service", "principalId": "dynamodb.amazonaws.com" },
+            "dynamodb": {
+                "Keys": { keys::PK: { "S": keys::timer(of) }, keys::SK: { "S": keys::TIMER } },
+                "SequenceNumber": number.to_string(),
+                "StreamViewType": "KEYS_ONLY",
+            },
+        })
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
 }
 
 /// A batch of the queue with this ARN.

@@ -13,6 +13,7 @@ mod queues;
 mod serve;
 mod socket;
 mod sockets;
+mod timers;
 
 use std::process::ExitCode;
 

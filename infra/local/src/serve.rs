@@ -27,12 +27,16 @@ use crate::http;
 use crate::key;
 use crate::pushes::Recorder;
 use crate::sockets::Sockets;
+use crate::timers;
 
 /// Most time for open sockets to say goodbye.
 const GRACE: Duration = Duration::from_secs(5);
 /// Most time for jobs that were taken off a queue: what a batch may take, and a poll of the queue. One that is cut off
 /// comes again, but only when its time out of sight is over.
 const JOBS_GRACE: Duration = Duration::from_secs(70);
+
+/// The shortest and the longest time between two looks for timers that have run out.
+const SWEEPS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(600));
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -49,8 +53,8 @@ pub struct Options {
     pub lifetime: Duration,
     /// Invocations that may be under way at the same time.
     pub concurrency: u32,
-    /// [`Settings::push_delay_s`].
-    pub push_delay_s: u32,
+    /// What the core takes.
+    pub settings: Settings,
     /// Origins of web pages besides the server's own.
     pub origins: Vec<String>,
     /// Whether the page may make tokens for whoever asks on the loopback interface.
@@ -96,8 +100,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         _ => Some(data::lock(&options.data)?),
     };
     let sockets = Arc::new(Sockets::default());
-    let settings = Settings { push_delay_s: options.push_delay_s };
+    let settings = options.settings.clone();
     let backend = Backend::open(&options.backend, sockets.clone(), settings).await?;
+    // Held as long as the server runs.
+    let _folder = backend.folder;
     let listener = TcpListener::bind(options.addr)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
@@ -109,6 +115,11 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     for (_, queue) in &queues {
         let app = backend.app.clone();
         jobs.spawn(consumer::run(queue.clone(), app, stop.clone(), jobs.clone()));
+    }
+    if let Some(tables) = backend.timers {
+        let hot = Duration::from_secs(options.settings.keeping.hot_s);
+        let every = (hot / 8).clamp(SWEEPS.0, SWEEPS.1);
+        jobs.spawn(timers::run(tables, backend.app.clone(), every, stop.clone()));
     }
     let expected = Expected {
         issuer: Some(key::ISSUER.to_owned()),

@@ -75,6 +75,15 @@ impl Dynamo {
         Ok(found.item)
     }
 
+    /// Waits before what a batch left is asked for again, longer each time.
+    pub(crate) async fn pause_before(&self, attempt: u32) {
+        if attempt > 0
+            && let Some(sleep) = self.client.config().sleep_impl()
+        {
+            sleep.sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+        }
+    }
+
     /// Reads the items under these keys (none twice), those that exist, in any order: all of them, or it fails.
     pub(crate) async fn batch_get(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>> {
         let mut found = vec![];
@@ -92,11 +101,7 @@ impl Dynamo {
             .map_err(Error::port)?;
         let mut wanted = HashMap::from([(table.to_owned(), wanted)]);
         for attempt in 0..ATTEMPTS {
-            if attempt > 0
-                && let Some(sleep) = self.client.config().sleep_impl()
-            {
-                sleep.sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
-            }
+            self.pause_before(attempt).await;
             let answer = self
                 .client
                 .batch_get_item()

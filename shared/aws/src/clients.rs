@@ -11,9 +11,12 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier};
+use petrel_core::ports::{
+    Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Notifier,
+};
 
 use crate::Dynamo;
+use crate::archive::S3;
 use crate::gateway::ApiGateway;
 use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
 use crate::keys::Tables;
@@ -89,7 +92,8 @@ struct Endpoints(Vec<(String, String)>);
 
 impl Endpoints {
     fn read(env: Env<'_>) -> Self {
-        let names = ["DYNAMODB", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
+        let names =
+            ["DYNAMODB", "S3", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
         let found = names.into_iter().filter_map(|name| Some((settings::get(env, &name)?, name)));
         Self(found.map(|(url, name)| (name, url)).collect())
     }
@@ -136,9 +140,11 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, connections) = tables(config, settings);
+    let (log, conversations, connections, cold) = tables(config, settings);
     App {
         log,
+        cold,
+        archive: archive(config, settings),
         conversations,
         connections,
         gateway: gateway(config, settings),
@@ -150,7 +156,8 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>);
+type TablePorts =
+    (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>, Arc<dyn Cold>);
 
 fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
@@ -169,11 +176,25 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let cold: Arc<dyn Cold> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let connections: Arc<dyn Connections> = match settings.connections_table {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, connections)
+    (log, conversations, connections, cold)
+}
+
+fn archive(config: &SdkConfig, settings: &Settings) -> Arc<dyn Archive> {
+    let Some(bucket) = settings.archive_bucket.clone() else {
+        return Arc::new(Unset(settings::ARCHIVE_BUCKET));
+    };
+    // An emulator has no host a bucket.
+    let by_path = config.endpoint_url().is_some();
+    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build();
+    Arc::new(S3::new(aws_sdk_s3::Client::from_conf(config), bucket))
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

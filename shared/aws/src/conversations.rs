@@ -32,7 +32,7 @@ const REASON_CONFLICT: &str = "TransactionConflict";
 
 impl Dynamo {
     /// Writes an item of the conversations table unless one stands there.
-    async fn write_absent(&self, new: Item) -> Result<()> {
+    pub(crate) async fn write_absent(&self, new: Item) -> Result<()> {
         let put = self
             .client
             .put_item()

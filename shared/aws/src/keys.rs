@@ -1,7 +1,7 @@
 //! Where everything lies: the tables, the keys and the names of the attributes. Nothing else in this crate spells
 //! one of them.
 
-use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 
 /// The names of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub const ORDINAL: &str = "o";
 /// messages: the content as JSON.
 pub const CONTENT: &str = "c";
 
-/// conversations, partition key: a group's id or [`user`].
+/// conversations, partition key: a conversation's id, [`user`] or [`timer`].
 pub const PK: &str = "pk";
-/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`row`] or [`block`].
+/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`FLOOR`], [`row`], [`block`] or [`TIMER`].
 pub const SK: &str = "sk";
 /// conversations, sort key of what holds for a group. Sorts before its members and begins as they do: one query reads both.
 pub const INFO: &str = "m";
@@ -58,6 +58,21 @@ pub const READ: &str = "read";
 /// conversations, row: the ordinal at `read` (N).
 pub const READ_ORDINAL: &str = "read_ordinal";
 
+/// conversations, sort key of what is known of a log's old end.
+pub const FLOOR: &str = "floor";
+/// conversations, floor: the highest seq in the archive (N).
+pub const ARCHIVED: &str = "archived";
+/// conversations, floor: the highest seq whose retention has ended (N).
+pub const GONE: &str = "gone";
+/// conversations, floor: the ordinal at `gone` (N).
+pub const GONE_ORDINAL: &str = "gone_ordinal";
+/// conversations, floor: how often it was moved (N).
+pub const VERSION: &str = "version";
+/// conversations, sort key of the only row in the partition of a conversation's timer.
+pub const TIMER: &str = "timer";
+/// conversations, timer: from when on DynamoDB may delete it, s since 1970 (N). The one attribute that a TTL is on.
+pub const TTL: &str = "ttl";
+
 /// connections, partition key: the user.
 pub const USER_ID: &str = "user_id";
 /// connections, in a device's map: the connection's id.
@@ -81,6 +96,33 @@ pub const ROW: &str = "c#";
 pub const DEVICE: &str = "d#";
 /// Begins the name of a device's push endpoint (S).
 pub const ENDPOINT: &str = "p#";
+
+/// The partition of a conversation's timer.
+pub fn timer(of: &ConversationId) -> String {
+    format!("t#{of}")
+}
+
+/// The conversation whose timer lies in this partition.
+pub fn read_timer(pk: &str) -> Option<ConversationId> {
+    ConversationId::parse(pk.strip_prefix("t#")?).ok()
+}
+
+/// Begins the keys of a conversation's objects in the archive.
+pub fn objects(of: &ConversationId) -> String {
+    format!("{of}/")
+}
+
+/// The key of an object in the archive: seqs in as many digits as any has, so that they sort as numbers do.
+pub fn object(of: &ConversationId, last: Seq) -> String {
+    format!("{of}/{:020}.zst", last.get())
+}
+
+/// The last seq of the object with this key.
+pub fn read_object(of: &ConversationId, key: &str) -> Option<Seq> {
+    let digits = key.strip_prefix(of.as_str())?.strip_prefix('/')?.strip_suffix(".zst")?;
+    let digits = Some(digits).filter(|d| d.len() == 20 && d.bytes().all(|b| b.is_ascii_digit()))?;
+    digits.parse().ok().map(Seq::new)
+}
 
 /// The partition of a user's list and blocks.
 pub fn user(user: &UserId) -> String {

@@ -15,6 +15,12 @@ pub const MESSAGES_TABLE: &str = "PETREL_MESSAGES_TABLE";
 pub const CONVERSATIONS_TABLE: &str = "PETREL_CONVERSATIONS_TABLE";
 /// The table of who is connected.
 pub const CONNECTIONS_TABLE: &str = "PETREL_CONNECTIONS_TABLE";
+/// The bucket of cold history.
+pub const ARCHIVE_BUCKET: &str = "PETREL_ARCHIVE_BUCKET";
+/// Days, 1 to 3650, after which a message may leave the table for the archive. Absent: 30.
+pub const HOT_DAYS: &str = "PETREL_HOT_DAYS";
+/// Days, 1 to 3650, that a message is kept. Absent: 365.
+pub const RETENTION_DAYS: &str = "PETREL_RETENTION_DAYS";
 /// The URL of the queue of fan-out jobs.
 pub const FANOUT_QUEUE_URL: &str = "PETREL_FANOUT_QUEUE_URL";
 /// The URL of the queue of push jobs.
@@ -44,6 +50,8 @@ pub const METRICS_NAMESPACE: &str = "PETREL_METRICS_NAMESPACE";
 /// The level of a line that tells of normal work.
 pub(crate) const INFO: &str = "INFO";
 
+/// A day in seconds.
+const DAY_S: u64 = 86_400;
 /// The longest delay that SQS takes, seconds.
 pub(crate) const MAX_DELAY_S: u32 = 900;
 
@@ -86,6 +94,8 @@ pub struct Settings {
     pub conversations_table: Option<String>,
     /// [`CONNECTIONS_TABLE`].
     pub connections_table: Option<String>,
+    /// [`ARCHIVE_BUCKET`].
+    pub archive_bucket: Option<String>,
     /// [`FANOUT_QUEUE_URL`].
     pub fanout_queue_url: Option<String>,
     /// [`PUSH_QUEUE_URL`].
@@ -113,6 +123,7 @@ impl Settings {
             messages_table: checked(env, MESSAGES_TABLE)?,
             conversations_table: checked(env, CONVERSATIONS_TABLE)?,
             connections_table: checked(env, CONNECTIONS_TABLE)?,
+            archive_bucket: checked(env, ARCHIVE_BUCKET)?,
             fanout_queue_url: checked(env, FANOUT_QUEUE_URL)?,
             push_queue_url: checked(env, PUSH_QUEUE_URL)?,
             websocket_endpoint: checked(env, WEBSOCKET_ENDPOINT)?,
@@ -169,6 +180,15 @@ fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
     if let Some(value) = checked(env, PUSH_DELAY_S)? {
         settings.push_delay_s =
             value.parse().map_err(|_| SettingsError::invalid(PUSH_DELAY_S, &value))?;
+    }
+    for (name, seconds) in [
+        (HOT_DAYS, &mut settings.keeping.hot_s),
+        (RETENTION_DAYS, &mut settings.keeping.retention_s),
+    ] {
+        if let Some(value) = checked(env, name)? {
+            let days: u64 = value.parse().map_err(|_| SettingsError::invalid(name, &value))?;
+            *seconds = days * DAY_S;
+        }
     }
     Ok(settings)
 }

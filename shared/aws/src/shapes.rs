@@ -3,9 +3,9 @@
 use http::Uri;
 
 use crate::settings::{
-    ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
-    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    ALLOWED_ORIGINS, ARCHIVE_BUCKET, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
+    FANOUT_QUEUE_URL, FCM_ARN, HOT_DAYS, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
+    PUSH_DELAY_S, PUSH_QUEUE_URL, RETENTION_DAYS, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
 /// What a variable must be, in words, and whether this value is.
@@ -31,6 +31,10 @@ fn shape(name: &str) -> Shape {
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
         }
+        ARCHIVE_BUCKET => {
+            ("the name of an S3 bucket: 3 to 63 of a-z 0-9 . -, a letter or digit at each end", is_bucket)
+        }
+        HOT_DAYS | RETENTION_DAYS => ("a number of days from 1 to 3650", are_days),
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
         APNS_ARN => {
             ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))
@@ -96,6 +100,18 @@ fn are_origins(value: &str) -> bool {
 
 fn is_delay(value: &str) -> bool {
     value.parse::<u32>().is_ok_and(|delay| delay <= MAX_DELAY_S)
+}
+
+fn is_bucket(value: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (3..=63).contains(&value.len())
+        && value.bytes().all(|b| plain(b) || b".-".contains(&b))
+        && value.bytes().next().is_some_and(plain)
+        && value.bytes().next_back().is_some_and(plain)
+}
+
+fn are_days(value: &str) -> bool {
+    value.parse::<u64>().is_ok_and(|days| (1..=3_650).contains(&days))
 }
 
 fn is_platform(value: &str, kind: &str) -> bool {

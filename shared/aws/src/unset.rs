@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
-use petrel_core::message::Entry;
+use petrel_core::message::{Entry, Why};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, Posted, Put,
-    UserConversation, Watermarks,
+    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor,
+    Gateway, Log, Posted, Put, UserConversation, Watermarks,
 };
 
 use crate::settings::SettingsError;
@@ -44,6 +44,52 @@ impl Log for Unset {
     }
 
     async fn put(&self, _: &Entry) -> Result<Put> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Cold for Unset {
+    async fn floor(&self, _: &ConversationId) -> Result<Floor> {
+        self.fail()
+    }
+
+    async fn move_floor(&self, _: &ConversationId, _: &Floor, _: &Floor) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn set_timer(&self, _: &ConversationId, _: u64) -> Result<()> {
+        self.fail()
+    }
+
+    async fn keep_timer(&self, _: &ConversationId, _: u64) -> Result<()> {
+        self.fail()
+    }
+
+    async fn remove(&self, _: &ConversationId, _: Seq, _: Seq) -> Result<()> {
+        self.fail()
+    }
+
+    async fn empty(&self, _: &ConversationId, _: Seq, _: Why) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Archive for Unset {
+    async fn put(&self, _: &[Entry]) -> Result<()> {
+        self.fail()
+    }
+
+    async fn get(&self, _: &ConversationId, _: Seq) -> Result<Option<Vec<Entry>>> {
+        self.fail()
+    }
+
+    async fn list(&self, _: &ConversationId, _: Seq, _: usize) -> Result<Vec<Seq>> {
+        self.fail()
+    }
+
+    async fn delete(&self, _: &ConversationId, _: Seq) -> Result<()> {
         self.fail()
     }
 }

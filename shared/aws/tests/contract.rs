@@ -1,11 +1,12 @@
 //! The core's contract suite over DynamoDB, through the unmodified client.
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+use petrel_aws::archive::Folder;
 use petrel_aws::{Dynamo, Tables, embedded};
 use petrel_core::group::{Allowed, GroupInfo, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Connection, Connections, Conversations, Devices, Log, Put};
+use petrel_core::ports::{Archive, Connection, Connections, Conversations, Devices, Log, Put};
 use petrel_core::testing::contract;
 use uuid::Uuid;
 
@@ -32,6 +33,33 @@ async fn log() {
 async fn conversations() {
     let dynamo = fresh().await;
     contract::conversations(&dynamo, &dynamo).await;
+}
+
+#[tokio::test]
+async fn cold() {
+    let dynamo = fresh().await;
+    contract::cold(&dynamo, &dynamo).await;
+    let timers = |now| dynamo.expired_timers(now, 9);
+    assert!(timers(2_000_000).await.unwrap().is_empty());
+    assert_eq!(timers(2_001_000).await.unwrap(), [ConversationId::group(Uuid::from_u128(7))]);
+    assert_eq!(timers(9_000_000).await.unwrap().len(), 2);
+    assert_eq!(dynamo.expired_timers(9_000_000, 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn archive_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("archive");
+    contract::archive(&Folder::new(&folder)).await;
+    // What a crash left of a put is no object, and damage is an error.
+    let c = ConversationId::group(Uuid::from_u128(7));
+    let of = folder.join(c.as_str());
+    std::fs::write(of.join(format!("{:020}.part", 500)), "half").unwrap();
+    let archive = Folder::new(&folder);
+    assert_eq!(archive.list(&c, Seq::ZERO, 9).await.unwrap().len(), 2);
+    std::fs::write(of.join(format!("{:020}.zst", 9)), "garbage").unwrap();
+    let damaged = archive.get(&c, Seq::new(9)).await.unwrap_err().with_causes();
+    assert!(damaged.contains("00000000000000000009.zst is damaged"), "{damaged}");
 }
 
 #[tokio::test]

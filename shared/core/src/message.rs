@@ -70,6 +70,20 @@ pub enum Content {
         /// Base64, at most [`MAX_SEALED_BYTES`].
         ciphertext: String,
     },
+    /// What stood here can be read no more. Written by the server only, over what it was.
+    Gone {
+        /// Why not.
+        why: Why,
+    },
+}
+
+/// Why what an entry held is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It was kept as long as the conversation keeps messages.
+    Expired,
 }
 
 /// A change of a group. Its place in the log is the place from which it holds.
@@ -147,7 +161,9 @@ impl Content {
             Self::Reaction { emoji, .. } => text_of(emoji, MAX_REACTION_BYTES),
             Self::Sealed { ciphertext } => text_of(ciphertext, MAX_SEALED_BYTES),
             Self::Delete { .. } => Ok(()),
-            Self::System { .. } => Err(Error::bad_request("only the server writes system entries")),
+            Self::System { .. } | Self::Gone { .. } => {
+                Err(Error::bad_request("only the server writes such entries"))
+            }
         }
     }
 

@@ -95,6 +95,14 @@ mod variants {
         NoHeir,
         /// `send`: all may write, whatever the group says.
         PostIgnored,
+        /// Archive: the floor moves before the object stands.
+        FloorBeforeObject,
+        /// Archive: rows go before the floor moves.
+        RowsBeforeFloor,
+        /// Archive: the timer is set again when all is done.
+        TimerLast,
+        /// `sync`, `history`, `ack`: what the table does not hold is taken not to be there.
+        HoleIsEnd,
     }
 
     thread_local! {

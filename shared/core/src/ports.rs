@@ -2,6 +2,8 @@
 //! implementation to it. A port that fails returns [`Error::port`](crate::Error::port), and then the caller does not
 //! know whether the effect happened, unless the contract says so.
 
+mod cold;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,6 +14,8 @@ use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
 };
 use crate::message::Entry;
+
+pub use cold::{Archive, Cold, Floor};
 
 /// The outcome of a put at a place that must be free.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,3 +21,14 @@ fn conversations() {
 fn connections() {
     block_on(contract::connections(&Memory::default()));
 }
+
+#[test]
+fn cold() {
+    let memory = Arc::new(Memory::default());
+    block_on(contract::cold(&*memory, &*memory));
+}
+
+#[test]
+fn archive() {
+    block_on(contract::archive(&Memory::default()));
+}

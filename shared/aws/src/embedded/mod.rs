@@ -60,7 +60,13 @@ impl Embedded {
 
     /// Tells the operator once that the database does not work, and once that it does again; each caller gets his error.
     fn note(&self, operation: &str, status: u16, body: &str) {
-        let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
+        let writes = [
+            "PutItem",
+            "UpdateItem",
+            "DeleteItem",
+            "BatchWriteItem",
+            "TransactWriteItems",
+        ];
         if status >= 500 && !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 operation,
@@ -95,6 +101,7 @@ impl Embedded {
             "Query" => json!(query),
             "Scan" => json!(scan),
             "BatchGetItem" => json!(batch_get_item),
+            "BatchWriteItem" => json!(batch_write_item),
             "TransactWriteItems" => json!(transact_write_items),
             other => Err(DynoxideError::ValidationException(format!("{other} is not embedded"))),
         }

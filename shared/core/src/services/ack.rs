@@ -117,21 +117,31 @@ impl App {
             top = top.max(new);
         }
         let from = below.next().max(row.joined);
-        let mut covered =
-            self.log.newest(&row.conversation, from, Some(top.next()), MAX_COVERED).await?;
-        if covered.first().is_none_or(|e| e.seq != top) && !mutant!(AckPastHead) {
+        let read_covered =
+            |from, top: Seq| self.read_down(&row.conversation, from, Some(top.next()), MAX_COVERED);
+        let found = read_covered(from, top).await?;
+        let (mut covered, mut floor) = (found.entries, found.floor.unwrap_or_default());
+        let stood = covered.first().is_some_and(|e| e.seq == top) || top <= floor.gone;
+        if !stood && !mutant!(AckPastHead) {
             return Err(Error::bad_request("an ack cannot pass the head"));
         }
         if new.read > old.read {
             if covered.iter().all(|e| e.seq != new.read) {
                 // Far below `delivered`: its authors are told too.
-                let from = old.read.next().max(row.joined);
-                let read =
-                    self.log.newest(&row.conversation, from, Some(new.read.next()), MAX_COVERED);
-                covered.extend(read.await?);
+                let read = read_covered(old.read.next().max(row.joined), new.read).await?;
+                covered.extend(read.entries);
+                floor = read.floor.unwrap_or(floor);
             }
-            let entry = covered.iter().find(|e| e.seq == new.read);
-            new.read_ordinal = entry.ok_or_else(|| Error::port("the log has a hole"))?.ordinal;
+            new.read_ordinal = match covered.iter().find(|e| e.seq == new.read) {
+                Some(entry) => entry.ordinal,
+                // Whoever has read what is gone has read all that is.
+                None if new.read <= floor.gone => {
+                    new.read = floor.gone;
+                    new.delivered = new.delivered.max(new.read);
+                    floor.gone_ordinal
+                }
+                None => return Err(Error::port("the log has a hole")),
+            };
         }
         Ok(covered)
     }

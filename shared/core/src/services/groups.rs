@@ -134,6 +134,7 @@ impl App {
             {
                 continue;
             }
+            self.keep_timer(group).await?;
             let entry = Entry {
                 conversation_id: group.clone(),
                 seq: Seq::FIRST,

@@ -53,18 +53,20 @@ impl App {
         }
         let (mut messages, mut more) = match range {
             Range::Before(before) => {
-                let mut found =
-                    self.log.newest(conversation, row.joined, Some(before), limit).await?;
-                let more = found.last().is_some_and(|e| e.seq > row.joined);
-                found.reverse();
-                (found, more)
+                let found =
+                    self.readable_down(conversation, row.joined, Some(before), limit).await?;
+                let mut messages = found.entries;
+                let more = !found.ends && messages.last().is_some_and(|e| e.seq > row.joined);
+                messages.reverse();
+                (messages, more)
             }
             Range::After(after) => {
                 let after = after.max(row.joined.prev());
-                let mut found = self.log.after(conversation, after, limit + 1).await?;
-                let more = found.len() > limit;
-                found.truncate(limit);
-                (found, more)
+                let found = self.readable_up(conversation, after, limit + 1).await?;
+                let mut messages = found.entries;
+                let more = !found.ends || messages.len() > limit;
+                messages.truncate(limit);
+                (messages, more)
             }
         };
         if !mutant!(BeforeJoining) {

@@ -1,7 +1,9 @@
 //! The rules, one module a capability. A service sees ports and values; never a table, an event or a frame's JSON.
 
 mod ack;
+mod archive;
 mod changes;
+mod cold;
 mod connect;
 mod deliver;
 mod groups;
@@ -19,6 +21,7 @@ mod typing;
 use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
+pub use archive::{Archived, Keeping};
 pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
@@ -30,13 +33,19 @@ pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
 use crate::metrics::Metrics;
-use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
+use crate::ports::{
+    Archive, Cold, Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World,
+};
 
 /// The whole product: the ports, and on them the services as methods.
 #[derive(Clone)]
 pub struct App {
     /// The log of every conversation.
     pub log: Arc<dyn Log>,
+    /// What is known of its old end.
+    pub cold: Arc<dyn Cold>,
+    /// Where that lies.
+    pub archive: Arc<dyn Archive>,
     /// Members and watermarks.
     pub conversations: Arc<dyn Conversations>,
     /// Who is connected.
@@ -61,11 +70,13 @@ pub struct Settings {
     /// Seconds after which a phone whose socket took a message gets a push too, unless the message was acknowledged by
     /// then: a half-open socket takes what its device never sees. 0: never. At most 900.
     pub push_delay_s: u32,
+    /// How long what lies where.
+    pub keeping: Keeping,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { push_delay_s: 30 }
+        Self { push_delay_s: 30, keeping: Keeping::default() }
     }
 }
 

@@ -51,10 +51,9 @@ impl App {
     ) -> Result<Receipts> {
         self.about(conversation, Some(seq));
         let row = self.readable(&caller.user, conversation).await?;
-        let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
+        let found = self.read_at(conversation, seq).await?;
         let entry = found
-            .first()
-            .filter(|e| e.seq >= row.joined)
+            .filter(|e| e.seq >= row.joined && !self.is_expired(e))
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such message"))?;
         let members = self.read_members(conversation).await?;
         // Whoever was removed since the row was read learns nothing of what was stored since.

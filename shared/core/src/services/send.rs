@@ -25,6 +25,8 @@ const READ_PAGE: usize = 200;
 const RETRY_MS: u64 = 2;
 /// Puts that may fail, not lose, before `busy`: each has had its attempts and its time already.
 const MAX_FAILURES: usize = 2;
+/// Entries after which a conversation's timer is looked after.
+const TIMER_EVERY: u64 = 256;
 /// Puts tried for one message before `busy`.
 const MAX_TRIES: usize = 12;
 
@@ -205,7 +207,9 @@ impl App {
                 && !mutant!(RowsLate)
             {
                 let users = if a == b { vec![a] } else { vec![a, b] };
-                self.conversations.open(conversation, &users).await?;
+                let opened = self.conversations.open(conversation, &users);
+                let (opened, kept) = futures::join!(opened, self.keep_timer(conversation));
+                opened.and(kept)?;
             }
             let previous = tail.entries.last();
             let entry = Entry {
@@ -225,6 +229,10 @@ impl App {
             match self.log.put(&entry).await {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
+                    if entry.seq.get() % TIMER_EVERY == 0 {
+                        // Should it have been lost; the next such entry repeats it.
+                        drop(self.keep_timer(conversation).await);
+                    }
                     return Ok((entry, false));
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
@@ -325,10 +333,13 @@ impl App {
         newest: Vec<Entry>,
     ) -> Result<Tail> {
         let Some(seen) = seen else {
+            // The first entry stays in the table when those above it are archived, or gone.
+            let whole = newest.windows(2).take_while(|w| w[0].seq.prev() == w[1].seq).count();
             let mut entries = newest;
+            entries.truncate(whole + 1);
             entries.reverse();
             let floor = entries.first().map_or(Seq::ZERO, |e| e.seq.prev());
-            return gapless(Tail { floor, entries });
+            return Ok(Tail { floor, entries });
         };
         let from = seen.max(Seq::FIRST);
         let mut newest_first: Vec<Entry> = Vec::new();
@@ -386,9 +397,10 @@ impl App {
         if target < member.joined || target > head {
             return Err(not_found());
         }
-        let found = self.log.newest(conversation, target, Some(target.next()), 1).await?;
+        let found = self.read_at(conversation, target).await?;
         // Only what a person wrote can be changed: never a system entry, nor a change itself.
-        let found = found.first().filter(|e| e.content.counts()).ok_or_else(not_found)?;
+        let found = found.filter(|e| e.content.counts() && !self.is_expired(e));
+        let found = found.ok_or_else(not_found)?;
         let author = &found.sender_id;
         let allowed = match content {
             Content::Edit { .. } => *author == caller.user,

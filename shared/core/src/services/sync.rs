@@ -140,7 +140,11 @@ impl App {
                 head: head.seq,
                 sent_through,
                 marks: row.marks,
-                unread: head.ordinal - row.marks.read_ordinal.max(before_joining).min(head.ordinal),
+                unread: if self.is_expired(&head) {
+                    0
+                } else {
+                    head.ordinal - row.marks.read_ordinal.max(before_joining).min(head.ordinal)
+                },
             });
         }
         Ok(synced)
@@ -185,8 +189,10 @@ impl App {
         if row.marks.read >= row.joined || row.joined <= Seq::FIRST || mutant!(UnreadFromFirst) {
             return Ok(0);
         }
-        let before = self.log.newest(&row.conversation, row.joined.prev(), Some(row.joined), 1);
-        Ok(before.await?.first().map_or(0, |e| e.ordinal))
+        let (of, joined) = (&row.conversation, row.joined);
+        let before = self.read_down(of, joined.prev(), Some(joined), 1).await?;
+        let gone = before.floor.map_or(0, |floor| floor.gone_ordinal);
+        Ok(before.entries.first().map_or(gone, |e| e.ordinal))
     }
 
     /// Reads what lies above the cursor, and returns it with how far it reaches.
@@ -211,12 +217,18 @@ impl App {
         let mut batches = vec![];
         let mut left = sync.limit;
         while left > 0 && *room > 0 && cursor < head.seq {
-            let mut messages = if cursor.next() == head.seq {
+            let mut messages = if self.is_expired(head) {
+                vec![]
+            } else if cursor.next() == head.seq {
                 // One new message, the most frequent case: it was read with the heads.
                 vec![head.clone()]
             } else {
-                self.log.after(&row.conversation, cursor, left.min(READ_PAGE)).await?
+                self.readable_up(&row.conversation, cursor, left.min(READ_PAGE)).await?.entries
             };
+            if messages.is_empty() {
+                // Nothing that can be read lies above.
+                cursor = head.seq;
+            }
             cut_to_bytes(&mut messages);
             let Some(last) = messages.last().map(|e| e.seq) else { break };
             left -= messages.len();

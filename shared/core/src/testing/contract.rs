@@ -7,9 +7,10 @@ use crate::group::{Allowed, GroupInfo, Invite, Member, Role};
 use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
 };
-use crate::message::{Content, Entry, GroupChange};
+use crate::message::{Content, Entry, GroupChange, Why};
 use crate::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Log, Put, Watermarks,
+    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor, Log, Put,
+    Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -62,6 +63,93 @@ pub async fn log(log: &dyn Log) {
     assert!(log.newest(&c, Seq::FIRST, Some(Seq::ZERO), 10).await.unwrap().is_empty());
     assert_eq!(seqs(&log.after(&c, Seq::new(8), 3).await.unwrap()), [9, 10, 11]);
     assert!(log.after(&c, Seq::new(12), 3).await.unwrap().is_empty());
+}
+
+/// [`Cold`], over the same store as the log.
+pub async fn cold(log: &dyn Log, cold: &dyn Cold) {
+    let (c, other) = (group(), ConversationId::direct(&user("ana"), &user("bo")));
+    for c in [&c, &other] {
+        for seq in 1..=60 {
+            log.put(&entry(c, seq, "first")).await.unwrap();
+        }
+    }
+    // The floor moves from what stands, and from nothing else.
+    let nothing = Floor::default();
+    assert_eq!(cold.floor(&c).await.unwrap(), nothing);
+    let to = |archived: u64, version: u64| Floor {
+        archived: Seq::new(archived),
+        gone: Seq::new(3),
+        gone_ordinal: 2,
+        version,
+    };
+    assert!(cold.move_floor(&c, &nothing, &to(10, 0)).await.unwrap());
+    assert_eq!(cold.floor(&c).await.unwrap(), to(10, 1));
+    assert!(!cold.move_floor(&c, &nothing, &to(11, 0)).await.unwrap(), "not twice from nothing");
+    assert!(cold.move_floor(&c, &to(10, 1), &to(20, 1)).await.unwrap());
+    assert!(!cold.move_floor(&c, &to(10, 1), &to(12, 1)).await.unwrap(), "not back");
+    assert_eq!(cold.floor(&c).await.unwrap(), to(20, 2));
+    assert_eq!(cold.floor(&other).await.unwrap(), nothing);
+
+    // Rows go where they are named, and nowhere else; what is gone already does no harm.
+    cold.remove(&c, Seq::new(2), Seq::new(55)).await.unwrap();
+    cold.remove(&c, Seq::new(50), Seq::new(57)).await.unwrap();
+    assert_eq!(seqs(&log.after(&c, Seq::ZERO, 99).await.unwrap()), [1, 58, 59, 60]);
+    assert_eq!(log.after(&other, Seq::ZERO, 99).await.unwrap().len(), 60);
+
+    // An emptied row keeps its place and all but its content. There is none where none was.
+    for _ in 0..2 {
+        cold.empty(&c, Seq::new(58), Why::Expired).await.unwrap();
+        cold.empty(&c, Seq::new(7), Why::Expired).await.unwrap();
+    }
+    let rows = log.after(&c, Seq::ZERO, 99).await.unwrap();
+    let emptied = Entry { content: Content::Gone { why: Why::Expired }, ..entry(&c, 58, "") };
+    assert_eq!(rows[1], emptied);
+    assert_eq!(seqs(&rows), [1, 58, 59, 60]);
+    assert_eq!(log.put(&entry(&c, 58, "second")).await.unwrap(), Put::Taken);
+
+    // Timers are set again, and kept.
+    cold.keep_timer(&c, 1_000_000).await.unwrap();
+    cold.set_timer(&c, 2_000_000).await.unwrap();
+    cold.keep_timer(&c, 3_000_000).await.unwrap();
+    cold.keep_timer(&other, 3_000_000).await.unwrap();
+}
+
+/// [`Archive`].
+pub async fn archive(archive: &dyn Archive) {
+    let (c, other) = (group(), ConversationId::direct(&user("ana"), &user("bo")));
+    let stretch = |c: &ConversationId, first: u64, last: u64, text: &str| -> Vec<Entry> {
+        (first..=last).map(|seq| entry(c, seq, text)).collect()
+    };
+    let get = |last: u64| archive.get(&c, Seq::new(last));
+    assert_eq!(get(10).await.unwrap(), None);
+    assert!(archive.list(&c, Seq::ZERO, 9).await.unwrap().is_empty());
+    archive.delete(&c, Seq::new(10)).await.unwrap();
+    for (first, last) in [(1, 9), (10, 100), (101, 1_000)] {
+        archive.put(&stretch(&c, first, last, "first")).await.unwrap();
+    }
+    archive.put(&stretch(&other, 1, 50, "elsewhere")).await.unwrap();
+    assert_eq!(get(100).await.unwrap(), Some(stretch(&c, 10, 100, "first")));
+    assert_eq!(get(99).await.unwrap(), None);
+
+    // In the order of numbers, and of one conversation only.
+    let list = |from: u64, limit: usize| archive.list(&c, Seq::new(from), limit);
+    let named = |seqs: &[u64]| seqs.iter().map(|seq| Seq::new(*seq)).collect::<Vec<_>>();
+    assert_eq!(list(0, 9).await.unwrap(), named(&[9, 100, 1_000]));
+    assert_eq!(list(9, 2).await.unwrap(), named(&[9, 100]));
+    assert_eq!(list(10, 1).await.unwrap(), named(&[100]));
+    assert_eq!(list(101, 9).await.unwrap(), named(&[1_000]));
+    assert!(list(1_001, 9).await.unwrap().is_empty());
+
+    // A put takes the place of what is there, and is seen at once.
+    archive.put(&stretch(&c, 50, 100, "second")).await.unwrap();
+    assert_eq!(get(100).await.unwrap(), Some(stretch(&c, 50, 100, "second")));
+    for _ in 0..2 {
+        archive.delete(&c, Seq::new(100)).await.unwrap();
+        assert_eq!(get(100).await.unwrap(), None);
+    }
+    assert_eq!(list(0, 9).await.unwrap(), named(&[9, 1_000]));
+    assert_eq!(archive.list(&other, Seq::ZERO, 9).await.unwrap(), named(&[50]));
+    assert!(archive.put(&[]).await.is_err());
 }
 
 /// [`Conversations`], over the same store as the log.

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
-use crate::message::Entry;
+use crate::message::{Content, Entry, Why};
 use crate::metrics::NoMetrics;
 use crate::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
+    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor, Gateway, Job, Jobs, Log,
     Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
 };
 use crate::services::{App, Settings};
@@ -37,6 +37,9 @@ struct State {
     pushes: Vec<(EndpointId, Notification)>,
     ticks: u64,
     ids: u64,
+    floors: BTreeMap<ConversationId, Floor>,
+    timers: BTreeMap<ConversationId, u64>,
+    objects: BTreeMap<(ConversationId, Seq), Vec<Entry>>,
 }
 
 /// Every port, in memory.
@@ -48,6 +51,8 @@ impl Memory {
     pub fn app(self: &Arc<Self>) -> App {
         App {
             log: self.clone(),
+            cold: self.clone(),
+            archive: self.clone(),
             conversations: self.clone(),
             connections: self.clone(),
             gateway: self.clone(),
@@ -127,6 +132,26 @@ impl Memory {
         }
     }
 
+    /// The conversations whose timer has run out, which vanishes with that.
+    pub fn expired_timers(&self) -> Vec<ConversationId> {
+        let now = World::now_ms(self);
+        let mut state = self.state();
+        let over: Vec<_> =
+            state.timers.iter().filter(|(_, at)| **at <= now).map(|(c, _)| c.clone()).collect();
+        state.timers.retain(|_, at| *at > now);
+        over
+    }
+
+    /// The seqs of the rows of a log.
+    pub fn rows_of_log(&self, of: &ConversationId) -> Vec<u64> {
+        self.state().log.get(of).into_iter().flatten().map(|(seq, _)| seq.get()).collect()
+    }
+
+    /// Damages every object: reading one fails.
+    pub fn lose_objects(&self) {
+        self.state().objects.clear();
+    }
+
     /// Puts an entry whatever stands at its place: the broken put of a mutant.
     pub fn overwrite(&self, entry: &Entry) {
         self.state()
@@ -195,6 +220,72 @@ impl Log for Memory {
 
     async fn put(&self, entry: &Entry) -> Result<Put> {
         Ok(self.state().put(entry))
+    }
+}
+
+#[async_trait]
+impl Cold for Memory {
+    async fn floor(&self, of: &ConversationId) -> Result<Floor> {
+        Ok(self.state().floors.get(of).cloned().unwrap_or_default())
+    }
+
+    async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
+        let mut state = self.state();
+        let stands = state.floors.entry(of.clone()).or_default();
+        if stands.version != old.version {
+            return Ok(false);
+        }
+        *stands = Floor { version: old.version + 1, ..new.clone() };
+        Ok(true)
+    }
+
+    async fn set_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
+        self.state().timers.insert(of.clone(), at);
+        Ok(())
+    }
+
+    async fn keep_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
+        self.state().timers.entry(of.clone()).or_insert(at);
+        Ok(())
+    }
+
+    async fn remove(&self, of: &ConversationId, from: Seq, through: Seq) -> Result<()> {
+        if let Some(log) = self.state().log.get_mut(of) {
+            log.retain(|seq, _| *seq < from || *seq > through);
+        }
+        Ok(())
+    }
+
+    async fn empty(&self, of: &ConversationId, seq: Seq, why: Why) -> Result<()> {
+        if let Some(entry) = self.state().log.get_mut(of).and_then(|log| log.get_mut(&seq)) {
+            entry.content = Content::Gone { why };
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Archive for Memory {
+    async fn put(&self, stretch: &[Entry]) -> Result<()> {
+        let last = stretch.last().ok_or_else(|| Error::port("an empty stretch"))?;
+        let key = (last.conversation_id.clone(), last.seq);
+        self.state().objects.insert(key, stretch.to_vec());
+        Ok(())
+    }
+
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
+        Ok(self.state().objects.get(&(of.clone(), last)).cloned())
+    }
+
+    async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
+        let state = self.state();
+        let named = state.objects.range((of.clone(), from)..);
+        Ok(named.take_while(|((c, _), _)| c == of).take(limit).map(|((_, s), _)| *s).collect())
+    }
+
+    async fn delete(&self, of: &ConversationId, last: Seq) -> Result<()> {
+        self.state().objects.remove(&(of.clone(), last));
+        Ok(())
     }
 }
 

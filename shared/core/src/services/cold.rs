@@ -1,0 +1,223 @@
+//! Reading a log to its old end, wherever that lies: first the table, and where a row is missing there, the floor and
+//! the archive. Whoever asks gets complete ranges. Rows may be archived while they are read: what lies at or below the
+//! floor is taken from the archive, and the floor is read after the rows.
+
+use super::App;
+use crate::error::{Error, Result};
+use crate::ids::{ConversationId, Seq};
+use crate::message::Entry;
+use crate::mutants::mutant;
+use crate::ports::Floor;
+
+/// A range of a log without a hole.
+#[derive(Debug, Default)]
+pub(super) struct Stretch {
+    /// In the order that was asked for.
+    pub(super) entries: Vec<Entry>,
+    /// Whether nothing that can be read lies further that way.
+    pub(super) ends: bool,
+    /// The floor, if it had to be read.
+    pub(super) floor: Option<Floor>,
+}
+
+impl App {
+    /// The entries with `from <= seq < before` (no upper bound if `None`), newest first, at most `limit`.
+    pub(super) async fn read_down(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Stretch> {
+        let from = from.max(Seq::FIRST);
+        if before.is_some_and(|before| before <= from) {
+            return Ok(Stretch { ends: true, ..Stretch::default() });
+        }
+        let hot = self.log.newest(of, from, before, limit).await?;
+        let from_top = match before {
+            // The newest entry never leaves the table.
+            None => true,
+            Some(before) => hot.first().is_some_and(|e| e.seq.next() == before),
+        };
+        let at_bottom = hot.last().is_none_or(|e| e.seq == from);
+        let whole = hot.is_sorted_by(|a, b| a.seq.prev() == b.seq);
+        if from_top && whole && (at_bottom || hot.len() == limit) || mutant!(HoleIsEnd) {
+            let ends = at_bottom || hot.len() < limit;
+            return Ok(Stretch { entries: hot, ends, floor: None });
+        }
+        let mut floor = self.cold.floor(of).await?;
+        let top = match (before, hot.first()) {
+            (Some(before), _) => before.prev(),
+            (None, first) => first.map_or(Seq::ZERO, |e| e.seq),
+        };
+        let base = floor.base();
+        let mut entries: Vec<Entry> = hot.into_iter().take_while(|e| e.seq > base).collect();
+        let lowest = entries.last().map(|e| e.seq);
+        let reaches = |seq: Seq| seq == from || seq == base.next() || entries.len() == limit;
+        let hole = match lowest {
+            Some(lowest) => !reaches(lowest),
+            // Above the floor everything is there, so that nothing is above `top` either.
+            None => top > base && !self.log.newest(of, top, None, 1).await?.is_empty(),
+        };
+        if hole || !entries.is_sorted_by(|a, b| a.seq.prev() == b.seq) {
+            return Err(lost(of, base.next()));
+        }
+        let mut next = lowest.map_or(top, Seq::prev).min(floor.archived);
+        let mut named = false;
+        while entries.len() < limit && next >= from && next > floor.gone {
+            let Some(stretch) = self.archived_with(of, next, named).await? else {
+                floor = self.floor_above(of, next).await?;
+                continue;
+            };
+            let room = limit - entries.len();
+            let wanted = stretch.into_iter().rev().skip_while(|e| e.seq > next);
+            entries.extend(wanted.take_while(|e| e.seq >= from && e.seq > floor.gone).take(room));
+            next = entries.last().map_or(Seq::ZERO, |e| e.seq.prev());
+            named = true;
+        }
+        let ends = entries.len() < limit || next < from || next <= floor.gone;
+        Ok(Stretch { entries, ends, floor: Some(floor) })
+    }
+
+    /// The entries with `seq > after`, oldest first, at most `limit`; from the first that can be read on.
+    pub(super) async fn read_up(
+        &self,
+        of: &ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Stretch> {
+        let mut after = after;
+        loop {
+            let hot = self.log.after(of, after, limit).await?;
+            let from_bottom = hot.first().is_none_or(|e| e.seq == after.next());
+            if from_bottom && hot.is_sorted_by(|a, b| a.seq.next() == b.seq) || mutant!(HoleIsEnd) {
+                let ends = hot.len() < limit;
+                return Ok(Stretch { entries: hot, ends, floor: None });
+            }
+            let (all, floor) = (hot.len() < limit, self.cold.floor(of).await?);
+            let stretch = self.above(of, after, limit, hot, floor).await?;
+            let base = stretch.floor.as_ref().map_or(Seq::ZERO, Floor::base);
+            if all || !stretch.entries.is_empty() {
+                return Ok(Stretch { ends: stretch.ends && all, ..stretch });
+            }
+            // As many rows as that are there by accident, below what can be read.
+            after = base;
+        }
+    }
+
+    /// What lies above `after`, of which these rows and then this floor were read.
+    async fn above(
+        &self,
+        of: &ConversationId,
+        after: Seq,
+        limit: usize,
+        hot: Vec<Entry>,
+        mut floor: Floor,
+    ) -> Result<Stretch> {
+        let base = floor.base();
+        let mut entries: Vec<Entry> = vec![];
+        let mut next = after.max(floor.gone).next();
+        while entries.len() < limit && next <= floor.archived {
+            let Some(stretch) = self.archived_with(of, next, false).await? else {
+                floor = self.floor_above(of, next).await?;
+                next = next.max(floor.gone.next());
+                continue;
+            };
+            let room = limit - entries.len();
+            entries.extend(stretch.into_iter().skip_while(|e| e.seq < next).take(room));
+            next = entries.last().map_or(next, |e| e.seq.next());
+        }
+        let room = limit - entries.len();
+        let rows = hot.into_iter().filter(|e| e.seq > base && e.seq > floor.gone);
+        let mut rows = rows.take(room).peekable();
+        if rows.peek().is_some_and(|e| e.seq != next && e.seq != floor.gone.next()) {
+            return Err(lost(of, next));
+        }
+        entries.extend(rows);
+        if !entries.is_sorted_by(|a, b| a.seq.next() == b.seq) {
+            return Err(lost(of, next));
+        }
+        Ok(Stretch { ends: entries.len() < limit, entries, floor: Some(floor) })
+    }
+
+    /// One entry, if it can be read.
+    pub(super) async fn read_at(&self, of: &ConversationId, seq: Seq) -> Result<Option<Entry>> {
+        let found = self.read_down(of, seq, Some(seq.next()), 1).await?;
+        Ok(found.entries.into_iter().next())
+    }
+
+    /// The object that holds this seq. `named`: it is likely to bear its name.
+    pub(super) async fn archived_with(
+        &self,
+        of: &ConversationId,
+        seq: Seq,
+        named: bool,
+    ) -> Result<Option<Vec<Entry>>> {
+        if named && let Some(stretch) = self.archive.get(of, seq).await? {
+            return Ok(Some(stretch));
+        }
+        let Some(last) = self.archive.list(of, seq, 1).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let stretch = self.archive.get(of, last).await?;
+        Ok(stretch.filter(|s| s.first().is_some_and(|e| e.seq <= seq)))
+    }
+
+    /// No object holds this seq: its retention ended while it was looked for, or it is lost.
+    async fn floor_above(&self, of: &ConversationId, seq: Seq) -> Result<Floor> {
+        let floor = self.cold.floor(of).await?;
+        if floor.gone < seq { Err(lost(of, seq)) } else { Ok(floor) }
+    }
+
+    /// As [`Self::read_down`], without what has been kept long enough.
+    pub(super) async fn readable_down(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Stretch> {
+        let mut stretch = self.read_down(of, from, before, limit).await?;
+        stretch.ends |= self.drop_expired(&mut stretch.entries);
+        Ok(stretch)
+    }
+
+    /// As [`Self::read_up`], without what has been kept long enough.
+    pub(super) async fn readable_up(
+        &self,
+        of: &ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Stretch> {
+        let mut after = after;
+        loop {
+            let mut stretch = self.read_up(of, after, limit).await?;
+            let last = stretch.entries.last().map(|e| e.seq);
+            self.drop_expired(&mut stretch.entries);
+            match last {
+                // All of these are: the archiver is late.
+                Some(last) if stretch.entries.is_empty() && !stretch.ends => after = last,
+                _ => return Ok(stretch),
+            }
+        }
+    }
+
+    /// Leaves out what has been kept long enough, and says whether there was any. The archiver takes it away, but may be
+    /// days late.
+    fn drop_expired(&self, entries: &mut Vec<Entry>) -> bool {
+        let count = entries.len();
+        entries.retain(|e| !self.is_expired(e));
+        entries.len() < count
+    }
+
+    /// Whether an entry has been kept long enough.
+    pub(super) fn is_expired(&self, entry: &Entry) -> bool {
+        let kept_ms = self.settings.keeping.retention_s.saturating_mul(1_000);
+        entry.sent_at.saturating_add(kept_ms) <= self.world.now_ms()
+    }
+}
+
+/// What must be there is not.
+fn lost(of: &ConversationId, seq: Seq) -> Error {
+    Error::port(format!("entry {seq} of {of} is neither in the table nor in the archive"))
+}

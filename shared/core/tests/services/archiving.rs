@@ -1,0 +1,412 @@
+//! History that has left the table: archived, read through, expired.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::executor::block_on;
+use petrel_core::ids::{ConversationId, Seq};
+use petrel_core::message::{Content, Entry};
+use petrel_core::ports::{Archive, Cold, Floor, Log, mint};
+use petrel_core::services::{Archived, Keeping, Range};
+use petrel_core::testing::Memory;
+use petrel_core::{App, Error, ErrorKind, Result};
+
+use crate::world::*;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// A world whose history is old after a day and over after a hundred; 3 entries stay.
+fn cold_world() -> World {
+    let mut world = World::new();
+    world.app.settings.keeping =
+        Keeping { hot_s: 86_400, tail: 3, least: 1, retention_s: 100 * 86_400 };
+    world
+}
+
+/// A conversation of so many messages, all of them old.
+fn old(world: &World, count: u64) -> ConversationId {
+    let c = direct("ana", "bo");
+    for n in 1..=count {
+        world.say("ana", &c, &format!("m{n}"));
+    }
+    world.memory.pass(2 * DAY_MS);
+    c
+}
+
+fn archive(world: &World, c: &ConversationId) -> Archived {
+    block_on(world.app.archive(c)).unwrap()
+}
+
+fn history(world: &World, c: &ConversationId, range: Range, limit: usize) -> (Vec<u64>, bool) {
+    let page = block_on(world.app.history(&caller("bo"), c, range, limit)).unwrap();
+    (page.messages.iter().map(|e| e.seq.get()).collect(), page.more)
+}
+
+fn objects(world: &World, c: &ConversationId) -> Vec<u64> {
+    let named = block_on(world.memory.list(c, Seq::ZERO, 100)).unwrap();
+    named.into_iter().map(Seq::get).collect()
+}
+
+#[test]
+fn old_entries_leave_the_table_but_the_first_and_the_newest() {
+    let world = cold_world();
+    let c = old(&world, 20);
+    assert_eq!(archive(&world, &c), Archived { moved: 17, expired: 0 });
+    assert_eq!(world.memory.rows_of_log(&c), [1, 18, 19, 20]);
+    assert_eq!(objects(&world, &c), [17]);
+    assert_eq!(archive(&world, &c), Archived::default(), "nothing is left to do");
+    // What is younger than a day stays.
+    for n in 0..10 {
+        world.say("bo", &c, &format!("young {n}"));
+    }
+    assert_eq!(archive(&world, &c), Archived { moved: 3, expired: 0 });
+    assert_eq!(world.memory.rows_of_log(&c)[1], 21);
+    assert_eq!(objects(&world, &c), [17, 20]);
+}
+
+#[test]
+fn few_old_entries_wait_for_more_unless_they_fill_an_object() {
+    let mut world = cold_world();
+    world.app.settings.keeping.least = 501;
+    let c = old(&world, 600);
+    assert_eq!(archive(&world, &c).moved, 500, "a full object, and 97 that wait");
+    assert_eq!(objects(&world, &c), [500]);
+}
+
+#[test]
+fn an_object_is_bounded_in_bytes() {
+    let world = cold_world();
+    let c = direct("ana", "bo");
+    for _ in 0..150 {
+        world.say("ana", &c, &"x".repeat(16 * 1024));
+    }
+    world.memory.pass(2 * DAY_MS);
+    assert_eq!(archive(&world, &c).moved, 147);
+    assert!(objects(&world, &c).len() >= 3, "{:?}", objects(&world, &c));
+    assert_eq!(world.readable("bo", &c).unwrap().len(), 6, "a frame's worth");
+}
+
+#[test]
+fn history_reads_through_the_table_into_the_archive() {
+    let world = cold_world();
+    let c = old(&world, 1_200);
+    assert_eq!(archive(&world, &c).moved, 1_197);
+    assert_eq!(objects(&world, &c), [500, 1_000, 1_197]);
+    for limit in [1, 2, 7, 50, 100] {
+        let (mut before, mut down) = (Seq::new(5_000), vec![]);
+        loop {
+            let (page, more) = history(&world, &c, Range::Before(before), limit);
+            assert!(page.len() == limit || !more);
+            before = Seq::new(page[0]);
+            down.extend(page.into_iter().rev());
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(down, (1..=1_200).rev().collect::<Vec<_>>(), "down by {limit}");
+        let (mut after, mut up) = (Seq::ZERO, vec![]);
+        loop {
+            let (page, more) = history(&world, &c, Range::After(after), limit);
+            up.extend(page);
+            after = Seq::new(up[up.len() - 1]);
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(up, (1..=1_200).collect::<Vec<_>>(), "up by {limit}");
+    }
+    // Across each edge, and beside it.
+    for at in [2, 499, 500, 501, 1_000, 1_196, 1_197, 1_198, 1_200] {
+        let (page, _) = history(&world, &c, Range::Before(Seq::new(at)), 5);
+        assert_eq!(page, (at.saturating_sub(5).max(1)..at).collect::<Vec<_>>());
+        let (page, more) = history(&world, &c, Range::After(Seq::new(at)), 5);
+        assert_eq!(page, (at + 1..=(at + 5).min(1_200)).collect::<Vec<_>>());
+        assert_eq!(more, at + 5 < 1_200);
+    }
+    assert_eq!(history(&world, &c, Range::After(Seq::new(1_200)), 5), (vec![], false));
+    // And so does a sync of a device that slept meanwhile.
+    let (mut cursor, mut got) = (0, vec![]);
+    while cursor < 1_200 {
+        let synced = world.sync("bo", &[(&c, cursor)], 200);
+        got.extend(through(&synced));
+        cursor = synced.conversations[0].sent_through.get();
+    }
+    assert_eq!(got, (1..=1_200).collect::<Vec<_>>());
+}
+
+#[test]
+fn send_below_the_floor_asks_for_a_sync_and_stores_nothing() {
+    let world = cold_world();
+    let c = old(&world, 20);
+    archive(&world, &c);
+    let id = mint(&*world.memory);
+    for seen in [0, 1, 5, 16] {
+        let refused = world.send_as("bo", &c, Some(seen), id, text("x"));
+        assert_eq!(kind(refused), ErrorKind::SyncRequired, "seen {seen}");
+    }
+    assert_eq!(world.memory.rows_of_log(&c).len(), 4);
+    // At the floor itself all above is there.
+    assert_eq!(world.send_as("bo", &c, Some(18), id, text("x")).unwrap().seq.get(), 21);
+    // A caller without state is searched for in what is there.
+    assert!(world.send_as("bo", &c, None, id, text("x")).unwrap().duplicate);
+}
+
+#[test]
+fn acks_receipts_and_targets_find_what_is_archived() {
+    let world = cold_world();
+    let c = old(&world, 20);
+    archive(&world, &c);
+    assert!(world.ack("bo", &c, 19, 5).unwrap());
+    let synced = world.sync("bo", &[(&c, 20)], 200);
+    assert_eq!(synced.conversations[0].unread, 15);
+    assert_eq!(kind(world.ack("bo", &c, 21, 0)), ErrorKind::BadRequest);
+    let receipts = block_on(world.app.receipts(&caller("ana"), &c, Seq::new(4), None)).unwrap();
+    assert_eq!((receipts.delivered, receipts.read), (1, 1));
+    let edit = |target| Content::Edit { target: Seq::new(target), text: "y".into() };
+    let id = || mint(&*world.memory);
+    assert_eq!(world.send_as("ana", &c, Some(20), id(), edit(3)).unwrap().seq.get(), 21);
+    assert_eq!(kind(world.send_as("bo", &c, Some(20), id(), edit(3))), ErrorKind::Forbidden);
+    assert_eq!(kind(world.send_as("bo", &c, Some(20), id(), edit(99))), ErrorKind::NotFound);
+}
+
+#[test]
+fn who_joins_after_the_floor_has_nothing_unread_from_before() {
+    let world = cold_world();
+    let g = world.group("ana", &["bo"]);
+    for _ in 0..10 {
+        world.say("ana", &g, "x");
+    }
+    world.memory.pass(2 * DAY_MS);
+    block_on(world.app.add_members(&caller("ana"), &g, &[user("cy")])).unwrap();
+    for _ in 0..4 {
+        world.say("ana", &g, "y");
+    }
+    world.memory.pass(2 * DAY_MS);
+    archive(&world, &g);
+    assert_eq!(world.memory.rows_of_log(&g), [1, 14, 15, 16]);
+    assert_eq!(world.readable("cy", &g).unwrap(), [12, 13, 14, 15, 16]);
+    let synced = world.sync("cy", &[], 200);
+    assert_eq!(synced.conversations[0].unread, 4);
+    // The group is what it was, also for one who asks for it again.
+    let group = block_on(world.app.group(&caller("cy"), &g)).unwrap();
+    assert_eq!(group.created_by, user("ana"));
+}
+
+#[test]
+fn what_is_lost_is_an_error_and_not_an_end() {
+    let world = cold_world();
+    let c = old(&world, 20);
+    archive(&world, &c);
+    world.memory.lose_objects();
+    for range in [Range::Before(Seq::new(19)), Range::After(Seq::new(3))] {
+        let lost = block_on(world.app.history(&caller("bo"), &c, range, 10)).unwrap_err();
+        assert_eq!(lost.kind, ErrorKind::Busy);
+        assert!(lost.with_causes().contains("neither in the table nor in the archive"));
+    }
+    // What lies in the table is there still, and messages go on.
+    assert_eq!(history(&world, &c, Range::After(Seq::new(17)), 10).0, [18, 19, 20]);
+    world.say("ana", &c, "and on");
+}
+
+#[test]
+fn after_the_retention_nothing_can_be_read_and_numbers_go_on() {
+    let world = cold_world();
+    let c = old(&world, 20);
+    archive(&world, &c);
+    world.ack("bo", &c, 20, 4).unwrap();
+    world.memory.pass(97 * DAY_MS);
+    for n in 0..3 {
+        world.say("ana", &c, &format!("late {n}"));
+    }
+    // A day and a bit before the end all is there, at the end nothing but the late ones, archiver or not.
+    assert_eq!(world.readable("bo", &c).unwrap().len(), 23);
+    world.memory.pass(2 * DAY_MS);
+    for archived in [false, true] {
+        if archived {
+            assert_eq!(archive(&world, &c).expired, 20);
+            assert_eq!(world.memory.rows_of_log(&c), [1, 21, 22, 23]);
+            assert!(objects(&world, &c).is_empty());
+        }
+        assert_eq!(world.readable("bo", &c).unwrap(), [21, 22, 23]);
+        let down = history(&world, &c, Range::Before(Seq::new(23)), 10);
+        assert_eq!(down, (vec![21, 22], false), "archived: {archived}");
+        let synced = world.sync("bo", &[(&c, 5)], 200);
+        assert_eq!(through(&synced), [21, 22, 23]);
+        assert_eq!(synced.conversations[0].sent_through.get(), 23);
+        let reply = Content::Reply { target: Seq::new(7), text: "to what?".into() };
+        let refused = world.send_as("bo", &c, Some(23), mint(&*world.memory), reply);
+        assert_eq!(kind(refused), ErrorKind::NotFound);
+    }
+    // An ack of what is gone takes all of that.
+    assert!(world.ack("bo", &c, 20, 9).unwrap());
+    let conversation = &world.sync("bo", &[(&c, 23)], 200).conversations[0];
+    assert_eq!((conversation.marks.read.get(), conversation.unread), (20, 3));
+
+    // Then the end of all of it. The first and the last row stay, and say nothing.
+    world.memory.pass(200 * DAY_MS);
+    archive(&world, &c);
+    assert_eq!(world.memory.rows_of_log(&c), [1, 23]);
+    let rows = block_on(world.memory.after(&c, Seq::ZERO, 9)).unwrap();
+    assert!(rows.iter().all(|e| matches!(e.content, Content::Gone { .. })), "{rows:?}");
+    assert!(world.readable("bo", &c).unwrap().is_empty());
+    let synced = world.sync("bo", &[(&c, 5)], 200);
+    assert!(synced.batches.is_empty());
+    let conversation = &synced.conversations[0];
+    assert_eq!((conversation.sent_through.get(), conversation.unread), (23, 0));
+    assert_eq!(world.say("ana", &c, "again").seq.get(), 24);
+    assert_eq!(world.readable("bo", &c).unwrap(), [24]);
+}
+
+#[test]
+fn an_object_that_is_over_in_part_keeps_the_rest_only() {
+    let world = cold_world();
+    let c = old(&world, 10);
+    for n in 0..10 {
+        world.say("ana", &c, &format!("second {n}"));
+    }
+    world.memory.pass(2 * DAY_MS);
+    archive(&world, &c);
+    assert_eq!(objects(&world, &c), [17]);
+    world.memory.pass(97 * DAY_MS);
+    assert_eq!(archive(&world, &c).expired, 10);
+    let rest = block_on(Archive::get(&*world.memory, &c, Seq::new(17))).unwrap().unwrap();
+    assert_eq!(rest[0].seq.get(), 11);
+    assert_eq!(world.readable("bo", &c).unwrap(), (11..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_conversation_has_a_timer_from_the_start_and_for_ever() {
+    let world = cold_world();
+    let c = direct("ana", "bo");
+    let g = world.group("ana", &["bo"]);
+    world.say("ana", &c, "x");
+    let timers = |world: &World| {
+        world.memory.pass(DAY_MS / 4);
+        world.memory.expired_timers()
+    };
+    for _ in 0..3 {
+        let over = timers(&world);
+        assert_eq!(over, [c.clone(), g.clone()]);
+        for c in &over {
+            archive(&world, c);
+        }
+    }
+    // One that was lost comes back with time.
+    timers(&world);
+    for _ in 0..300 {
+        world.say("ana", &c, "x");
+    }
+    assert_eq!(timers(&world), [c]);
+}
+
+/// Fails at its n-th call, before the call or after it.
+struct Failing {
+    memory: Arc<Memory>,
+    left: std::sync::atomic::AtomicI64,
+    after: bool,
+}
+
+impl Failing {
+    async fn pass<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let last = self.left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1;
+        if last && !self.after {
+            return Err(Error::port("dies here"));
+        }
+        let done = call.await?;
+        if last { Err(Error::port("dies here")) } else { Ok(done) }
+    }
+}
+
+#[async_trait]
+impl Cold for Failing {
+    async fn floor(&self, of: &ConversationId) -> Result<Floor> {
+        self.pass(self.memory.floor(of)).await
+    }
+    async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
+        self.pass(self.memory.move_floor(of, old, new)).await
+    }
+    async fn set_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
+        self.pass(self.memory.set_timer(of, at)).await
+    }
+    async fn keep_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
+        self.pass(self.memory.keep_timer(of, at)).await
+    }
+    async fn remove(&self, of: &ConversationId, from: Seq, through: Seq) -> Result<()> {
+        // Half of it, too.
+        let half = Seq::new(from.get().midpoint(through.get()));
+        self.pass(Cold::remove(&*self.memory, of, half, through)).await?;
+        self.pass(Cold::remove(&*self.memory, of, from, through)).await
+    }
+    async fn empty(&self, of: &ConversationId, seq: Seq, why: petrel_core::message::Why) -> Result<()> {
+        self.pass(self.memory.empty(of, seq, why)).await
+    }
+}
+
+#[async_trait]
+impl Archive for Failing {
+    async fn put(&self, stretch: &[Entry]) -> Result<()> {
+        self.pass(Archive::put(&*self.memory, stretch)).await
+    }
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
+        self.pass(Archive::get(&*self.memory, of, last)).await
+    }
+    async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
+        self.pass(self.memory.list(of, from, limit)).await
+    }
+    async fn delete(&self, of: &ConversationId, last: Seq) -> Result<()> {
+        self.pass(Archive::delete(&*self.memory, of, last)).await
+    }
+}
+
+/// Whichever call the archiver dies at, before it or after it: all can be read, and the next run ends the work.
+#[test]
+fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
+    // Archiving, and the end of a retention that takes objects, a part of one, and rows.
+    for (pass, readable) in [(0, 1..=620_u64), (98, 301..=620), (300, 621..=620)] {
+        let mut steps = 0;
+        for n in 1.. {
+            let mut died = false;
+            for after in [false, true] {
+                let world = cold_world();
+                let c = old(&world, 300);
+                for m in 0..320 {
+                    world.say("bo", &c, &format!("second {m}"));
+                }
+                world.memory.pass(2 * DAY_MS + 1_000);
+                if pass > 0 {
+                    archive(&world, &c);
+                    world.memory.pass((pass - 2) * DAY_MS);
+                }
+                let failing = Arc::new(Failing {
+                    memory: world.memory.clone(),
+                    left: n.into(),
+                    after,
+                });
+                let app = App { cold: failing.clone(), archive: failing, ..world.app.clone() };
+                died |= block_on(app.archive(&c)).is_err();
+                let all = |world: &World| {
+                    let (mut all, mut at) = (vec![], Seq::ZERO);
+                    loop {
+                        let (page, more) = history(world, &c, Range::After(at), 100);
+                        all.extend(page);
+                        if !more {
+                            return all;
+                        }
+                        at = Seq::new(all[all.len() - 1]);
+                    }
+                };
+                let expected: Vec<u64> = readable.clone().collect();
+                assert_eq!(all(&world), expected, "died at {n}, after: {after}");
+                archive(&world, &c);
+                assert_eq!(all(&world), expected, "made up for {n}, after: {after}");
+                let rows = world.memory.rows_of_log(&c);
+                assert!(rows.len() <= 4, "died at {n}, after: {after}: {rows:?} are left");
+            }
+            if !died {
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps >= 4, "only {steps} steps");
+    }
+}
