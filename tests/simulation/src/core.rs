@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use petrel_core::ids::ConversationId;
 use uuid::Uuid;
 
 use crate::dice::Dice;
@@ -52,6 +53,8 @@ pub enum Event {
     Late(Box<Write>),
     /// A job becomes visible.
     Visible(u64),
+    /// A conversation's timer vanishes, and the stream tells of it.
+    TimerGone(ConversationId),
     /// An outage begins.
     Begins(Fault),
     /// An outage ends.

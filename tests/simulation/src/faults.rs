@@ -49,6 +49,12 @@ kinds! {
         QueueOut "queue-out" 4000,
         /// The push service takes nothing for a while.
         PushOut "push-out" 4000,
+        /// The archive's objects can be neither read nor written for a while.
+        ArchiveOut "archive-out" 4000,
+        /// The stream tells of a timer twice.
+        TimerDoubled "timer-doubled" 2000,
+        /// The stream tells of a timer late, up to days.
+        TimerLate "timer-late" 3000,
         /// Of several jobs some are queued, and the call fails.
         QueuedPartly "queued-partly" 500,
         /// A job is queued twice.
@@ -163,6 +169,16 @@ kinds! {
         TwoHours "two-hour-cut" 0,
         /// A device opened its next socket before the old one ended.
         Renewed "socket-renewed" 0,
+        /// Entries went from the table to the archive.
+        Archived "archived" 0,
+        /// Entries were read from the archive.
+        ReadCold "read-from-archive" 0,
+        /// Two archivers of a conversation met, and one gave way.
+        ArchiversMet "archivers-met" 0,
+        /// An archiver removed rows that an earlier one had left.
+        RowsLeft "rows-left-behind" 0,
+        /// A timer ran out for good, and an operator sends it again.
+        TimerFailed "timer-failed" 0,
         /// A watermark rose.
         Acked "acked" 0,
         /// The gateway gave up on a function that still ran.

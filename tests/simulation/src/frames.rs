@@ -180,8 +180,12 @@ impl Core {
         });
         // Within the log all the while, and never far behind: it can be proved.
         let head = of.as_ref().and_then(|of| self.truth.log(of)).map_or(0, |log| log.head().get());
+        let cold = of.as_ref().and_then(|of| self.truth.cold.get(of));
+        let floor = cold.map_or(Seq::ZERO, |cold| cold.floor.archived);
         let provable = seen.is_none_or(|seen| {
-            before.is_some_and(|(_, head)| seen <= head.get()) && head.saturating_sub(seen) <= 500
+            before.is_some_and(|(_, head)| seen <= head.get())
+                && head.saturating_sub(seen) <= 500
+                && (floor == Seq::ZERO || floor < Seq::new(seen))
         });
         let without_reason = match code {
             "not_a_member" => stays,

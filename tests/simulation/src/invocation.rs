@@ -35,6 +35,8 @@ pub enum Task {
     Job(u64, Job),
     /// An HTTP request.
     Http(usize, Request),
+    /// The stream tells that a conversation's timer is gone, for so many times more.
+    Archive(ConversationId, u32),
 }
 
 /// How an invocation ended.
@@ -50,6 +52,8 @@ pub enum Done {
     Worked(bool),
     /// An HTTP answer.
     Http(Asked),
+    /// The archiver, and whether it went well.
+    Archived(bool),
 }
 
 /// What is known of a running invocation.
@@ -124,12 +128,13 @@ impl Core {
                 (crate::queue::brief(job), Some(job.clone()), generation)
             }
             Task::Http(_, request) => (format!("{request:?}"), None, 0),
+            Task::Archive(of, _) => (format!("archive {of}"), None, 0),
         };
         let user = match &task {
             Task::Http(_, request) => Some(request.user().clone()),
             _ => connection.map(|c| c.user.clone()),
         };
-        let delivers = !matches!(task, Task::Connect(_) | Task::Disconnect(_))
+        let delivers = !matches!(task, Task::Connect(_) | Task::Disconnect(_) | Task::Archive(..))
             && !name.contains("\"action\":\"sync\"");
         Notes {
             name,
@@ -197,6 +202,9 @@ pub fn start(hub: &Arc<Hub>, id: Invocation) -> Option<Running> {
         (Task::Job(_, job), _) => {
             Box::pin(async move { Done::Worked(work(&app, job).await.is_ok()) })
         }
+        (Task::Archive(of, _), _) => {
+            Box::pin(async move { Done::Archived(app.archive(&of).await.is_ok()) })
+        }
         (Task::Http(_, request), _) => Box::pin(async move { Done::Http(request.run(&app).await) }),
         _ => return None,
     })
@@ -257,6 +265,11 @@ impl Core {
                     self.must_be_pushed(id, &job);
                 }
                 self.finish(number, well);
+            }
+            (Done::Archived(well), Task::Archive(of, left)) => {
+                if !well {
+                    self.timer_again(of, left);
+                }
             }
             (Done::Http(asked), Task::Http(number, _)) => {
                 self.must_have_put_back(id);

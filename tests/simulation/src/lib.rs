@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod client;
+mod cold;
 mod core;
 mod dice;
 mod faults;

@@ -17,6 +17,8 @@ pub enum Mutant {
     FoundsLate,
     /// The newest entry of a log goes, as if a TTL had taken it.
     TailExpires,
+    /// The floor is moved without looking whether it stands where it was read.
+    FloorUnconditional,
     /// A client resends with what it holds now, instead of with the first `seen`.
     ForgetsSeen,
     /// A client says that it has seen more than it has.
@@ -41,6 +43,7 @@ impl Mutant {
             Self::ConnectionsEarly,
             Self::FoundsLate,
             Self::TailExpires,
+            Self::FloorUnconditional,
             Self::ForgetsSeen,
             Self::SeenTooHigh,
             Self::AcceptsHole,

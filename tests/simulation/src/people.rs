@@ -92,7 +92,12 @@ impl People {
         };
         people.outages(core);
         if core.dice.percent(4) {
-            people.long_log(core, &mut devices);
+            let length = core.dice.between(505, 620);
+            people.long_log(core, &mut devices, length, 1_000_000);
+        } else if core.dice.percent(35) {
+            // Old enough to be archived.
+            let length = core.dice.magnitude(2, 90);
+            people.long_log(core, &mut devices, length, 86_400_000);
         }
         core.after(0, Event::Act);
         (people, devices)
@@ -101,7 +106,9 @@ impl People {
     /// When the services that may be out are out.
     fn outages(&self, core: &mut Core) {
         let length = self.left * self.pace / 2;
-        for fault in [Fault::QueueOut, Fault::PushOut, Fault::GatewayOverload] {
+        for fault in
+            [Fault::QueueOut, Fault::PushOut, Fault::GatewayOverload, Fault::ArchiveOut]
+        {
             if core.faults.may(fault) && core.dice.chance(fault.rate()) {
                 let begins = core.dice.below(length.max(1));
                 let lasts = core.dice.magnitude(100, length.max(200));
@@ -111,14 +118,15 @@ impl People {
         }
     }
 
-    /// A conversation that is longer than a `send` reads, and a device that held its beginning only.
-    fn long_log(&self, core: &mut Core, devices: &mut [Device]) {
+    /// A conversation from before: one that is longer than a `send` reads, or old; and a device that held its beginning
+    /// only.
+    fn long_log(&self, core: &mut Core, devices: &mut [Device], length: u64, age_ms: u64) {
         let of = self.conversations[0].clone();
         let Some((a, b)) = of.pair() else { return };
         for user in [&a, &b] {
             core.apply(&Write::Open(of.clone(), user.clone()), None);
         }
-        let length = core.dice.between(505, 620);
+        core.apply(&Write::SetTimer(of.clone()), None);
         for seq in 1..=length {
             let message_id = MessageId::minted(core.uuid());
             let entry = Entry {
@@ -127,7 +135,7 @@ impl People {
                 ordinal: seq,
                 message_id,
                 sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
-                sent_at: core.now - 1_000_000 + seq,
+                sent_at: core.now - age_ms + seq,
                 content: Content::Text { text: message_id.to_string() },
             };
             core.apply(&Write::Put(entry.clone()), None);
@@ -311,7 +319,8 @@ impl Run {
     fn this_and_that(&mut self, core: &mut Core, device: usize) {
         let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
         let device = &mut self.devices[device];
-        match core.dice.below(9) {
+        match core.dice.below(11) {
+            9.. => core.timer_runs_out(&of),
             0..2 => {
                 let user = self.people.someone(core, &of);
                 let id = MessageId::minted(core.uuid());
@@ -365,6 +374,7 @@ impl Run {
         core.note(|| "peace".to_owned());
         core.faults.on = false;
         self.people.peace = true;
+        core.redrive_timers();
         for device in &mut self.devices {
             device.want(core, true);
             // Nobody looks at a socket that died without a word, but for the next sync.

@@ -9,15 +9,16 @@ use petrel_core::App;
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
-use petrel_core::message::Entry;
+use petrel_core::message::{Entry, Why};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
+    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor,
+    Gateway, Job, Jobs, Log, Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
 
+use crate::cold;
 use crate::core::{Core, Event, Hub, Invocation};
 use crate::faults::{Fault, Path};
 use crate::mutants::Mutant;
@@ -36,6 +37,8 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
     App {
         log: ports.clone(),
+        cold: ports.clone(),
+        archive: ports.clone(),
         conversations: ports.clone(),
         connections: ports.clone(),
         gateway: ports.clone(),
@@ -43,7 +46,7 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         notifier: ports.clone(),
         world: ports,
         metrics: Arc::new(NoMetrics),
-        settings: Settings::default(),
+        settings: Settings { keeping: cold::KEEPING, ..Settings::default() },
     }
 }
 
@@ -147,6 +150,95 @@ impl Log for Ports {
         let what = format!("log.put {} {}", entry.conversation_id, entry.seq);
         let done = self.write(&what, Write::Put(entry.clone())).await?;
         Ok(done.put())
+    }
+}
+
+#[async_trait]
+impl Cold for Ports {
+    async fn floor(&self, of: &ConversationId) -> Result<Floor> {
+        let what = format!("cold.floor {of}");
+        self.read(&what, |core| core.truth.cold.get(of).map(|c| c.floor.clone()).unwrap_or_default())
+            .await
+    }
+
+    async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
+        let what = format!("cold.move_floor {of} to {}", new.archived);
+        let write = Write::MoveFloor(of.clone(), old.clone(), new.clone());
+        Ok(self.write(&what, write).await? == Wrote::Yes)
+    }
+
+    async fn set_timer(&self, of: &ConversationId, _: u64) -> Result<()> {
+        self.write("cold.set_timer", Write::SetTimer(of.clone())).await.map(drop)
+    }
+
+    async fn keep_timer(&self, of: &ConversationId, _: u64) -> Result<()> {
+        self.write("cold.keep_timer", Write::SetTimer(of.clone())).await.map(drop)
+    }
+
+    async fn remove(&self, of: &ConversationId, from: Seq, through: Seq) -> Result<()> {
+        // In parts, each of which is one call.
+        let mut from = from;
+        while from <= through {
+            let last = Seq::new(from.get() + 24).min(through);
+            let write = Write::RemoveRows(of.clone(), from, last);
+            self.write(&format!("cold.remove {of} {from} to {last}"), write).await?;
+            from = last.next();
+        }
+        Ok(())
+    }
+
+    async fn empty(&self, _: &ConversationId, _: Seq, _: Why) -> Result<()> {
+        // Nothing is kept so long here that it expires.
+        Err(Error::port("never"))
+    }
+}
+
+impl Ports {
+    /// Whether the archive's objects can be reached.
+    fn archive_is_up(&self) -> Result<()> {
+        let out = {
+            let mut core = self.hub.lock();
+            let core = &mut *core;
+            core.faults.is_out(Fault::ArchiveOut)
+        };
+        if out { self.failed("the archive is out") } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Archive for Ports {
+    async fn put(&self, stretch: &[Entry]) -> Result<()> {
+        self.archive_is_up()?;
+        let last = stretch.last().map_or(Seq::ZERO, |e| e.seq);
+        let what = format!("archive.put to {last}");
+        self.write(&what, Write::PutObject(stretch.to_vec())).await.map(drop)
+    }
+
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
+        self.archive_is_up()?;
+        self.read(&format!("archive.get {of} {last}"), |core| {
+            let found = core.truth.cold.get(of).and_then(|c| c.objects.get(&last)).cloned();
+            if found.is_some() {
+                core.passed(Path::ReadCold);
+            }
+            found
+        })
+        .await
+    }
+
+    async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
+        self.archive_is_up()?;
+        self.read(&format!("archive.list {of} from {from}"), |core| {
+            let objects = core.truth.cold.get(of).map(|c| &c.objects);
+            objects.into_iter().flat_map(|o| o.range(from..)).take(limit).map(|(s, _)| *s).collect()
+        })
+        .await
+    }
+
+    async fn delete(&self, of: &ConversationId, last: Seq) -> Result<()> {
+        self.archive_is_up()?;
+        let write = Write::DeleteObject(of.clone(), last);
+        self.write("archive.delete", write).await.map(drop)
     }
 }
 

@@ -23,6 +23,11 @@ impl Run {
         for group in groups {
             let held = core.rows_agree(&group);
             core.must(held);
+            let held = core.nothing_is_lost(&group);
+            core.must(held.map_err(|e| format!("at rest, {group}: {e}")));
+            if !core.truth.cold.get(&group).is_some_and(|cold| cold.timer) {
+                core.broke(format!("at rest, {group} has no timer"));
+            }
         }
     }
 }

@@ -134,6 +134,11 @@ impl Core {
                 devices.insert(endpoint.device.clone(), (endpoint.clone(), self.moment));
                 Wrote::Yes
             }
+            Write::MoveFloor(..)
+            | Write::SetTimer(_)
+            | Write::RemoveRows(..)
+            | Write::PutObject(_)
+            | Write::DeleteObject(..) => self.put_away(write, by),
             Write::RemoveEndpoint(endpoint) => {
                 let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
                 devices.retain(|_, (e, _)| e != endpoint);
@@ -197,8 +202,10 @@ impl Core {
         }
         let key = (entry.sender_id.clone(), entry.message_id);
         if let Some(at) = log.places.get(&key) {
-            // A caller without state is searched for in the newest 100 only.
-            let stateless = self.truth_is_stateless(entry) && seq.since(*at) > 100;
+            // A caller without state is searched for in the newest 100 only, and in the table.
+            let floor = self.truth.cold.get(of).map_or(Seq::ZERO, |c| c.floor.archived);
+            let stateless =
+                self.truth_is_stateless(entry) && (seq.since(*at) > 100 || *at <= floor);
             if !stateless {
                 return Err(format!("{}: {} stands at {at} too", place(), entry.message_id));
             }

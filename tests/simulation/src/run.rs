@@ -171,6 +171,10 @@ impl Run {
             Event::Disconnects(number) => {
                 self.hub.lock().invoke(0, Task::Disconnect(number));
             }
+            Event::TimerGone(of) => {
+                let mut core = self.hub.lock();
+                core.timer_gone(&of);
+            }
             Event::Begins(fault) => {
                 let mut core = self.hub.lock();
                 core.note(|| format!("outage begins: {}", fault.name()));
@@ -220,6 +224,9 @@ impl Run {
         if core.strikes(Fault::Kill) {
             core.note(|| format!("#{id} is killed"));
             core.give_up(id);
+            if let Some(Task::Archive(of, left)) = core.notes.get(&id).map(|n| n.task.clone()) {
+                core.timer_again(of, left);
+            }
             drop(core);
             self.http_unanswered(id);
             self.running.remove(&id);

@@ -8,7 +8,7 @@ use petrel_core::group::{GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::ports::{
-    Change, Connection, Devices, Endpoint, Put, UserConversation, Watermarks,
+    Change, Connection, Devices, Endpoint, Floor, Put, UserConversation, Watermarks,
 };
 
 use crate::standing::Standing;
@@ -92,6 +92,19 @@ pub struct Truth {
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
     /// Every device's endpoint, and since when.
     pub endpoints: BTreeMap<UserId, BTreeMap<DeviceId, (Endpoint, u64)>>,
+    /// What is archived of every conversation.
+    pub cold: BTreeMap<ConversationId, ColdOf>,
+}
+
+/// What is archived.
+#[derive(Clone, Debug, Default)]
+pub struct ColdOf {
+    /// Where the table begins.
+    pub floor: Floor,
+    /// Whether the conversation has a timer.
+    pub timer: bool,
+    /// The objects, by their last seq.
+    pub objects: BTreeMap<Seq, Vec<Entry>>,
 }
 
 /// A write, as a value.
@@ -119,6 +132,16 @@ pub enum Write {
     SetEndpoint(Endpoint),
     /// `Connections::remove_endpoint`.
     RemoveEndpoint(Endpoint),
+    /// `Cold::move_floor`.
+    MoveFloor(ConversationId, Floor, Floor),
+    /// `Cold::set_timer` and `Cold::keep_timer`.
+    SetTimer(ConversationId),
+    /// Some rows of `Cold::remove`.
+    RemoveRows(ConversationId, Seq, Seq),
+    /// `Archive::put`.
+    PutObject(Vec<Entry>),
+    /// `Archive::delete`.
+    DeleteObject(ConversationId, Seq),
 }
 
 /// What a write came to.

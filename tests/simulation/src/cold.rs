@@ -1,0 +1,168 @@
+//! Cold history: when the archiver runs, the effects of its writes, and the rule that they may never break: the table
+//! and the archive together are the log.
+
+use petrel_core::ids::{ConversationId, Seq};
+use petrel_core::ports::Floor;
+use petrel_core::services::Keeping;
+
+use crate::core::{Core, Event, Invocation};
+use crate::faults::{Fault, Path};
+use crate::invocation::Task;
+use crate::mutants::Mutant;
+use crate::truth::{Write, Wrote};
+
+/// What is archived: much sooner than in earnest, and down to the newest few. No put is under way for as long as an entry
+/// is hot. Nothing expires: that has tests of its own in the core.
+pub const KEEPING: Keeping =
+    Keeping { hot_s: 4 * 3_600, tail: 3, least: 1, retention_s: u64::MAX / 1_000 };
+
+/// How often the stream tells of a timer again when the archiver has failed; then it is the operator's.
+const RETRIES: u32 = 3;
+
+impl Core {
+    /// The time of a conversation's timer is over; DynamoDB may let days pass until it takes it.
+    pub fn timer_runs_out(&mut self, of: &ConversationId) {
+        let ms = if self.strikes(Fault::TimerLate) {
+            self.dice.magnitude(1_000, 3 * 86_400_000)
+        } else {
+            self.latency()
+        };
+        self.after(ms, Event::TimerGone(of.clone()));
+    }
+
+    /// The timer is taken, if there is one still, and the stream tells the archiver.
+    pub fn timer_gone(&mut self, of: &ConversationId) {
+        let Some(cold) = self.truth.cold.get_mut(of).filter(|cold| cold.timer) else { return };
+        cold.timer = false;
+        let times = if self.strikes(Fault::TimerDoubled) { 2 } else { 1 };
+        for _ in 0..times {
+            let ms = self.latency();
+            self.invoke(ms, Task::Archive(of.clone(), RETRIES));
+        }
+    }
+
+    /// The archiver failed or died: the stream tells of it again, for a while.
+    pub fn timer_again(&mut self, of: ConversationId, left: u32) {
+        let ms = self.dice.magnitude(100, 60_000);
+        if left > 0 {
+            self.invoke(ms, Task::Archive(of, left - 1));
+        } else {
+            self.passed(Path::TimerFailed);
+        }
+    }
+
+    /// In the end every timer runs out once more, and the operator sends those again that failed.
+    pub fn redrive_timers(&mut self) {
+        let all: Vec<ConversationId> = self.truth.logs.keys().cloned().collect();
+        for of in all {
+            let ms = self.latency();
+            self.invoke(ms, Task::Archive(of, RETRIES));
+        }
+    }
+
+    /// The effect of a write of the archiver.
+    pub fn put_away(&mut self, write: &Write, by: Option<Invocation>) -> Wrote {
+        let of = match write {
+            Write::MoveFloor(of, ..)
+            | Write::SetTimer(of)
+            | Write::RemoveRows(of, ..)
+            | Write::DeleteObject(of, _) => of.clone(),
+            Write::PutObject(stretch) => match stretch.first() {
+                Some(first) => first.conversation_id.clone(),
+                None => return Wrote::No,
+            },
+            _ => return Wrote::No,
+        };
+        let unconditional = self.is(Mutant::FloorUnconditional);
+        let cold = self.truth.cold.entry(of.clone()).or_default();
+        match write {
+            Write::SetTimer(_) => {
+                cold.timer = true;
+                return Wrote::Yes;
+            }
+            Write::MoveFloor(_, old, new) => {
+                if cold.floor.version != old.version && !unconditional {
+                    self.passed(Path::ArchiversMet);
+                    return Wrote::No;
+                }
+                let stood = cold.floor.clone();
+                cold.floor = Floor { version: stood.version + 1, ..new.clone() };
+                if new.archived < stood.archived || new.gone < stood.gone {
+                    self.broke(format!("{of}: the floor fell from {stood:?} to {new:?}"));
+                }
+                self.passed(Path::Archived);
+            }
+            Write::RemoveRows(_, from, through) => {
+                let floor = cold.floor.base();
+                if *through < floor {
+                    self.passed(Path::RowsLeft);
+                }
+                if let Some(log) = self.truth.logs.get_mut(&of) {
+                    log.table.retain(|seq, _| seq < from || seq > through);
+                }
+            }
+            Write::PutObject(stretch) => {
+                let last = stretch.last().map_or(Seq::ZERO, |e| e.seq);
+                cold.objects.insert(last, stretch.clone());
+            }
+            Write::DeleteObject(_, last) => {
+                cold.objects.remove(last);
+            }
+            _ => {}
+        }
+        let held = self.nothing_is_lost(&of).and_then(|()| self.there_is_a_next_time(&of, by));
+        self.must(held.map_err(|e| format!("{of}: {e}")));
+        Wrote::Yes
+    }
+
+    /// Whoever changes something of the archive has made sure before that it is looked after again. In between another
+    /// timer may have run out.
+    fn there_is_a_next_time(
+        &self,
+        of: &ConversationId,
+        by: Option<Invocation>,
+    ) -> Result<(), String> {
+        let timer = self.truth.cold.get(of).is_some_and(|cold| cold.timer);
+        let another = |(id, notes): (&Invocation, &crate::invocation::Notes)| {
+            Some(*id) != by && matches!(&notes.task, Task::Archive(other, _) if other == of)
+        };
+        if timer || by.is_none() || self.notes.iter().any(another) {
+            return Ok(());
+        }
+        Err("the archiver is at work, and there is no timer".to_owned())
+    }
+
+    /// The table holds what lies above the floor, and the archive what does not: every entry as it was stored.
+    pub fn nothing_is_lost(&self, of: &ConversationId) -> Result<(), String> {
+        let (Some(log), Some(cold)) = (self.truth.log(of), self.truth.cold.get(of)) else {
+            return Ok(());
+        };
+        for stored in &log.history {
+            let entry = &stored.entry;
+            let seq = entry.seq;
+            if seq > cold.floor.archived || seq == Seq::FIRST {
+                if log.table.get(&seq) != Some(entry) {
+                    return Err(format!(
+                        "{seq} is not in the table, and the floor is {}",
+                        cold.floor.archived
+                    ));
+                }
+            }
+            if seq <= cold.floor.archived {
+                let object = cold.objects.range(seq..).next().map(|(_, stretch)| stretch);
+                if !object.is_some_and(|stretch| stretch.contains(entry)) {
+                    return Err(format!(
+                        "{seq} is not in the archive, and the floor is {}",
+                        cold.floor.archived
+                    ));
+                }
+            }
+        }
+        match log.history.last() {
+            Some(head) if !log.table.contains_key(&head.entry.seq) => {
+                Err("the newest entry has left the table".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
