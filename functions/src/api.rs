@@ -20,7 +20,7 @@ use petrel_core::ports::mint;
 use petrel_core::services::{
     Ack, DEFAULT_LIMIT, Intent, NewGroup, NewInvite, Outgoing, SendRequest, SyncRequest,
 };
-use petrel_core::wire::ServerFrame;
+use petrel_core::wire::{EntryFrame, ServerFrame};
 use petrel_core::wire::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, InviteAnswer, InviteList, Messages, PatchGroup,
     PatchMember, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostSync, PreviewAnswer,
@@ -46,6 +46,7 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations", get(list).merge(founding))
         .route("/api/conversations/{id}", get(group).patch(update))
         .route("/api/conversations/{id}/messages", get(messages))
+        .route("/api/conversations/{id}/export", get(export))
         .route("/api/conversations/{id}/receipts", get(receipts))
         .route("/api/conversations/{id}/ack", post(ack))
         .route("/api/conversations/{id}/members", post(add))
@@ -268,6 +269,7 @@ async fn group(
 struct MessagesParams {
     before: Option<Seq>,
     after: Option<Seq>,
+    around: Option<Seq>,
     limit: Option<usize>,
 }
 
@@ -277,9 +279,31 @@ async fn messages(
     In(id): In,
     Params(params): Params<MessagesParams>,
 ) -> Answer<axum::Json<Messages>> {
-    let range = range(params.before, params.after)?;
+    let range = range(params.before, params.after, params.around)?;
     let page = app.history(&caller, &id, range, params.limit.unwrap_or(DEFAULT_PAGE)).await?;
     Ok(axum::Json((&page).into()))
+}
+
+#[derive(Deserialize)]
+struct ExportParams {
+    #[serde(default)]
+    after: Seq,
+}
+
+/// One line of JSON an entry. An answer without a line is the end.
+async fn export(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Params(params): Params<ExportParams>,
+) -> Answer<Response> {
+    let mut lines = vec![];
+    for entry in app.export(&caller, &id, params.after).await? {
+        serde_json::to_writer(&mut lines, &EntryFrame::from(&entry)).map_err(Error::port)?;
+        lines.push(b'\n');
+    }
+    let kind = HeaderValue::from_static("application/x-ndjson");
+    Ok(([(header::CONTENT_TYPE, kind)], lines).into_response())
 }
 
 #[derive(Deserialize)]

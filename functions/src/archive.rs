@@ -60,7 +60,9 @@ impl Record {
             .user_identity
             .as_ref()
             .is_some_and(|by| by.kind == "Service" && by.principal_id == "dynamodb.amazonaws.com");
-        if self.event_name != "REMOVE" || !by_ttl || key(keys::SK).is_none_or(|sk| sk != keys::TIMER)
+        if self.event_name != "REMOVE"
+            || !by_ttl
+            || key(keys::SK).is_none_or(|sk| sk != keys::TIMER)
         {
             return Ok(None);
         }

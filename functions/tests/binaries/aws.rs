@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use petrel_aws::{Tables, embedded};
+use petrel_aws::archive::object;
+use petrel_aws::{Dynamo, Tables, embedded};
+use petrel_core::ids::{ConversationId, Seq};
+use petrel_core::message::Entry;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
@@ -41,6 +45,7 @@ struct Seen {
     jobs: BTreeMap<String, Vec<String>>,
     pushes: Vec<String>,
     pushes_refused: bool,
+    objects: BTreeMap<String, Vec<u8>>,
 }
 
 /// The services around the functions.
@@ -63,6 +68,8 @@ impl Aws {
         let router = Router::new()
             .route("/@connections/{id}", post(posted))
             .route("/", post(called))
+            .route("/archive/", get(listed))
+            .route("/archive/{*key}", get(read).put(written).delete(deleted))
             .with_state(seen.clone());
         let aws = Self { dynamo, other: serve(router).await, seen };
         aws.create_tables().await;
@@ -70,6 +77,11 @@ impl Aws {
     }
 
     async fn create_tables(&self) {
+        let (client, tables) = self.client();
+        embedded::create_tables(&client, &tables).await.unwrap();
+    }
+
+    fn client(&self) -> (aws_sdk_dynamodb::Client, Tables) {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
@@ -82,8 +94,18 @@ impl Aws {
             conversations: "conversations".into(),
             connections: "connections".into(),
         };
-        let client = aws_sdk_dynamodb::Client::from_conf(config);
-        embedded::create_tables(&client, &tables).await.unwrap();
+        (aws_sdk_dynamodb::Client::from_conf(config), tables)
+    }
+
+    /// The tables, past every function.
+    pub fn tables(&self) -> Dynamo {
+        let (client, tables) = self.client();
+        Dynamo::new(client, tables)
+    }
+
+    /// The archive, past every function.
+    pub fn archive(&self) -> impl petrel_core::ports::Archive {
+        Objects(self.seen.clone())
     }
 
     /// The environment that the template would give.
@@ -95,12 +117,14 @@ impl Aws {
             ("AWS_ACCESS_KEY_ID", "a".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "b".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", self.dynamo)),
+            ("AWS_ENDPOINT_URL_S3", url.clone()),
             ("AWS_ENDPOINT_URL_SQS", url.clone()),
             ("AWS_ENDPOINT_URL_SNS", url.clone()),
             ("PETREL_WEBSOCKET_ENDPOINT", url.clone()),
             ("PETREL_MESSAGES_TABLE", "messages".to_owned()),
             ("PETREL_CONVERSATIONS_TABLE", "conversations".to_owned()),
             ("PETREL_CONNECTIONS_TABLE", "connections".to_owned()),
+            ("PETREL_ARCHIVE_BUCKET", "archive".to_owned()),
             ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
             ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
             ("PETREL_APNS_ARN", application("APNS")),
@@ -118,6 +142,11 @@ impl Aws {
     /// Every frame that was posted to a connection, in order.
     pub fn posts(&self) -> Vec<(String, Value)> {
         self.seen.lock().unwrap().posts.clone()
+    }
+
+    /// The keys of the archive's objects.
+    pub fn objects(&self) -> Vec<String> {
+        self.seen.lock().unwrap().objects.keys().cloned().collect()
     }
 
     /// The bodies in a queue, which is empty then.
@@ -151,6 +180,38 @@ async fn posted(
     StatusCode::OK
 }
 
+/// S3 with one bucket, addressed by its path, as far as the archive uses it.
+async fn listed(
+    State(seen): State<Arc<Mutex<Seen>>>,
+    Query(asked): Query<BTreeMap<String, String>>,
+) -> String {
+    let (prefix, after) = (asked["prefix"].as_str(), asked["start-after"].as_str());
+    let most: usize = asked["max-keys"].parse().unwrap();
+    let seen = seen.lock().unwrap();
+    let keys = seen.objects.keys().filter(|k| k.starts_with(prefix) && k.as_str() > after);
+    let contents: String = keys
+        .take(most)
+        .map(|k| format!("<Contents><Key>{k}</Key></Contents>"))
+        .collect();
+    format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
+}
+
+async fn read(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>) -> (StatusCode, Vec<u8>) {
+    match seen.lock().unwrap().objects.get(&key) {
+        Some(object) => (StatusCode::OK, object.clone()),
+        None => (StatusCode::NOT_FOUND, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
+    }
+}
+
+async fn written(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>, body: Bytes) {
+    seen.lock().unwrap().objects.insert(key, body.to_vec());
+}
+
+async fn deleted(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>) -> StatusCode {
+    seen.lock().unwrap().objects.remove(&key);
+    StatusCode::NO_CONTENT
+}
+
 /// SQS speaks JSON and names its action in a header; SNS sends a form.
 async fn called(
     State(seen): State<Arc<Mutex<Seen>>>,
@@ -172,6 +233,33 @@ async fn called(
         .map(|e| json!({"Id": e["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}))
         .collect();
     (StatusCode::OK, json!({"Successful": successful, "Failed": []}).to_string())
+}
+
+/// The stand-in's objects as the port.
+struct Objects(Arc<Mutex<Seen>>);
+
+#[async_trait::async_trait]
+impl petrel_core::ports::Archive for Objects {
+    async fn put(&self, stretch: &[Entry]) -> petrel_core::Result<()> {
+        let last = &stretch[stretch.len() - 1];
+        let key = petrel_aws::keys::object(&last.conversation_id, last.seq);
+        self.0.lock().unwrap().objects.insert(key, object::encode(stretch).unwrap());
+        Ok(())
+    }
+
+    async fn get(&self, of: &ConversationId, last: Seq) -> petrel_core::Result<Option<Vec<Entry>>> {
+        let seen = self.0.lock().unwrap();
+        let found = seen.objects.get(&petrel_aws::keys::object(of, last));
+        Ok(found.map(|bytes| object::decode(of, last, bytes).unwrap()))
+    }
+
+    async fn list(&self, _: &ConversationId, _: Seq, _: usize) -> petrel_core::Result<Vec<Seq>> {
+        unreachable!("no test asks")
+    }
+
+    async fn delete(&self, _: &ConversationId, _: Seq) -> petrel_core::Result<()> {
+        unreachable!("no test asks")
+    }
 }
 
 /// The fields of a form.

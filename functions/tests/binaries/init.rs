@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::lambda::Lambda;
 use crate::{Stack, variables};
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 10] = [
+    env!("CARGO_BIN_EXE_archive"),
     env!("CARGO_BIN_EXE_authorizer"),
     env!("CARGO_BIN_EXE_connect"),
     env!("CARGO_BIN_EXE_send"),
@@ -18,14 +19,16 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 10] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
     "PETREL_FCM_ARN",
+    "PETREL_HOT_DAYS",
     "PETREL_JWKS_URL",
     "PETREL_METRICS_NAMESPACE",
     "PETREL_PUSH_DELAY_S",
+    "PETREL_RETENTION_DAYS",
     "PETREL_REVISION",
 ];
 
@@ -38,6 +41,8 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_FANOUT_QUEUE_URL" | "PETREL_PUSH_QUEUE_URL" => {
             &["queue", "arn:aws:sqs:eu-central-1:1:q", "https://sqs.eu-central-1.amazonaws.com"]
         }
+        "PETREL_ARCHIVE_BUCKET" => &["no bucket", "Archive", "arn:aws:s3:::archive", "-archive"],
+        "PETREL_HOT_DAYS" | "PETREL_RETENTION_DAYS" => &["0", "3651", "a month"],
         "PETREL_WEBSOCKET_ENDPOINT" => &["wss://a.example/prod", "a.example", "https://"],
         "PETREL_TOKEN_ISSUER" => &["issuer", "http://issuer.example"],
         "PETREL_JWKS_URL" => &["keys", "http://issuer.example/keys"],

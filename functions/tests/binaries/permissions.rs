@@ -2,8 +2,13 @@
 //! that AWS would have asked for are those of its role, neither more nor fewer.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
+use petrel_core::message::{Content, Entry};
+use petrel_core::ports::{Archive, Conversations, Log};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::aws;
 use crate::lambda::Lambda;
@@ -14,7 +19,11 @@ use crate::{Stack, body, connect, context, frame, request};
 const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
 
 /// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue.
-const OF_LAMBDA: [&str; 5] = [
+const OF_LAMBDA: [&str; 9] = [
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "sqs:ReceiveMessage",
@@ -32,7 +41,10 @@ fn allowed(role: &str) -> BTreeSet<Permission> {
         Some(choice) => permission(&choice[1]),
         None => permission(statement),
     };
-    statements.map(given).filter(|(action, _)| !OF_LAMBDA.contains(&action.as_str())).collect()
+    let of_lambda = |(action, resource): &Permission| {
+        OF_LAMBDA.contains(&action.as_str()) || resource == "ArchiveFailureQueue"
+    };
+    statements.map(given).filter(|p| !of_lambda(p)).collect()
 }
 
 fn permission(statement: &Value) -> Permission {
@@ -49,6 +61,9 @@ fn permission(statement: &Value) -> Permission {
         format!("{} endpoints", rest.split('"').next().unwrap())
     } else {
         let sub = name(&resource["Fn::Sub"]);
+        if let Some(bucket) = sub.strip_prefix("${").and_then(|s| s.strip_suffix(".Arn}/*")) {
+            return (name(&statement["Action"]), format!("{bucket} objects"));
+        }
         assert!(sub.ends_with("/POST/@connections/*"), "{sub}");
         "POST sockets".to_owned()
     };
@@ -95,6 +110,39 @@ impl Watched {
     }
 }
 
+/// A conversation with 205 messages, the first 105 of which are old enough to be archived; but the first 4 are so old
+/// that their time is over.
+async fn grow_old(stack: &Stack) -> ConversationId {
+    let of = ConversationId::parse("d:ana:old").unwrap();
+    let dynamo = stack.aws.tables();
+    let users = [UserId::parse("ana").unwrap(), UserId::parse("old").unwrap()];
+    dynamo.open(&of, &users).await.unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = u64::try_from(now).unwrap();
+    for seq in 1..=205 {
+        let age_days = if seq <= 4 { 400 } else { 40 };
+        let entry = Entry {
+            conversation_id: of.clone(),
+            seq: Seq::new(seq),
+            ordinal: seq,
+            message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
+            sender_id: users[0].clone(),
+            sent_at: now - age_days * 86_400_000 + seq,
+            content: Content::Text { text: "old".into() },
+        };
+        dynamo.put(&entry).await.unwrap();
+    }
+    of
+}
+
+/// What the stream tells when the TTL has deleted a timer.
+fn timer_gone(of: &ConversationId) -> Value {
+    json!({"Records": [{"eventName": "REMOVE",
+        "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"},
+        "dynamodb": {"Keys": {"pk": {"S": format!("t#{of}")}, "sk": {"S": "timer"}},
+            "SequenceNumber": "1"}}]})
+}
+
 fn text(to: Value, n: u8) -> Value {
     let mut send = json!({"action": "send", "seen": 0,
         "message_id": format!("0192f3c4-0000-7000-8000-0000000000{n:02}"),
@@ -128,6 +176,22 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     connector.invoke(&json!({"requestContext": context("eva", "DISCONNECT", "$disconnect")})).await;
     connector.holds("ConnectRole");
 
+    let archiver = Watched::start(&stack, env!("CARGO_BIN_EXE_archive")).await;
+    let old = grow_old(&stack).await;
+    // Twice: first there is nothing in the archive that could be too old.
+    for _ in 0..2 {
+        let done = archiver.invoke(&timer_gone(&old)).await;
+        assert_eq!(done["batchItemFailures"], json!([]));
+    }
+    assert_eq!(stack.aws.objects(), ["d:ana:old/00000000000000000105.zst"]);
+    // An object whose time is over goes.
+    let stray = stack.aws.archive();
+    let first = stray.get(&old, Seq::new(105)).await.unwrap().unwrap();
+    stray.put(&[Entry { seq: Seq::new(2), ..first[0].clone() }]).await.unwrap();
+    archiver.invoke(&timer_gone(&old)).await;
+    assert_eq!(stack.aws.objects().len(), 1);
+    archiver.holds("ArchiveRole");
+
     // The gateway says 410 for the socket of `gone` and 429 for that of `busy`; see the stand-in.
     let api = Watched::start(&stack, env!("CARGO_BIN_EXE_api")).await;
     take_pushes(&api, "cy", "apns", "t").await;
@@ -153,6 +217,7 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         api.call("ana", "GET", &format!("{group}{below}"), json!({})).await;
     }
     api.call("bo", "POST", "/api/sync", json!({"cursors": {}})).await;
+    api.call("ana", "GET", &format!("/api/conversations/{old}/messages?before=90"), json!({})).await;
     api.call("cy", "DELETE", "/api/devices/tablet/push", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
@@ -165,10 +230,15 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     send.invoke(&frame("ana", &text(json!({"to_user_id": "yan"}), 1))).await;
     send.invoke(&frame("ana", &text(json!({"conversation_id": few}), 2))).await;
     send.invoke(&frame("ana", &text(json!({"conversation_id": many}), 3))).await;
+    let mut reply = text(json!({"conversation_id": old}), 4);
+    reply["seen"] = json!(205);
+    reply["content"] = json!({"type": "reply", "target": 50, "text": "to what was long ago"});
+    send.invoke(&frame("ana", &reply)).await;
     send.holds("SendRole");
 
     let ack = Watched::start(&stack, env!("CARGO_BIN_EXE_ack")).await;
     ack.invoke(&frame("bo", &json!({"action": "ack", "conversation_id": few, "read": 4}))).await;
+    ack.invoke(&frame("old", &json!({"action": "ack", "conversation_id": old, "read": 50}))).await;
     ack.holds("AckRole");
 
     let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
@@ -178,6 +248,8 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     }
     let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
     sync.invoke(&frame("bo", &history)).await;
+    let history = json!({"action": "history", "conversation_id": old, "after": 30, "limit": 2});
+    sync.invoke(&frame("old", &history)).await;
     sync.holds("SyncRole");
 
     let signal = Watched::start(&stack, env!("CARGO_BIN_EXE_signal")).await;

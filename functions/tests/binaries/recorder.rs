@@ -118,6 +118,7 @@ fn permissions(method: &Method, uri: &Uri, target: Option<&str>, body: &Bytes) -
             vec![(format!("sqs:{}", operation.trim_end_matches("Batch")), queue.to_owned())]
         }
         Some((service, operation)) => panic!("{service}.{operation}"),
+        None if uri.path().starts_with("/archive/") => vec![of_s3(method, uri)],
         None if uri.path().starts_with("/@connections/") => {
             vec![("execute-api:ManageConnections".to_owned(), format!("{method} sockets"))]
         }
@@ -151,12 +152,23 @@ fn of_dynamo(operation: &str, request: &Value) -> Vec<Permission> {
             };
             parts.map(part).collect()
         }
-        "BatchGetItem" => {
+        "BatchGetItem" | "BatchWriteItem" => {
             let tables = request["RequestItems"].as_object().unwrap().keys();
             tables.map(|name| one(operation, name)).collect()
         }
         _ => vec![one(operation, request["TableName"].as_str().unwrap())],
     }
+}
+
+fn of_s3(method: &Method, uri: &Uri) -> Permission {
+    let (action, resource) = match (method.as_str(), uri.path()) {
+        ("GET", "/archive/") => ("ListBucket", "ArchiveBucket"),
+        ("GET", _) => ("GetObject", "ArchiveBucket objects"),
+        ("PUT", _) => ("PutObject", "ArchiveBucket objects"),
+        ("DELETE", _) => ("DeleteObject", "ArchiveBucket objects"),
+        other => panic!("{other:?}"),
+    };
+    (format!("s3:{action}"), resource.to_owned())
 }
 
 fn of_sns(form: &Bytes) -> Vec<Permission> {

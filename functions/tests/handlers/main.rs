@@ -4,6 +4,7 @@
 
 mod api;
 mod api_refuses;
+mod archive;
 mod attacks;
 mod authorizer;
 mod connect;

@@ -262,11 +262,7 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         concurrency: args.concurrency,
         settings: Settings {
             push_delay_s: args.push_delay,
-            keeping: Keeping {
-                hot_s: args.hot,
-                retention_s: args.retention,
-                ..Keeping::default()
-            },
+            keeping: Keeping { hot_s: args.hot, retention_s: args.retention, ..Keeping::default() },
         },
         origins: args.allow_origin,
         login: !args.no_login,

@@ -22,6 +22,7 @@ CHECKS = [
     functions.variables_fit_permissions,
     storage.tables_keep,
     storage.queues_lose_nothing,
+    storage.timers_are_heard,
     storage.queues_are_private,
     storage.buckets_keep,
     storage.buckets_are_private,

@@ -5,10 +5,10 @@ import re
 
 from .template import arn
 
-BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "api"]
+BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "archive", "api"]
 
-# Who reads a queue may run longer than an API waits.
-CONSUMERS = {"FanoutFunction", "PushFunction"}
+# Who reads a queue or a stream may run longer than an API waits.
+CONSUMERS = {"FanoutFunction", "PushFunction", "ArchiveFunction"}
 
 # The only actions that AWS lets no one bind to a resource.
 NOT_BINDABLE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -34,6 +34,7 @@ VARIABLES = {
     "PETREL_MESSAGES_TABLE": ({"Ref": "MessagesTable"}, "messages"),
     "PETREL_CONVERSATIONS_TABLE": ({"Ref": "ConversationsTable"}, "conversations"),
     "PETREL_CONNECTIONS_TABLE": ({"Ref": "ConnectionsTable"}, "connections"),
+    "PETREL_ARCHIVE_BUCKET": ({"Ref": "ArchiveBucket"}, "archive"),
     "PETREL_FANOUT_QUEUE_URL": ({"Ref": "FanoutQueue"}, "fan-out queue"),
     "PETREL_PUSH_QUEUE_URL": ({"Ref": "PushQueue"}, "push queue"),
     "PETREL_WEBSOCKET_ENDPOINT": (
@@ -137,9 +138,15 @@ def bound(statement):
         ("ConnectionsTable", "connections"),
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
+        ("ArchiveBucket", "archive"),
+        ("ArchiveFailureQueue", "archive failures"),
     ]:
         if resource == arn(name):
             return column, None
+    if resource == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}:
+        return "archive", None
+    if resource == {"Fn::GetAtt": ["ConversationsTable", "StreamArn"]}:
+        return "timers", None
     if resource == {"Fn::Sub": POST_ARN}:
         return "sockets", None
     for parameter, condition in APPLICATIONS.items():

@@ -1,5 +1,7 @@
 """What keeps: tables, queues, buckets."""
 
+import json
+
 from .template import arn
 
 KEYS = {
@@ -8,9 +10,16 @@ KEYS = {
     "ConnectionsTable": [("user_id", "HASH", "S")],
 }
 TTL = {"ConversationsTable": "ttl"}
+STREAMS = {"ConversationsTable": "KEYS_ONLY"}
+# What the archiver is told of: timers that the TTL has deleted, and nothing else.
+TIMERS = {
+    "userIdentity": {"type": ["Service"], "principalId": ["dynamodb.amazonaws.com"]},
+    "dynamodb": {"Keys": {"sk": {"S": ["timer"]}}},
+}
 
 BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
 
+FAILURES = "ArchiveFailureQueue"
 QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction"}
 
 
@@ -27,6 +36,8 @@ def tables_keep(t):
         ttl = p.get("TimeToLiveSpecification", {})
         if (ttl.get("AttributeName") if ttl.get("Enabled") else None) != TTL.get(name) or (ttl and name not in TTL):
             yield f"{name} has the TTL attribute {ttl.get('AttributeName')}, not {TTL.get(name)}"
+        if p.get("StreamSpecification", {}).get("StreamViewType") != STREAMS.get(name):
+            yield f"{name} has another stream than {STREAMS.get(name)}"
         if p.get("BillingMode") != "PAY_PER_REQUEST":
             yield f"{name} is not on demand"
         if p.get("SSESpecification", {}).get("SSEEnabled") is not True:
@@ -76,8 +87,29 @@ def queues_lose_nothing(t):
             bound = {"Ref": function.removesuffix("Function") + "MaximumConcurrency"}
             if consumer.get("ScalingConfig", {}).get("MaximumConcurrency") != bound:
                 yield f"{function} may run without bound"
-    for name in sorted(queues.keys() - QUEUES.keys() - dead):
+    for name in sorted(queues.keys() - QUEUES.keys() - dead - {FAILURES}):
         yield f"queue {name} is not known here"
+
+
+def timers_are_heard(t):
+    """The archiver hears of every timer and of nothing else; what fails is tried again, and put away."""
+    sources = [p for _, p in t.of("AWS::Lambda::EventSourceMapping") if p.get("FunctionName") == {"Ref": "ArchiveFunction"}]
+    if [p.get("EventSourceArn") for p in sources] != [{"Fn::GetAtt": ["ConversationsTable", "StreamArn"]}]:
+        yield "ArchiveFunction does not read the stream of ConversationsTable alone"
+    for p in sources:
+        filters = [json.loads(f["Pattern"]) for f in p.get("FilterCriteria", {}).get("Filters", [])]
+        if filters != [TIMERS]:
+            yield f"ArchiveFunction hears of {json.dumps(filters)}"
+        if p.get("StartingPosition") != "TRIM_HORIZON":
+            yield "ArchiveFunction misses the timers that run out before it listens"
+        if p.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield "ArchiveFunction does not report where it failed"
+        if p.get("MaximumRetryAttempts") != 5 or p.get("BisectBatchOnFunctionError") is not True:
+            yield "ArchiveFunction lets one conversation stop the others for ever"
+        if p.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination") != arn(FAILURES):
+            yield "ArchiveFunction forgets what has failed"
+    if dict(t.of("AWS::SQS::Queue")).get(FAILURES, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
+        yield f"{FAILURES} does not keep for 14 days"
 
 
 def queues_are_private(t):

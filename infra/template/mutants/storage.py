@@ -196,3 +196,43 @@ def bucket_but_not_its_objects(r, _):
 @mutant("buckets_are_private")
 def anyone_may_read(r, _):
     props(r, "MediaBucketPolicy")["PolicyDocument"]["Statement"].append(allow("s3:GetObject", "*"))
+
+
+def source(r):
+    """The archiver's event source."""
+    return next(
+        resource["Properties"]
+        for resource in r.values()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+        and resource["Properties"]["FunctionName"] == {"Ref": "ArchiveFunction"}
+    )
+
+
+@mutant("timers_are_heard")
+def everything_is_heard(r, _):
+    del source(r)["FilterCriteria"]
+
+
+@mutant("timers_are_heard")
+def deleted_by_hand_too(r, _):
+    source(r)["FilterCriteria"]["Filters"] = [{"Pattern": '{"dynamodb":{"Keys":{"sk":{"S":["timer"]}}}}'}]
+
+
+@mutant("timers_are_heard")
+def early_timers_are_missed(r, _):
+    source(r)["StartingPosition"] = "LATEST"
+
+
+@mutant("timers_are_heard")
+def failures_are_forgotten(r, _):
+    del source(r)["DestinationConfig"]
+
+
+@mutant("timers_are_heard")
+def one_stops_all(r, _):
+    del source(r)["MaximumRetryAttempts"]
+
+
+@mutant("tables_keep")
+def no_stream(r, _):
+    del props(r, "ConversationsTable")["StreamSpecification"]

@@ -11,9 +11,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{
-    Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Notifier,
-};
+use petrel_core::ports::{Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Notifier};
 
 use crate::Dynamo;
 use crate::archive::S3;
@@ -156,8 +154,7 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     }
 }
 
-type TablePorts =
-    (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>, Arc<dyn Cold>);
+type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>, Arc<dyn Cold>);
 
 fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();

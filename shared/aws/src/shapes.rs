@@ -3,9 +3,10 @@
 use http::Uri;
 
 use crate::settings::{
-    ALLOWED_ORIGINS, ARCHIVE_BUCKET, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
-    FANOUT_QUEUE_URL, FCM_ARN, HOT_DAYS, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_DELAY_S, PUSH_QUEUE_URL, RETENTION_DAYS, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, ARCHIVE_BUCKET, CONNECTIONS_TABLE,
+    CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, FCM_ARN, HOT_DAYS, JWKS_URL, MAX_DELAY_S,
+    MESSAGES_TABLE, METRICS_NAMESPACE, PUSH_DELAY_S, PUSH_QUEUE_URL, RETENTION_DAYS,
+    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
 /// What a variable must be, in words, and whether this value is.
@@ -31,9 +32,10 @@ fn shape(name: &str) -> Shape {
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
         }
-        ARCHIVE_BUCKET => {
-            ("the name of an S3 bucket: 3 to 63 of a-z 0-9 . -, a letter or digit at each end", is_bucket)
-        }
+        ARCHIVE_BUCKET => (
+            "the name of an S3 bucket: 3 to 63 of a-z 0-9 . -, a letter or digit at each end",
+            is_bucket,
+        ),
         HOT_DAYS | RETENTION_DAYS => ("a number of days from 1 to 3650", are_days),
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
         APNS_ARN => {

@@ -23,6 +23,7 @@ async fn open(file: &Path) -> App {
     let dynamo = Arc::new(Dynamo::new(client, tables));
     App {
         log: dynamo.clone(),
+        cold: dynamo.clone(),
         conversations: dynamo.clone(),
         connections: dynamo,
         ..Arc::new(Memory::default()).app()

@@ -84,8 +84,8 @@ impl App {
                 frames.push(ServerFrame::synced(&synced));
                 Ok(frames)
             }
-            ClientFrame::History { conversation_id, before, after, limit } => {
-                let range = range(before, after)?;
+            ClientFrame::History { conversation_id, before, after, around, limit } => {
+                let range = range(before, after, around)?;
                 let limit = limit.unwrap_or(DEFAULT_PAGE.min(MAX_PAGE));
                 let page = self.history(caller, &conversation_id, range, limit).await?;
                 Ok(vec![ServerFrame::batch(&page)])
@@ -134,11 +134,12 @@ pub fn address(
 ///
 /// # Errors
 /// `bad_request` unless one of them is given.
-pub fn range(before: Option<Seq>, after: Option<Seq>) -> Result<Range> {
-    match (before, after) {
-        (Some(seq), None) => Ok(Range::Before(seq)),
-        (None, Some(seq)) => Ok(Range::After(seq)),
-        _ => Err(Error::bad_request("name before or after, one of them")),
+pub fn range(before: Option<Seq>, after: Option<Seq>, around: Option<Seq>) -> Result<Range> {
+    match (before, after, around) {
+        (Some(seq), None, None) => Ok(Range::Before(seq)),
+        (None, Some(seq), None) => Ok(Range::After(seq)),
+        (None, None, Some(seq)) => Ok(Range::Around(seq)),
+        _ => Err(Error::bad_request("name before, after or around, one of them")),
     }
 }
 

@@ -106,9 +106,7 @@ impl People {
     /// When the services that may be out are out.
     fn outages(&self, core: &mut Core) {
         let length = self.left * self.pace / 2;
-        for fault in
-            [Fault::QueueOut, Fault::PushOut, Fault::GatewayOverload, Fault::ArchiveOut]
-        {
+        for fault in [Fault::QueueOut, Fault::PushOut, Fault::GatewayOverload, Fault::ArchiveOut] {
             if core.faults.may(fault) && core.dice.chance(fault.rate()) {
                 let begins = core.dice.below(length.max(1));
                 let lasts = core.dice.magnitude(100, length.max(200));

@@ -13,7 +13,8 @@ use petrel_core::message::{Entry, Why};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
     Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor,
-    Gateway, Job, Jobs, Log, Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
+    Gateway, Job, Jobs, Log, Notification, Notifier, Platform, Posted, Pushed, Put,
+    UserConversation, Watermarks, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -157,8 +158,10 @@ impl Log for Ports {
 impl Cold for Ports {
     async fn floor(&self, of: &ConversationId) -> Result<Floor> {
         let what = format!("cold.floor {of}");
-        self.read(&what, |core| core.truth.cold.get(of).map(|c| c.floor.clone()).unwrap_or_default())
-            .await
+        self.read(&what, |core| {
+            core.truth.cold.get(of).map(|c| c.floor.clone()).unwrap_or_default()
+        })
+        .await
     }
 
     async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {

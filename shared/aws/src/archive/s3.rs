@@ -87,7 +87,8 @@ impl Archive for S3 {
             for object in page.contents() {
                 let key = object.key().unwrap_or_default();
                 let seq = keys::read_object(of, key);
-                found.push(seq.ok_or_else(|| Error::port(format!("not an object of ours: {key}")))?);
+                found
+                    .push(seq.ok_or_else(|| Error::port(format!("not an object of ours: {key}")))?);
             }
             if page.is_truncated() != Some(true) || page.contents().is_empty() {
                 break;

@@ -60,13 +60,8 @@ impl Embedded {
 
     /// Tells the operator once that the database does not work, and once that it does again; each caller gets his error.
     fn note(&self, operation: &str, status: u16, body: &str) {
-        let writes = [
-            "PutItem",
-            "UpdateItem",
-            "DeleteItem",
-            "BatchWriteItem",
-            "TransactWriteItems",
-        ];
+        let writes =
+            ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"];
         if status >= 500 && !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 operation,

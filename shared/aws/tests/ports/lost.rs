@@ -113,6 +113,7 @@ impl World {
         let memory = Arc::new(Memory::default());
         let app = App {
             log: dynamo.clone(),
+            cold: dynamo.clone(),
             conversations: dynamo.clone(),
             connections: dynamo.clone(),
             ..memory.app()

@@ -186,7 +186,10 @@ impl App {
         let mut rest = None;
         while moved.gone < floor.archived {
             let Some(stretch) = self.archived_with(of, moved.gone.next(), false).await? else {
-                return Err(Error::port(format!("the archive of {of} lacks {}", moved.gone.next())));
+                return Err(Error::port(format!(
+                    "the archive of {of} lacks {}",
+                    moved.gone.next()
+                )));
             };
             let over = stretch.iter().take_while(|e| e.seq <= moved.gone || self.is_expired(e));
             let over = over.last().filter(|e| e.seq > moved.gone);

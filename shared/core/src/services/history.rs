@@ -8,6 +8,8 @@ use crate::mutants::mutant;
 
 /// Most entries in one answer to `history`.
 pub const MAX_PAGE: usize = 100;
+/// Bytes of one answer to an export, about: well below the 6 MB that a function may answer.
+const MAX_EXPORT_BYTES: usize = 1024 * 1024;
 /// Most bytes of one `batch` frame: below the gateway's 128 KB message.
 pub(super) const MAX_BATCH_BYTES: usize = 100 * 1024;
 
@@ -18,6 +20,8 @@ pub enum Range {
     Before(Seq),
     /// The entries just above it.
     After(Seq),
+    /// It, and the entries on both sides of it: half of them below, or one more.
+    Around(Seq),
 }
 
 /// A stretch of a log, oldest first.
@@ -27,8 +31,10 @@ pub struct Page {
     pub conversation: ConversationId,
     /// Without a hole.
     pub messages: Vec<Entry>,
-    /// Whether more lies on the side that was asked for.
+    /// Whether more lies on the side that was asked for; above, if both were.
     pub more: bool,
+    /// Whether more lies below, if both sides were asked for.
+    pub more_before: Option<bool>,
 }
 
 impl App {
@@ -45,6 +51,9 @@ impl App {
     ) -> Result<Page> {
         if limit == 0 || limit > MAX_PAGE {
             return Err(Error::bad_request(format!("limit is 1 to {MAX_PAGE}")));
+        }
+        if let Range::Around(seq) = range {
+            return self.around(caller, conversation, seq, limit).await;
         }
         self.about(conversation, None);
         let mut row = self.readable(&caller.user, conversation).await?;
@@ -68,6 +77,7 @@ impl App {
                 messages.truncate(limit);
                 (messages, more)
             }
+            Range::Around(_) => (vec![], false),
         };
         if !mutant!(BeforeJoining) {
             self.still_readable(&caller.user, &row).await?;
@@ -79,9 +89,62 @@ impl App {
                 more |= cut_to_bytes(&mut messages);
                 messages.reverse();
             }
-            Range::After(_) => more |= cut_to_bytes(&mut messages),
+            Range::After(_) | Range::Around(_) => more |= cut_to_bytes(&mut messages),
         }
-        Ok(Page { conversation: conversation.clone(), messages, more })
+        Ok(Page { conversation: conversation.clone(), messages, more, more_before: None })
+    }
+
+    /// What lies at a seq and on both sides of it. If the entry cannot be read, the range is empty or begins above it.
+    async fn around(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        seq: Seq,
+        limit: usize,
+    ) -> Result<Page> {
+        let below = Range::Before(seq.next());
+        let below = Box::pin(self.history(caller, conversation, below, limit.div_ceil(2))).await?;
+        let room = limit.saturating_sub(below.messages.len()).max(1);
+        let above = Box::pin(self.history(caller, conversation, Range::After(seq), room)).await?;
+        let (mut messages, mut more) = (below.messages, above.more);
+        let follows = |e: &Entry| messages.last().is_none_or(|last| last.seq.next() == e.seq);
+        if above.messages.first().is_none_or(follows) {
+            messages.extend(above.messages);
+        } else {
+            // Removed and added again in between: what is read from now on begins elsewhere.
+            return Err(Error::not_a_member());
+        }
+        // What does not fit goes above: the lower half fitted by itself.
+        more |= messages.len() > limit;
+        messages.truncate(limit);
+        more |= cut_to_bytes(&mut messages);
+        let conversation = conversation.clone();
+        Ok(Page { conversation, messages, more, more_before: Some(below.more) })
+    }
+
+    /// A stretch for an export, upward: many pages at once, about [`MAX_EXPORT_BYTES`], none at the end. What the caller may read,
+    /// as it was stored.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub async fn export(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        after: Seq,
+    ) -> Result<Vec<Entry>> {
+        let (mut found, mut bytes, mut after) = (vec![], 0, after);
+        while bytes < MAX_EXPORT_BYTES {
+            let page = self.history(caller, conversation, Range::After(after), MAX_PAGE).await?;
+            let Some(last) = page.messages.last() else { break };
+            after = last.seq;
+            bytes += page.messages.iter().map(size).sum::<usize>();
+            found.extend(page.messages);
+            if !page.more {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -235,7 +235,8 @@ impl App {
             *room = room.saturating_sub(messages.iter().map(size).sum());
             cursor = last;
             let conversation = row.conversation.clone();
-            batches.push(Page { conversation, messages, more: last < head.seq });
+            let more = last < head.seq;
+            batches.push(Page { conversation, messages, more, more_before: None });
         }
         Ok((batches, cursor))
     }

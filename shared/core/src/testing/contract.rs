@@ -9,8 +9,8 @@ use crate::ids::{
 };
 use crate::message::{Content, Entry, GroupChange, Why};
 use crate::ports::{
-    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor, Log, Put,
-    Watermarks,
+    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor, Log,
+    Put, Watermarks,
 };
 
 fn user(name: &str) -> UserId {

@@ -12,8 +12,9 @@ use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, S
 use crate::message::{Content, Entry, Why};
 use crate::metrics::NoMetrics;
 use crate::ports::{
-    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor, Gateway, Job, Jobs, Log,
-    Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
+    Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint, Floor,
+    Gateway, Job, Jobs, Log, Notification, Notifier, Platform, Posted, Pushed, Put,
+    UserConversation, Watermarks, World,
 };
 use crate::services::{App, Settings};
 

@@ -51,8 +51,10 @@ pub enum ClientFrame {
         conversation_id: ConversationId,
         /// The entries below this seq …
         before: Option<Seq>,
-        /// … or above this one.
+        /// … or above this one …
         after: Option<Seq>,
+        /// … or this one, and those on both sides of it.
+        around: Option<Seq>,
         /// 1 to 100.
         limit: Option<usize>,
     },

@@ -79,8 +79,11 @@ pub enum ServerFrame {
         conversation_id: ConversationId,
         /// Oldest first, without a hole.
         messages: Vec<EntryFrame>,
-        /// Whether there is more on that side.
+        /// Whether there is more on that side; above, after `around`.
         more: bool,
+        /// After `around`: whether there is more below.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        more_before: Option<bool>,
     },
     /// How far someone got.
     Receipt {
@@ -250,6 +253,7 @@ impl ServerFrame {
             conversation_id: page.conversation.clone(),
             messages: page.messages.iter().map(EntryFrame::from).collect(),
             more: page.more,
+            more_before: page.more_before,
         }
     }
 

@@ -118,12 +118,14 @@ pub struct PutPush {
 pub struct Messages {
     messages: Vec<EntryFrame>,
     more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_before: Option<bool>,
 }
 
 impl From<&Page> for Messages {
     fn from(page: &Page) -> Self {
         let messages = page.messages.iter().map(EntryFrame::from).collect();
-        Self { messages, more: page.more }
+        Self { messages, more: page.more, more_before: page.more_before }
     }
 }
 

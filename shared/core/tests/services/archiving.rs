@@ -337,7 +337,12 @@ impl Cold for Failing {
         self.pass(Cold::remove(&*self.memory, of, half, through)).await?;
         self.pass(Cold::remove(&*self.memory, of, from, through)).await
     }
-    async fn empty(&self, of: &ConversationId, seq: Seq, why: petrel_core::message::Why) -> Result<()> {
+    async fn empty(
+        &self,
+        of: &ConversationId,
+        seq: Seq,
+        why: petrel_core::message::Why,
+    ) -> Result<()> {
         self.pass(self.memory.empty(of, seq, why)).await
     }
 }
@@ -377,11 +382,8 @@ fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
                     archive(&world, &c);
                     world.memory.pass((pass - 2) * DAY_MS);
                 }
-                let failing = Arc::new(Failing {
-                    memory: world.memory.clone(),
-                    left: n.into(),
-                    after,
-                });
+                let failing =
+                    Arc::new(Failing { memory: world.memory.clone(), left: n.into(), after });
                 let app = App { cold: failing.clone(), archive: failing, ..world.app.clone() };
                 died |= block_on(app.archive(&c)).is_err();
                 let all = |world: &World| {
@@ -409,4 +411,70 @@ fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
         }
         assert!(steps >= 4, "only {steps} steps");
     }
+}
+
+#[test]
+fn history_around_a_seq_shows_both_sides_of_it() {
+    let world = cold_world();
+    let c = old(&world, 700);
+    archive(&world, &c);
+    let around = |seq: u64, limit: usize| {
+        let range = Range::Around(Seq::new(seq));
+        let page = block_on(world.app.history(&caller("bo"), &c, range, limit)).unwrap();
+        let seqs: Vec<u64> = page.messages.iter().map(|e| e.seq.get()).collect();
+        (seqs, page.more_before.unwrap(), page.more)
+    };
+    assert_eq!(around(350, 5), ((348..=352).collect(), true, true));
+    assert_eq!(around(350, 4), ((349..=352).collect(), true, true));
+    assert_eq!(around(350, 1), (vec![350], true, true));
+    // Across the edges of objects and of the table, and at both ends.
+    assert_eq!(around(500, 4), ((499..=502).collect(), true, true));
+    assert_eq!(around(697, 4), ((696..=699).collect(), true, true));
+    assert_eq!(around(1, 4), ((1..=4).collect(), false, true));
+    assert_eq!(around(700, 4), ((699..=700).collect(), true, false));
+    assert_eq!(around(900, 4), ((699..=700).collect(), true, false));
+    assert_eq!(around(0, 4), ((1..=4).collect(), false, true));
+    let (all, _, _) = around(350, 100);
+    assert_eq!(all, (301..=400).collect::<Vec<_>>());
+
+    // The longest entries: the one that was asked for is among what fits.
+    let large = direct("ana", "cy");
+    for _ in 0..20 {
+        world.say("ana", &large, &"x".repeat(16 * 1024));
+    }
+    let range = Range::Around(Seq::new(10));
+    let page = block_on(world.app.history(&caller("cy"), &large, range, 20)).unwrap();
+    assert!(page.messages.iter().any(|e| e.seq.get() == 10) && page.more);
+    assert_eq!(page.more_before, Some(true));
+}
+
+#[test]
+fn an_export_holds_all_that_its_reader_may_read() {
+    let world = cold_world();
+    let g = world.group("ana", &["bo"]);
+    for n in 0..600 {
+        world.say("ana", &g, &format!("{n}"));
+    }
+    block_on(world.app.add_members(&caller("ana"), &g, &[user("cy")])).unwrap();
+    for _ in 0..80 {
+        world.say("ana", &g, &"x".repeat(16 * 1024));
+    }
+    world.memory.pass(2 * DAY_MS);
+    archive(&world, &g);
+    let all = |who: &str| {
+        let (mut all, mut pages, mut after) = (vec![], 0, Seq::ZERO);
+        loop {
+            let page = block_on(world.app.export(&caller(who), &g, after)).unwrap();
+            let Some(last) = page.last() else { return (all, pages) };
+            after = last.seq;
+            pages += 1;
+            all.extend(page.iter().map(|e| e.seq.get()));
+        }
+    };
+    let (mine, pages) = all("bo");
+    assert_eq!(mine, (1..=682).collect::<Vec<_>>());
+    assert!((2..=4).contains(&pages), "{pages} pages");
+    assert_eq!(all("cy").0, (602..=682).collect::<Vec<_>>(), "from the joining on");
+    let stranger = block_on(world.app.export(&caller("eve"), &g, Seq::ZERO));
+    assert_eq!(kind(stranger), ErrorKind::NotAMember);
 }
