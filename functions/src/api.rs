@@ -20,12 +20,12 @@ use petrel_core::ports::mint;
 use petrel_core::services::{
     Ack, DEFAULT_LIMIT, Intent, NewGroup, NewInvite, Outgoing, SendRequest, SyncRequest,
 };
-use petrel_core::wire::{EntryFrame, ServerFrame};
 use petrel_core::wire::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, InviteAnswer, InviteList, Messages, PatchGroup,
     PatchMember, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostSync, PreviewAnswer,
     PutPush, ReceiptsAnswer, SyncAnswer,
 };
+use petrel_core::wire::{EntryFrame, ServerFrame};
 use petrel_core::{App, Caller, Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

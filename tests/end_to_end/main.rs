@@ -15,6 +15,7 @@ mod rest;
 mod server;
 
 mod answers;
+mod archiving;
 mod contents;
 mod direct;
 mod endpoint;

@@ -107,6 +107,14 @@ pub const ROUTES: &[Row] = &[
         "",
         Who::Members,
     ),
+    http("GET", MESSAGES, "/api/conversations/{conversation}/messages?around=2", "", Who::Members),
+    http(
+        "GET",
+        "/api/conversations/{id}/export",
+        "/api/conversations/{conversation}/export",
+        "",
+        Who::Members,
+    ),
     http(
         "GET",
         "/api/conversations/{id}/receipts",

@@ -189,14 +189,15 @@ async fn listed(
     let most: usize = asked["max-keys"].parse().unwrap();
     let seen = seen.lock().unwrap();
     let keys = seen.objects.keys().filter(|k| k.starts_with(prefix) && k.as_str() > after);
-    let contents: String = keys
-        .take(most)
-        .map(|k| format!("<Contents><Key>{k}</Key></Contents>"))
-        .collect();
+    let contents: String =
+        keys.take(most).map(|k| format!("<Contents><Key>{k}</Key></Contents>")).collect();
     format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
 }
 
-async fn read(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>) -> (StatusCode, Vec<u8>) {
+async fn read(
+    State(seen): State<Arc<Mutex<Seen>>>,
+    Path(key): Path<String>,
+) -> (StatusCode, Vec<u8>) {
     match seen.lock().unwrap().objects.get(&key) {
         Some(object) => (StatusCode::OK, object.clone()),
         None => (StatusCode::NOT_FOUND, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),

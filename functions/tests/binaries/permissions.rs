@@ -217,7 +217,8 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         api.call("ana", "GET", &format!("{group}{below}"), json!({})).await;
     }
     api.call("bo", "POST", "/api/sync", json!({"cursors": {}})).await;
-    api.call("ana", "GET", &format!("/api/conversations/{old}/messages?before=90"), json!({})).await;
+    api.call("ana", "GET", &format!("/api/conversations/{old}/messages?before=90"), json!({}))
+        .await;
     api.call("cy", "DELETE", "/api/devices/tablet/push", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;

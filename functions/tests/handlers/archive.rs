@@ -88,7 +88,8 @@ async fn the_shard_comes_again_from_the_first_that_failed() {
 
 #[test]
 fn what_is_no_event_of_a_stream_is_refused() {
-    for bad in [json!({}), json!({"Records": [{}]}), json!({"Records": [{"eventName": "REMOVE"}]})] {
+    for bad in [json!({}), json!({"Records": [{}]}), json!({"Records": [{"eventName": "REMOVE"}]})]
+    {
         assert!(serde_json::from_value::<StreamEvent>(bad.clone()).is_err(), "{bad}");
     }
 }

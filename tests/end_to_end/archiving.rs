@@ -1,0 +1,145 @@
+//! History that has left the database: read through with the same requests, over a kill and a restart, until its time is over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use petrel_test_client::{Client, frames};
+use serde_json::{Value, json};
+use tokio::time::interval;
+
+use crate::server::{Server, endpoint};
+
+const CHAT: &str = "d:ana:bo";
+
+/// Files of the archive below this folder, objects only.
+fn objects(data: &Path) -> Vec<PathBuf> {
+    let folder = data.join("archive").join(CHAT);
+    let files = fs::read_dir(folder).into_iter().flatten().map(|f| f.unwrap().path());
+    files.filter(|f| f.extension().is_some_and(|e| e == "zst")).collect()
+}
+
+/// A chat of so many messages.
+async fn said(server: &Server, count: u64) -> Client {
+    let mut ana = server.connect("ana").await;
+    for seen in 0..count {
+        ana.say(CHAT, seen, &format!("thing {}", seen + 1)).await;
+    }
+    ana
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let mut looks = interval(Duration::from_millis(100));
+    while !what() {
+        looks.tick().await;
+    }
+}
+
+async fn all(client: &mut Client) -> Vec<u64> {
+    let (mut all, mut after) = (vec![], 0);
+    loop {
+        let ask =
+            json!({"action": "history", "conversation_id": CHAT, "after": after, "limit": 100});
+        client.send(&ask).await;
+        let batch = client.wait_for_type("batch").await;
+        all.extend(
+            batch["messages"].as_array().unwrap().iter().map(|m| m["seq"].as_u64().unwrap()),
+        );
+        if batch["more"] == false {
+            return all;
+        }
+        after = *all.last().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn old_history_is_read_through_after_a_kill_and_a_restart_too() {
+    if endpoint().is_some() {
+        return; // Nothing is archived there.
+    }
+    let mut server = Server::with(&["--hot", "1"]).await;
+    let data = server.data().to_owned();
+    let ana = said(&server, 260).await;
+    until(|| !objects(&data).is_empty()).await;
+    server.kill().await;
+    drop(ana);
+    server.start_again().await;
+    let mut bo = server.connect("bo").await;
+    assert_eq!(all(&mut bo).await, (1..=260).collect::<Vec<_>>());
+
+    let around = server.get("bo", &format!("/api/conversations/{CHAT}/messages?around=50&limit=4"));
+    let around = around.await.expect(200);
+    let seqs: Vec<u64> =
+        around["messages"].as_array().unwrap().iter().map(|m| m["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, [49, 50, 51, 52]);
+    assert_eq!((&around["more"], &around["more_before"]), (&json!(true), &json!(true)));
+    for bad in ["around=5&before=5", "around=5&after=5", "around=x", "around=5&limit=0"] {
+        let path = format!("/api/conversations/{CHAT}/messages?{bad}");
+        server.get("bo", &path).await.expect(400);
+    }
+
+    // A message from the time before cannot be proved; a reply to one stands.
+    let mut ana = server.connect("ana").await;
+    let old = frames::send(CHAT, 3, &frames::new_id(), frames::text("late"));
+    ana.send(&old).await;
+    assert_eq!(ana.wait_for_type("error").await["code"], "sync_required");
+    let reply = json!({"type": "reply", "target": 3, "text": "to that"});
+    ana.send(&frames::send(CHAT, 260, &frames::new_id(), reply)).await;
+    assert_eq!(ana.wait_for_type("sent").await["seq"], 261);
+    bo.send(&frames::ack(CHAT, None, Some(10))).await;
+    assert_eq!(ana.wait_for_type("receipt").await["read"], 10);
+
+    // The export is all of it.
+    let (mut lines, mut after) = (vec![], 0);
+    loop {
+        let path = format!("/api/conversations/{CHAT}/export?after={after}");
+        match server.get("bo", &path).await.expect(200) {
+            Value::Null => break,
+            Value::String(text) => {
+                lines.extend(text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()));
+            }
+            line => lines.push(line),
+        }
+        after = lines.last().unwrap()["seq"].as_u64().unwrap();
+    }
+    let seqs: Vec<u64> = lines.iter().map(|l| l["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=261).collect::<Vec<_>>());
+    server.get("eve", &format!("/api/conversations/{CHAT}/export")).await.expect(403);
+    server.get("bo", &format!("/api/conversations/{CHAT}/export?after=-1")).await.expect(400);
+
+    // A damaged object is an error, and nothing of it is told; the rest works.
+    let object = objects(&data).into_iter().min().unwrap();
+    let whole = fs::read(&object).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"garbage".as_slice(), b"".as_slice()] {
+        fs::write(&object, damaged).unwrap();
+        let path = format!("/api/conversations/{CHAT}/messages?after=5");
+        server.get("bo", &path).await.expect(503);
+        server
+            .get("bo", &format!("/api/conversations/{CHAT}/messages?after=255"))
+            .await
+            .expect(200);
+    }
+    fs::write(&object, &whole).unwrap();
+    assert_eq!(all(&mut bo).await, (1..=261).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn after_its_time_nothing_can_be_read_and_numbers_go_on() {
+    if endpoint().is_some() {
+        return;
+    }
+    let server = Server::with(&["--hot", "1", "--retention", "2"]).await;
+    let mut ana = said(&server, 230).await;
+    let mut looks = interval(Duration::from_millis(100));
+    loop {
+        looks.tick().await;
+        if all(&mut ana).await.is_empty() {
+            break;
+        }
+    }
+    let (batches, synced) = ana.sync(&json!({CHAT: 5})).await;
+    assert!(batches.is_empty(), "{batches:?}");
+    let state = &synced["conversations"][0];
+    assert_eq!((&state["head"], &state["sent_through"]), (&json!(230), &json!(230)));
+    assert_eq!(ana.say(CHAT, 230, "again").await["seq"], 231);
+}
