@@ -1,11 +1,12 @@
 //! The protocol's frames, each defined once. Flat, snake_case, times in ms since 1970.
 
 mod client;
+pub mod people;
 pub mod rest;
 #[cfg(feature = "schema")]
 pub mod schema;
 
-pub use client::{ClientFrame, SendFrame, SendItem};
+pub use client::{ClientFrame, Composing, SendFrame, SendItem};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -101,6 +102,9 @@ pub enum ServerFrame {
         user_id: UserId,
         /// Whether it goes on.
         active: bool,
+        /// What they make; text if it is not there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<Composing>,
     },
     /// The end of a sync.
     Synced {

@@ -4,6 +4,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::people::{BlockList, OwnProfile, PatchProfile, PostProfiles, ProfileList};
 use super::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
     PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
@@ -22,6 +23,8 @@ pub fn schema() -> Value {
     incoming.subschema_for::<PostAck>();
     incoming.subschema_for::<PostSync>();
     incoming.subschema_for::<PutPush>();
+    incoming.subschema_for::<PatchProfile>();
+    incoming.subschema_for::<PostProfiles>();
     let mut outgoing = SchemaSettings::draft2020_12().for_serialize().into_generator();
     outgoing.subschema_for::<Answer>();
     outgoing.subschema_for::<Messages>();
@@ -30,6 +33,9 @@ pub fn schema() -> Value {
     outgoing.subschema_for::<GroupAnswer>();
     outgoing.subschema_for::<ChangeAnswer>();
     outgoing.subschema_for::<ReceiptsAnswer>();
+    outgoing.subschema_for::<OwnProfile>();
+    outgoing.subschema_for::<ProfileList>();
+    outgoing.subschema_for::<BlockList>();
     let mut all = definitions(&mut outgoing);
     all.extend(definitions(&mut incoming));
     json!({
