@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use petrel_core::App;
 use petrel_core::ids::UserId;
 use petrel_core::wire::people::{BlockList, OwnProfile, PatchProfile, PostProfiles, ProfileList};
-use serde::Deserialize;
+use petrel_core::wire::query::BlocksQuery;
 
 use super::{Answer, Body, Named, Params, Who};
 
@@ -42,15 +42,10 @@ async fn profiles(
     Ok(Json(app.profiles(&body.user_ids).await?.into()))
 }
 
-#[derive(Deserialize)]
-struct BlocksParams {
-    page: Option<UserId>,
-}
-
 async fn blocked(
     State(app): State<App>,
     Who(caller): Who,
-    Params(params): Params<BlocksParams>,
+    Params(params): Params<BlocksQuery>,
 ) -> Answer<Json<BlockList>> {
     Ok(Json(app.blocked(&caller, params.page.as_ref()).await?.into()))
 }

@@ -64,6 +64,7 @@ impl OwnProfile {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostProfiles {
     /// Whose, 1 to 100.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub user_ids: Vec<UserId>,
 }
 
