@@ -1,5 +1,7 @@
 //! The HTTP API: everything that needs no socket. The gateway has checked the token; its claims come with the event.
 
+mod people;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,21 +17,20 @@ use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use petrel_aws::token::is_access;
 use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
-use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, Seq, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, UserId};
 use petrel_core::ports::mint;
 use petrel_core::services::{
     Ack, DEFAULT_LIMIT, Intent, NewGroup, NewInvite, Outgoing, SendRequest, SyncRequest,
 };
+use petrel_core::wire::query::{ExportQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use petrel_core::wire::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, InviteAnswer, InviteList, Messages, PatchGroup,
-    PatchMember, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostSync, PreviewAnswer,
-    PutPush, ReceiptsAnswer, SyncAnswer,
+    ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
+    PatchGroup, PatchMember, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostSync,
+    PreviewAnswer, PutPush, ReceiptsAnswer, SyncAnswer,
 };
 use petrel_core::wire::{EntryFrame, ServerFrame};
 use petrel_core::{App, Caller, Error, ErrorKind};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -55,6 +56,7 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations/{id}/invites/{invite}", delete(revoke))
         .route("/api/invites/{code}", get(preview).post(join))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
+        .merge(people::routes())
         .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })
         .method_not_allowed_fallback(|| async {
             Refusal::from(Error::new(ErrorKind::NotFound, "no such method here"))
@@ -193,11 +195,11 @@ impl<S: Send + Sync> FromRequestParts<S> for In {
     }
 }
 
-async fn health() -> axum::Json<serde_json::Value> {
-    axum::Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "revision": std::env::var("PETREL_REVISION").ok(),
-    }))
+async fn health() -> axum::Json<HealthAnswer> {
+    axum::Json(HealthAnswer {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: std::env::var("PETREL_REVISION").ok(),
+    })
 }
 
 async fn send(
@@ -232,15 +234,10 @@ async fn sync(
     Ok(axum::Json((&app.sync(&caller, &request).await?).into()))
 }
 
-#[derive(Deserialize)]
-struct ListParams {
-    page: Option<ConversationId>,
-}
-
 async fn list(
     State(app): State<App>,
     Who(caller): Who,
-    Params(params): Params<ListParams>,
+    Params(params): Params<ListQuery>,
 ) -> Answer<axum::Json<ConversationList>> {
     Ok(axum::Json((&app.overview(&caller, params.page.as_ref()).await?).into()))
 }
@@ -265,29 +262,15 @@ async fn group(
     Ok(axum::Json(GroupAnswer::new(id, group)))
 }
 
-#[derive(Deserialize)]
-struct MessagesParams {
-    before: Option<Seq>,
-    after: Option<Seq>,
-    around: Option<Seq>,
-    limit: Option<usize>,
-}
-
 async fn messages(
     State(app): State<App>,
     Who(caller): Who,
     In(id): In,
-    Params(params): Params<MessagesParams>,
+    Params(params): Params<MessagesQuery>,
 ) -> Answer<axum::Json<Messages>> {
     let range = range(params.before, params.after, params.around)?;
     let page = app.history(&caller, &id, range, params.limit.unwrap_or(DEFAULT_PAGE)).await?;
     Ok(axum::Json((&page).into()))
-}
-
-#[derive(Deserialize)]
-struct ExportParams {
-    #[serde(default)]
-    after: Seq,
 }
 
 /// One line of JSON an entry. An answer without a line is the end.
@@ -295,7 +278,7 @@ async fn export(
     State(app): State<App>,
     Who(caller): Who,
     In(id): In,
-    Params(params): Params<ExportParams>,
+    Params(params): Params<ExportQuery>,
 ) -> Answer<Response> {
     let mut lines = vec![];
     for entry in app.export(&caller, &id, params.after).await? {
@@ -306,17 +289,11 @@ async fn export(
     Ok(([(header::CONTENT_TYPE, kind)], lines).into_response())
 }
 
-#[derive(Deserialize)]
-struct ReceiptsParams {
-    seq: Seq,
-    page: Option<UserId>,
-}
-
 async fn receipts(
     State(app): State<App>,
     Who(caller): Who,
     In(id): In,
-    Params(params): Params<ReceiptsParams>,
+    Params(params): Params<ReceiptsQuery>,
 ) -> Answer<axum::Json<ReceiptsAnswer>> {
     let receipts = app.receipts(&caller, &id, params.seq, params.page.as_ref()).await?;
     Ok(axum::Json(ReceiptsAnswer::new(id, params.seq, receipts)))

@@ -106,6 +106,7 @@ impl Backend {
             cold: dynamo.clone(),
             archive,
             conversations: dynamo.clone(),
+            people: dynamo.clone(),
             connections: dynamo.clone(),
             gateway,
             jobs: queues.clone(),

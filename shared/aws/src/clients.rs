@@ -11,7 +11,9 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Notifier};
+use petrel_core::ports::{
+    Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Notifier, People,
+};
 
 use crate::Dynamo;
 use crate::archive::S3;
@@ -138,12 +140,13 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, connections, cold) = tables(config, settings);
+    let (log, conversations, people, connections, cold) = tables(config, settings);
     App {
         log,
         cold,
         archive: archive(config, settings),
         conversations,
+        people,
         connections,
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
@@ -154,7 +157,8 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>, Arc<dyn Cold>);
+type TablePorts =
+    (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn People>, Arc<dyn Connections>, Arc<dyn Cold>);
 
 fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
@@ -177,11 +181,15 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let people: Arc<dyn People> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let connections: Arc<dyn Connections> = match settings.connections_table {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, connections, cold)
+    (log, conversations, people, connections, cold)
 }
 
 fn archive(config: &SdkConfig, settings: &Settings) -> Arc<dyn Archive> {

@@ -63,6 +63,12 @@ async fn archive_in_a_folder() {
 }
 
 #[tokio::test]
+async fn people() {
+    let dynamo = fresh().await;
+    contract::people(&dynamo, &dynamo).await;
+}
+
+#[tokio::test]
 async fn connections() {
     contract::connections(&fresh().await).await;
 }

@@ -25,6 +25,7 @@ async fn open(file: &Path) -> App {
         log: dynamo.clone(),
         cold: dynamo.clone(),
         conversations: dynamo.clone(),
+        people: dynamo.clone(),
         connections: dynamo,
         ..Arc::new(Memory::default()).app()
     }

@@ -105,6 +105,15 @@ string_id!(
 );
 
 string_id!(
+    /// What was uploaded: 1 to 128 of `A-Z a-z 0-9 _ . -`.
+    MediaId,
+    "media id",
+    r"^[A-Za-z0-9_.-]{1,128}$",
+    |t| (1..=128).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+);
+
+string_id!(
     /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
     ConversationId,
     "conversation id",
@@ -169,6 +178,18 @@ impl InviteCode {
         let (group, invite) = text.split_once('.').ok_or_else(bad)?;
         let group = ConversationId::parse(&format!("g:{group}")).map_err(|_| bad())?;
         Ok(Self { group, invite: InviteId::parse(invite).map_err(|_| bad())? })
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for InviteCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InviteCode".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let pattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.[0-9a-f]{32}$";
+        schemars::json_schema!({ "type": "string", "pattern": pattern })
     }
 }
 

@@ -103,6 +103,12 @@ mod variants {
         TimerLast,
         /// `sync`, `history`, `ack`: what the table does not hold is taken not to be there.
         HoleIsEnd,
+        /// Receipts: what someone has read is told, also if he hides it.
+        ReadShown,
+        /// `send`, `typing`: who is blocked writes all the same.
+        BlocksIgnored,
+        /// Groups: who is blocked adds whom he likes.
+        BlockedAdds,
     }
 
     thread_local! {

@@ -115,6 +115,7 @@ impl World {
             log: dynamo.clone(),
             cold: dynamo.clone(),
             conversations: dynamo.clone(),
+            people: dynamo.clone(),
             connections: dynamo.clone(),
             ..memory.app()
         };

@@ -2,6 +2,7 @@
 
 mod ack;
 mod archive;
+mod blocks;
 mod changes;
 mod cold;
 mod connect;
@@ -11,6 +12,7 @@ mod history;
 mod invites;
 mod members;
 mod notes;
+mod profiles;
 mod push;
 mod receipts;
 mod rules;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
 pub use archive::{Archived, Keeping};
+pub use blocks::{BlockPage, MAX_BLOCKS};
 pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
@@ -34,7 +37,8 @@ pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 use crate::ids::{ConnectionId, UserId};
 use crate::metrics::Metrics;
 use crate::ports::{
-    Archive, Cold, Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World,
+    Archive, Cold, Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, People,
+    World,
 };
 
 /// The whole product: the ports, and on them the services as methods.
@@ -48,6 +52,8 @@ pub struct App {
     pub archive: Arc<dyn Archive>,
     /// Members and watermarks.
     pub conversations: Arc<dyn Conversations>,
+    /// Profiles and blocks.
+    pub people: Arc<dyn People>,
     /// Who is connected.
     pub connections: Arc<dyn Connections>,
     /// The way back to the devices.

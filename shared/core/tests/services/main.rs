@@ -6,6 +6,7 @@ mod archiving;
 mod delivering;
 mod groups;
 mod noting;
+mod people;
 mod pushing;
 mod reading;
 mod roles;
