@@ -21,6 +21,7 @@ enum Part {
     Reads,
     Groups,
     Pushes,
+    Archive,
 }
 
 /// The bills by operation.
@@ -56,6 +57,7 @@ pub async fn measure() -> Bills {
     syncs(&mut bills).await;
     changes(&mut bills).await;
     pushes(&mut bills).await;
+    archiving(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -250,6 +252,25 @@ async fn syncs(bills: &mut Bills) {
     );
     let list = async { world.app.overview(&caller(0), None).await.unwrap() };
     bills.add(Part::Reads, "list of 20 conversations", world.bill(list).await);
+}
+
+async fn archiving(bills: &mut Bills) {
+    let batch = Some("batch");
+    let world = World::new().await;
+    let of = direct(0, 1);
+    world.said(1, &of, 600).await;
+    let archive = async { world.app.archive(&of).await.unwrap() };
+    bills.add(Part::Archive, "archive, nothing is old", world.bill(archive).await);
+    world.clock.pass(40 * 86_400_000);
+    let archive = async { assert_eq!(world.app.archive(&of).await.unwrap().moved, 500) };
+    bills.add(Part::Archive, "archive 500 messages", world.bill(archive).await);
+    let archive = async { world.app.archive(&of).await.unwrap() };
+    bills.add(Part::Archive, "archive, nothing new is old", world.bill(archive).await);
+    let history = |before: u64| json!({"action": "history", "conversation_id": of, "before": before});
+    let bill = world.frame(0, history(301), batch).await;
+    bills.add(Part::Archive, "history, 50 messages from the archive", bill);
+    let bill = world.frame(0, history(526), batch).await;
+    bills.add(Part::Archive, "history, 25 messages from the table and 25 from the archive", bill);
 }
 
 async fn changes(bills: &mut Bills) {
