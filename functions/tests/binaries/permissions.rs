@@ -190,7 +190,6 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     stray.put(&[Entry { seq: Seq::new(2), ..first[0].clone() }]).await.unwrap();
     archiver.invoke(&timer_gone(&old)).await;
     assert_eq!(stack.aws.objects().len(), 1);
-    archiver.holds("ArchiveRole");
 
     // The gateway says 410 for the socket of `gone` and 429 for that of `busy`; see the stand-in.
     let api = Watched::start(&stack, env!("CARGO_BIN_EXE_api")).await;
@@ -225,6 +224,8 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("cy", "DELETE", "/api/blocks/zoe", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+    archiver.invoke(&timer_gone(&ConversationId::parse(few.as_str().unwrap()).unwrap())).await;
+    archiver.holds("ArchiveRole");
     api.holds("ApiRole");
 
     for user in ["gone", "busy"] {

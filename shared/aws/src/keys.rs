@@ -41,6 +41,8 @@ pub const NAME: &str = "name";
 pub const POST: &str = "post";
 /// conversations, info: who may add.
 pub const ADD: &str = "add";
+/// conversations, info: days that messages are kept (N), if the group has chosen.
+pub const RETENTION_DAYS: &str = "retention";
 /// conversations, invite: who made it.
 pub const CREATED_BY: &str = "by";
 /// conversations, invite: when, ms (N).

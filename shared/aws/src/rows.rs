@@ -98,13 +98,16 @@ fn read_allowed(item: &Item, name: &'static str) -> Result<Allowed> {
 }
 
 pub(crate) fn new_info(group: &ConversationId, info: &GroupInfo) -> Item {
-    item([
+    let mut new = item([
         (keys::PK, s(group.as_str())),
         (keys::SK, s(keys::INFO)),
         (keys::NAME, s(&info.name)),
         (keys::POST, s(allowed_name(info.post))),
         (keys::ADD, s(allowed_name(info.add))),
-    ])
+    ]);
+    let days = info.retention_days.map(|days| (keys::RETENTION_DAYS.to_owned(), n(days.into())));
+    new.extend(days);
+    new
 }
 
 pub(crate) fn read_info(item: &Item) -> Result<GroupInfo> {
@@ -116,6 +119,14 @@ fn read_info_fields(item: &Item) -> Result<GroupInfo> {
         name: text(item, keys::NAME)?.to_owned(),
         post: read_allowed(item, keys::POST)?,
         add: read_allowed(item, keys::ADD)?,
+        retention_days: match item.get(keys::RETENTION_DAYS) {
+            Some(_) => Some(
+                number(item, keys::RETENTION_DAYS)?
+                    .try_into()
+                    .map_err(|_| malformed(keys::RETENTION_DAYS))?,
+            ),
+            None => None,
+        },
     })
 }
 

@@ -37,6 +37,8 @@ pub struct GroupInfo {
     pub post: Allowed,
     /// Who may add members and invite.
     pub add: Allowed,
+    /// Days that its messages are kept, 1 to 3650; `None`: as long as the operator has them kept.
+    pub retention_days: Option<u32>,
 }
 
 /// A group as its rows have it.

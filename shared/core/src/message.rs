@@ -129,6 +129,9 @@ pub enum GroupChange {
         /// Who may add members and invite.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         add: Option<Allowed>,
+        /// Days that messages are kept; 0: as long as the operator has them kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retention_days: Option<u32>,
     },
 }
 

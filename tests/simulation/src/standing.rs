@@ -39,6 +39,7 @@ impl Standing {
                     name: name.clone(),
                     post: Allowed::All,
                     add: Allowed::Admins,
+                    retention_days: None,
                 });
             }
             GroupChange::Added { members } => {
@@ -59,7 +60,7 @@ impl Standing {
                 }
                 now.roles.insert(member.clone(), *role);
             }
-            GroupChange::Updated { name, post, add } => {
+            GroupChange::Updated { name, post, add, .. } => {
                 if let Some(info) = &mut now.info {
                     info.name = name.clone().unwrap_or_else(|| info.name.clone());
                     info.post = post.unwrap_or(info.post);

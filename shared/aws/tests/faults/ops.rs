@@ -330,5 +330,10 @@ pub struct Look {
 }
 
 fn info() -> GroupInfo {
-    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins }
+    GroupInfo {
+        name: "trip".into(),
+        post: Allowed::All,
+        add: Allowed::Admins,
+        retention_days: None,
+    }
 }

@@ -23,6 +23,7 @@ enum Part {
     Groups,
     Pushes,
     People,
+    Archive,
 }
 
 /// The bills by operation.
@@ -59,6 +60,7 @@ pub async fn measure() -> Bills {
     changes(&mut bills).await;
     pushes(&mut bills).await;
     people(&mut bills).await;
+    archiving(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -255,6 +257,26 @@ async fn syncs(bills: &mut Bills) {
     bills.add(Part::Reads, "list of 20 conversations", world.bill(list).await);
 }
 
+async fn archiving(bills: &mut Bills) {
+    let batch = Some("batch");
+    let world = World::new().await;
+    let of = direct(0, 1);
+    world.said(1, &of, 600).await;
+    let archive = async { world.app.archive(&of).await.unwrap() };
+    bills.add(Part::Archive, "archive, nothing is old", world.bill(archive).await);
+    world.clock.pass(40 * 86_400_000);
+    let archive = async { assert_eq!(world.app.archive(&of).await.unwrap().moved, 500) };
+    bills.add(Part::Archive, "archive 500 messages", world.bill(archive).await);
+    let archive = async { world.app.archive(&of).await.unwrap() };
+    bills.add(Part::Archive, "archive, nothing new is old", world.bill(archive).await);
+    let history =
+        |before: u64| json!({"action": "history", "conversation_id": of, "before": before});
+    let bill = world.frame(0, history(301), batch).await;
+    bills.add(Part::Archive, "history, 50 messages from the archive", bill);
+    let bill = world.frame(0, history(526), batch).await;
+    bills.add(Part::Archive, "history, 25 messages from the table and 25 from the archive", bill);
+}
+
 async fn changes(bills: &mut Bills) {
     let world = World::new().await;
     let (group, _) = world.create(users(10)).await;
@@ -269,7 +291,8 @@ async fn changes(bills: &mut Bills) {
     let promote = Intent::SetRole(user(1), Role::Admin);
     let bill = world.bill(async { change(&promote).await.unwrap() }).await;
     bills.add(Part::Groups, "make a member of 10 an admin, all online", bill);
-    let rename = Intent::Update { name: Some("tour".into()), post: None, add: None };
+    let rename =
+        Intent::Update { name: Some("tour".into()), post: None, add: None, retention_days: None };
     let bill = world.bill(async { change(&rename).await.unwrap() }).await;
     bills.add(Part::Groups, "rename a group of 10, all online", bill);
     let mut code = None;

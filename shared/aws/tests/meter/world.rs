@@ -69,6 +69,7 @@ impl World {
             messages_table: Some(tables.messages.clone()),
             conversations_table: Some(tables.conversations.clone()),
             connections_table: Some(tables.connections.clone()),
+            archive_bucket: Some("archive".into()),
             fanout_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/fan-out".into()),
             push_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/push".into()),
             websocket_endpoint: Some("https://a.execute-api.us-east-1.amazonaws.com/prod".into()),

@@ -76,7 +76,12 @@ fn joining() -> Change {
 }
 
 fn info() -> GroupInfo {
-    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins }
+    GroupInfo {
+        name: "trip".into(),
+        post: Allowed::All,
+        add: Allowed::Admins,
+        retention_days: None,
+    }
 }
 
 fn connection(name: &str) -> Value {

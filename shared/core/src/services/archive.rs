@@ -45,9 +45,9 @@ impl Default for Keeping {
 }
 
 impl Keeping {
-    /// The time from one run to the next, ms.
-    fn timer_ms(&self) -> u64 {
-        (self.hot_s.min(self.retention_s) / 4).clamp(1, MAX_TIMER_S) * 1_000
+    /// The time from one run to the next of a conversation that keeps messages for so long, ms.
+    fn timer_ms(&self, kept_ms: u64) -> u64 {
+        (self.hot_s.min(kept_ms / 1_000) / 4).clamp(1, MAX_TIMER_S) * 1_000
     }
 }
 
@@ -63,8 +63,9 @@ pub struct Archived {
 impl App {
     /// Makes sure that a conversation has a timer, so that its old end will go some day.
     pub(super) async fn keep_timer(&self, of: &ConversationId) -> Result<()> {
-        let at = self.world.now_ms() + self.settings.keeping.timer_ms();
-        self.cold.keep_timer(of, at).await
+        let keeping = &self.settings.keeping;
+        let kept_ms = keeping.retention_s.saturating_mul(1_000);
+        self.cold.keep_timer(of, self.world.now_ms() + keeping.timer_ms(kept_ms)).await
     }
 
     /// Takes the old end of a log out of the table. This is what runs when a conversation's timer has vanished.
@@ -74,17 +75,26 @@ impl App {
     pub async fn archive(&self, of: &ConversationId) -> Result<Archived> {
         self.about(of, None);
         let began = self.world.now_ms();
-        let next = began + self.settings.keeping.timer_ms();
+        let next = began + self.settings.keeping.timer_ms(u64::MAX);
         if !mutant!(TimerLast) {
             // Whatever happens below, there is a next time.
             self.cold.set_timer(of, next).await?;
         }
         let mut done = Archived::default();
+        let info = match of.pair() {
+            None => self.conversations.roster(of, 0).await?.info,
+            Some(_) => None,
+        };
+        let kept_ms = self.kept_ms(of, info.as_ref(), false);
+        let sooner = began + self.settings.keeping.timer_ms(kept_ms);
+        if sooner < next {
+            self.cold.set_timer(of, sooner).await?;
+        }
         let Some(head) = self.log.newest(of, Seq::FIRST, None, 1).await?.into_iter().next() else {
             return Ok(done);
         };
         let floor = self.cold.floor(of).await?;
-        let Some(mut floor) = self.expire(of, &head, floor, &mut done).await? else {
+        let Some(mut floor) = self.expire(of, &head, floor, kept_ms, &mut done).await? else {
             return Ok(done);
         };
         self.sweep(of, &floor, head.seq).await?;
@@ -179,8 +189,11 @@ impl App {
         of: &ConversationId,
         head: &Entry,
         floor: Floor,
+        kept_ms: u64,
         done: &mut Archived,
     ) -> Result<Option<Floor>> {
+        let horizon = self.world.now_ms().saturating_sub(kept_ms);
+        let is_over = |e: &Entry| e.sent_at <= horizon;
         let mut moved = floor.clone();
         // Of an object that is over in part, what is not.
         let mut rest = None;
@@ -191,7 +204,7 @@ impl App {
                     moved.gone.next()
                 )));
             };
-            let over = stretch.iter().take_while(|e| e.seq <= moved.gone || self.is_expired(e));
+            let over = stretch.iter().take_while(|e| e.seq <= moved.gone || is_over(e));
             let over = over.last().filter(|e| e.seq > moved.gone);
             if let Some(over) = over {
                 (moved.gone, moved.gone_ordinal) = (over.seq, over.ordinal);
@@ -204,7 +217,7 @@ impl App {
         }
         while moved.gone >= floor.archived && moved.gone < head.seq {
             let rows = self.log.after(of, moved.gone, MAX_ENTRIES).await?;
-            let over = rows.iter().take_while(|e| self.is_expired(e)).last();
+            let over = rows.iter().take_while(|e| is_over(e)).last();
             let Some(over) = over else { break };
             (moved.gone, moved.gone_ordinal) = (over.seq, over.ordinal);
         }

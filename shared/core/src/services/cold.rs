@@ -4,10 +4,16 @@
 
 use super::App;
 use crate::error::{Error, Result};
+use crate::group::GroupInfo;
 use crate::ids::{ConversationId, Seq};
 use crate::message::Entry;
 use crate::mutants::mutant;
 use crate::ports::Floor;
+
+/// A day, ms.
+const DAY_MS: u64 = 86_400_000;
+/// The shortest that a group may have its messages kept.
+const LEAST_KEPT_MS: u64 = DAY_MS;
 
 /// A range of a log without a hole.
 #[derive(Debug, Default)]
@@ -178,7 +184,7 @@ impl App {
         limit: usize,
     ) -> Result<Stretch> {
         let mut stretch = self.read_down(of, from, before, limit).await?;
-        stretch.ends |= self.drop_expired(&mut stretch.entries);
+        stretch.ends |= self.drop_expired(of, &mut stretch.entries).await?;
         Ok(stretch)
     }
 
@@ -193,7 +199,7 @@ impl App {
         loop {
             let mut stretch = self.read_up(of, after, limit).await?;
             let last = stretch.entries.last().map(|e| e.seq);
-            self.drop_expired(&mut stretch.entries);
+            self.drop_expired(of, &mut stretch.entries).await?;
             match last {
                 // All of these are: the archiver is late.
                 Some(last) if stretch.entries.is_empty() && !stretch.ends => after = last,
@@ -204,16 +210,45 @@ impl App {
 
     /// Leaves out what has been kept long enough, and says whether there was any. The archiver takes it away, but may be
     /// days late.
-    fn drop_expired(&self, entries: &mut Vec<Entry>) -> bool {
+    async fn drop_expired(&self, of: &ConversationId, entries: &mut Vec<Entry>) -> Result<bool> {
+        let Some(oldest) = entries.iter().map(|e| e.sent_at).min() else { return Ok(false) };
+        let horizon = self.horizon(of, oldest).await?;
         let count = entries.len();
-        entries.retain(|e| !self.is_expired(e));
-        entries.len() < count
+        entries.retain(|e| e.sent_at > horizon);
+        Ok(entries.len() < count)
     }
 
-    /// Whether an entry has been kept long enough.
-    pub(super) fn is_expired(&self, entry: &Entry) -> bool {
-        let kept_ms = self.settings.keeping.retention_s.saturating_mul(1_000);
-        entry.sent_at.saturating_add(kept_ms) <= self.world.now_ms()
+    /// Whether an entry of this conversation has been kept long enough.
+    pub(super) async fn is_expired(&self, entry: &Entry) -> Result<bool> {
+        let horizon = self.horizon(&entry.conversation_id, entry.sent_at).await?;
+        Ok(entry.sent_at <= horizon)
+    }
+
+    /// What was sent until then, ms since 1970, can be read no more; asked because of something that was sent at `oldest`. A group
+    /// may have a rule of its own, but no message goes before its first day is over: of younger ones nothing is read.
+    async fn horizon(&self, of: &ConversationId, oldest: u64) -> Result<u64> {
+        let young = self.world.now_ms().saturating_sub(oldest) < LEAST_KEPT_MS;
+        let info = match of.pair() {
+            None if !young => self.conversations.roster(of, 0).await?.info,
+            _ => None,
+        };
+        Ok(self.world.now_ms().saturating_sub(self.kept_ms(of, info.as_ref(), young)))
+    }
+
+    /// How long this conversation keeps messages, ms.
+    pub(super) fn kept_ms(
+        &self,
+        of: &ConversationId,
+        info: Option<&GroupInfo>,
+        young: bool,
+    ) -> u64 {
+        let own = info.and_then(|info| info.retention_days);
+        match own {
+            Some(days) => u64::from(days) * DAY_MS,
+            // Not asked for: the group may have a longer one.
+            None if young && of.pair().is_none() => u64::MAX,
+            None => self.settings.keeping.retention_s.saturating_mul(1_000),
+        }
     }
 }
 

@@ -48,9 +48,9 @@ impl Members {
                 }
             }
             GroupChange::Role { member, role } => self.set_role(member, *role, entry.seq),
-            GroupChange::Updated { name, post, add } => {
+            GroupChange::Updated { name, post, add, retention_days } => {
                 if let Some(info) = &mut self.info {
-                    update(info, name.as_deref(), *post, *add);
+                    update(info, name.as_deref(), *post, *add, *retention_days);
                 }
             }
         }
@@ -139,10 +139,14 @@ pub(super) fn update(
     name: Option<&str>,
     post: Option<Allowed>,
     add: Option<Allowed>,
+    retention_days: Option<u32>,
 ) {
     if let Some(name) = name {
         info.name = name.to_owned();
     }
     info.post = post.unwrap_or(info.post);
     info.add = add.unwrap_or(info.add);
+    if let Some(days) = retention_days {
+        info.retention_days = (days > 0).then_some(days);
+    }
 }

@@ -52,10 +52,12 @@ impl App {
     ) -> Result<Receipts> {
         self.about(conversation, Some(seq));
         let row = self.readable(&caller.user, conversation).await?;
+        let not_found = || Error::new(ErrorKind::NotFound, "no such message");
         let found = self.read_at(conversation, seq).await?;
-        let entry = found
-            .filter(|e| e.seq >= row.joined && !self.is_expired(e))
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such message"))?;
+        let entry = found.filter(|e| e.seq >= row.joined).ok_or_else(not_found)?;
+        if self.is_expired(&entry).await? {
+            return Err(not_found());
+        }
         let members = self.read_members(conversation).await?;
         // Whoever was removed since the row was read learns nothing of what was stored since.
         if members.get(&caller.user).is_none_or(|me| me.joined != row.joined) {

@@ -13,6 +13,8 @@ use crate::mutants::mutant;
 
 /// Most members that one request may add or remove: one transaction holds 100 writes, two a member and the entry.
 pub(super) const MAX_CHANGED: usize = 49;
+/// Most days that a group may have its messages kept.
+const MAX_RETENTION_DAYS: u32 = 3_650;
 
 /// What someone wants of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Intent {
         post: Option<Allowed>,
         /// Who may add members and invite.
         add: Option<Allowed>,
+        /// Days that messages are kept, 1 to 3650; 0: as long as the operator has them kept.
+        retention_days: Option<u32>,
     },
 }
 
@@ -64,8 +68,13 @@ impl Intent {
             {
                 Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")))
             }
-            Self::Update { name: None, post: None, add: None } => {
-                Err(Error::bad_request("nothing to change: name, post or add is needed"))
+            Self::Update { name: None, post: None, add: None, retention_days: None } => {
+                let what = "name, post, add or retention_days";
+                Err(Error::bad_request(format!("nothing to change: {what} is needed")))
+            }
+            Self::Update { retention_days: Some(days), .. } if *days > MAX_RETENTION_DAYS => {
+                let most = MAX_RETENTION_DAYS;
+                Err(Error::bad_request(format!("retention_days is 1 to {most}, or 0")))
             }
             Self::Update { name: Some(name), .. } => check_name(name),
             _ => Ok(()),
@@ -100,12 +109,12 @@ impl Intent {
             }
             Self::Remove(users) => remove(me, members, users),
             Self::SetRole(user, role) => set_role(me, members, user, *role),
-            Self::Update { name, post, add } => {
+            Self::Update { name, post, add, retention_days } => {
                 if me.role < Role::Admin {
                     return Err(forbidden());
                 }
                 let info = members.info().ok_or_else(Error::not_a_member)?;
-                Ok(updated(info, name.as_deref(), *post, *add))
+                Ok(updated(info, name.as_deref(), *post, *add, *retention_days))
             }
             Self::Join(_) => Ok(None),
         }
@@ -128,13 +137,14 @@ impl Intent {
                 user == member && role == given
             }
             (
-                Self::Update { name, post, add },
-                GroupChange::Updated { name: n, post: p, add: a },
+                Self::Update { name, post, add, retention_days },
+                GroupChange::Updated { name: n, post: p, add: a, retention_days: r },
             ) => {
                 // What was so already is not told.
                 (n.is_none() || n == name)
                     && (p.is_none() || p == post)
                     && (a.is_none() || a == add)
+                    && (r.is_none() || r == retention_days)
             }
             _ => false,
         }
@@ -214,15 +224,18 @@ fn updated(
     name: Option<&str>,
     post: Option<Allowed>,
     add: Option<Allowed>,
+    retention_days: Option<u32>,
 ) -> Option<Plan> {
     let name = name.filter(|n| *n != info.name);
     let post = post.filter(|p| *p != info.post);
     let add = add.filter(|a| *a != info.add);
-    if name.is_none() && post.is_none() && add.is_none() {
+    let retention_days = retention_days.filter(|r| *r != info.retention_days.unwrap_or(0));
+    if name.is_none() && post.is_none() && add.is_none() && retention_days.is_none() {
         return None;
     }
     let mut info = info.clone();
-    update(&mut info, name, post, add);
-    let change = GroupChange::Updated { name: name.map(str::to_owned), post, add };
+    update(&mut info, name, post, add, retention_days);
+    let name = name.map(str::to_owned);
+    let change = GroupChange::Updated { name, post, add, retention_days };
     Some(Plan { info: Some(info), ..Plan::new(change) })
 }

@@ -402,8 +402,10 @@ impl App {
         }
         let found = self.read_at(conversation, target).await?;
         // Only what a person wrote can be changed: never a system entry, nor a change itself.
-        let found = found.filter(|e| e.content.counts() && !self.is_expired(e));
-        let found = found.ok_or_else(not_found)?;
+        let found = found.filter(|e| e.content.counts()).ok_or_else(not_found)?;
+        if self.is_expired(&found).await? {
+            return Err(not_found());
+        }
         let author = &found.sender_id;
         let allowed = match content {
             Content::Edit { .. } => *author == caller.user,

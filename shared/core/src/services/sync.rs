@@ -135,15 +135,17 @@ impl App {
         for Reading { row, head, batches, sent_through } in read {
             synced.batches.extend(batches);
             let before_joining = self.ordinal_before(&row).await?;
+            let read = row.marks.read_ordinal.max(before_joining);
+            let unread = head.ordinal.saturating_sub(read);
             synced.conversations.push(Conversation {
                 id: row.conversation,
                 head: head.seq,
                 sent_through,
                 marks: row.marks,
-                unread: if self.is_expired(&head) {
-                    0
-                } else {
-                    head.ordinal - row.marks.read_ordinal.max(before_joining).min(head.ordinal)
+                unread: match unread {
+                    0 => 0,
+                    _ if self.is_expired(&head).await? => 0,
+                    _ => unread,
                 },
             });
         }
@@ -217,7 +219,7 @@ impl App {
         let mut batches = vec![];
         let mut left = sync.limit;
         while left > 0 && *room > 0 && cursor < head.seq {
-            let mut messages = if self.is_expired(head) {
+            let mut messages = if self.is_expired(head).await? {
                 vec![]
             } else if cursor.next() == head.seq {
                 // One new message, the most frequent case: it was read with the heads.

@@ -51,6 +51,8 @@ pub struct PatchGroup {
     pub post: Option<Allowed>,
     /// Who may add members and invite.
     pub add: Option<Allowed>,
+    /// Days that messages are kept, 1 to 3650; 0: as long as the operator has them kept.
+    pub retention_days: Option<u32>,
 }
 
 /// `PATCH /api/conversations/{id}/members/{user}`.
@@ -209,6 +211,9 @@ pub struct GroupAnswer {
     post: Option<Allowed>,
     /// Who may add members and invite; `null` if direct.
     add: Option<Allowed>,
+    /// Days that messages are kept; `null` if direct, and of a group that has not chosen: as long as the operator has
+    /// them kept.
+    retention_days: Option<u32>,
     members: Vec<MemberAnswer>,
 }
 
@@ -225,6 +230,7 @@ impl GroupAnswer {
             conversation_id,
             post: group.info.as_ref().map(|i| i.post),
             add: group.info.as_ref().map(|i| i.add),
+            retention_days: group.info.as_ref().and_then(|i| i.retention_days),
             name: group.info.map(|i| i.name),
             created_by: group.created_by,
             created_at: group.created_at,

@@ -7,7 +7,7 @@ use futures::executor::block_on;
 use petrel_core::ids::{ConversationId, Seq};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::{Archive, Cold, Floor, Log, mint};
-use petrel_core::services::{Archived, Keeping, Range};
+use petrel_core::services::{Archived, Intent, Keeping, Range};
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, ErrorKind, Result};
 
@@ -477,4 +477,47 @@ fn an_export_holds_all_that_its_reader_may_read() {
     assert_eq!(all("cy").0, (602..=682).collect::<Vec<_>>(), "from the joining on");
     let stranger = block_on(world.app.export(&caller("eve"), &g, Seq::ZERO));
     assert_eq!(kind(stranger), ErrorKind::NotAMember);
+}
+
+#[test]
+fn a_groups_own_retention_holds_in_the_place_of_the_operators() {
+    let world = cold_world();
+    let g = world.group("ana", &["bo"]);
+    let keep = |days: u32| {
+        let intent =
+            Intent::Update { name: None, post: None, add: None, retention_days: Some(days) };
+        block_on(world.app.change(&caller("ana"), &g, &intent))
+    };
+    for bad in [3_651, u32::MAX] {
+        assert_eq!(kind(keep(bad)), ErrorKind::BadRequest);
+    }
+    let entry = keep(2).unwrap().unwrap();
+    assert_eq!(entry.seq.get(), 2);
+    let refused = Intent::Update { name: None, post: None, add: None, retention_days: Some(9) };
+    let refused = block_on(world.app.change(&caller("bo"), &g, &refused));
+    assert_eq!(kind(refused), ErrorKind::Forbidden);
+    world.say("ana", &g, "short-lived");
+    world.memory.pass(2 * DAY_MS - 1_000);
+    world.say("ana", &g, "later");
+    assert_eq!(world.readable("bo", &g).unwrap(), [1, 2, 3, 4]);
+    world.memory.pass(2_000);
+    // At once, and once the archiver has come; the timer was set for that.
+    assert_eq!(world.readable("bo", &g).unwrap(), [4]);
+    assert_eq!(archive(&world, &g).expired, 3);
+    assert_eq!(world.memory.rows_of_log(&g), [1, 4]);
+    assert_eq!(world.readable("bo", &g).unwrap(), [4]);
+    let synced = world.sync("bo", &[], 200);
+    assert_eq!((through(&synced), synced.conversations[0].unread), (vec![4], 2));
+
+    // Longer than the operator's, and then back to that.
+    keep(300).unwrap();
+    world.memory.pass(200 * DAY_MS);
+    assert_eq!(world.readable("bo", &g).unwrap(), [4, 5]);
+    let group = block_on(world.app.group(&caller("bo"), &g)).unwrap();
+    assert_eq!(group.info.unwrap().retention_days, Some(300));
+    keep(0).unwrap();
+    assert_eq!(world.readable("bo", &g).unwrap(), [6]);
+    assert!(keep(0).unwrap().is_some(), "said already: the same change again");
+    let group = block_on(world.app.group(&caller("bo"), &g)).unwrap();
+    assert_eq!(group.info.unwrap().retention_days, None);
 }
