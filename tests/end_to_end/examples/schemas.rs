@@ -69,7 +69,8 @@ impl Document {
         let answers = &self.operation(method, target)["responses"];
         let answer = answers.get(status.to_string());
         let answer = answer.unwrap_or_else(|| panic!("{method} {target}: {status}: {body}"));
-        match answer.pointer("/content/application~1json/schema") {
+        let lines = answer.pointer("/content/application~1x-ndjson/schema");
+        match answer.pointer("/content/application~1json/schema").or(lines) {
             Some(schema) => self.check(schema, body, target),
             None => assert_eq!(*body, Value::Null, "{method} {target}"),
         }
