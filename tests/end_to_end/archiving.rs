@@ -67,8 +67,8 @@ async fn old_history_is_read_through_after_a_kill_and_a_restart_too() {
     let mut bo = server.connect("bo").await;
     assert_eq!(all(&mut bo).await, (1..=260).collect::<Vec<_>>());
 
-    let around = server.get("bo", &format!("/api/conversations/{CHAT}/messages?around=50&limit=4"));
-    let around = around.await.expect(200);
+    let path = format!("/api/conversations/{CHAT}/messages?around=50&limit=4");
+    let around = server.get("bo", &path).await.expect(200);
     let seqs: Vec<u64> =
         around["messages"].as_array().unwrap().iter().map(|m| m["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [49, 50, 51, 52]);

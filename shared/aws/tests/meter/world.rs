@@ -23,7 +23,7 @@ pub struct World {
     pub app: App,
     /// Past the meter.
     dynamo: Dynamo,
-    clock: Arc<Memory>,
+    pub clock: Arc<Memory>,
 }
 
 pub fn user(n: usize) -> UserId {
