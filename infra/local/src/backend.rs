@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use petrel_aws::embedded::s3::S3;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
 use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
 use petrel_core::metrics::NoMetrics;
@@ -38,7 +39,14 @@ pub struct Backend {
     pub push: Arc<dyn Queue>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// The embedded buckets.
+    pub s3: Option<S3>,
 }
+
+/// The bucket of media, and of what is put into it by presigned URLs.
+pub const MEDIA_BUCKET: &str = "media";
+/// The bucket of cold history. Nothing leads to it from outside.
+pub const ARCHIVE_BUCKET: &str = "archive";
 
 impl Backend {
     /// Opens it, and makes what is absent.
@@ -51,12 +59,16 @@ impl Backend {
             Options::OnDisk(folder) => {
                 data::check(folder)?;
                 let client = embedded::client_on(&data::database(folder));
-                let opened = Self::embedded(client, gateway, settings).await;
+                let s3 = data::buckets(folder, &[MEDIA_BUCKET, ARCHIVE_BUCKET])?;
+                let opened = Self::embedded(client, s3, gateway, settings).await;
                 let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
                 data::note_made(folder)?;
                 Ok(opened)
             }
-            Options::InMemory => Ok(Self::embedded(embedded::client(), gateway, settings).await?),
+            Options::InMemory => {
+                let s3 = S3::in_memory(&[MEDIA_BUCKET, ARCHIVE_BUCKET]);
+                Ok(Self::embedded(embedded::client(), s3, gateway, settings).await?)
+            }
             Options::Endpoint(endpoint, platforms) => {
                 let mut all = Settings { core: settings, ..Settings::read(&process_env)? };
                 // What the command line names goes before what the environment does.
@@ -70,6 +82,7 @@ impl Backend {
 
     async fn embedded(
         client: Result<embedded::Client>,
+        s3: S3,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
     ) -> Result<Self, String> {
@@ -99,7 +112,7 @@ impl Backend {
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes })
+        Ok(Self { app, fan_out, push, pushes, s3: Some(s3) })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
@@ -107,7 +120,7 @@ impl Backend {
         let notifier: Arc<dyn Notifier> = pushes.clone();
         let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes }
+        Self { app, fan_out, push, pushes, s3: None }
     }
 }
 

@@ -22,6 +22,7 @@ use serde_json::{Map, json};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::buckets;
 use crate::events;
 use crate::key;
 use crate::serve::Server;
@@ -30,7 +31,7 @@ use crate::socket;
 /// Largest body that is kept. API Gateway passes on more; no handler takes that much.
 const MAX_BODY: usize = 256 * 1024;
 /// Largest body that is read, as API Gateway reads it.
-const MAX_READ: usize = 10 * 1024 * 1024;
+pub const MAX_READ: usize = 10 * 1024 * 1024;
 /// How long a token of the page is valid.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 
@@ -47,6 +48,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/ws", get(open_socket))
         .route("/local/token", post(token))
         .route("/local/state", get(state))
+        .merge(buckets::router(&server))
         .merge(page())
         .layer(map_response(harden))
         .with_state(server)
@@ -81,16 +83,20 @@ pub fn refuse(error: &Error) -> Response {
 
 /// As the CorsConfiguration of the HTTP API has it: for the origins that were named, and no other.
 fn cors(origins: &[String]) -> CorsLayer {
-    let allowed = if origins.iter().any(|o| o == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().filter_map(|o| HeaderValue::from_str(o).ok()))
-    };
     CorsLayer::new()
-        .allow_origin(allowed)
+        .allow_origin(allowed(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .expose_headers([header::RETRY_AFTER])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+}
+
+/// The pages that were named.
+pub fn allowed(origins: &[String]) -> AllowOrigin {
+    if origins.iter().any(|o| o == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|o| HeaderValue::from_str(o).ok()))
+    }
 }
 
 async fn open_socket(State(server): State<Arc<Server>>, request: Request) -> Response {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod backend;
+mod buckets;
 mod cli;
 mod consumer;
 mod data;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use petrel_aws::Origins;
+use petrel_aws::embedded::s3::S3;
 use petrel_aws::token::{Expected, Verifier};
 use petrel_core::App;
 use petrel_core::services::Settings;
@@ -71,6 +72,8 @@ pub struct Server {
     pub queues: [(&'static str, Arc<dyn Queue>); 2],
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// The embedded buckets.
+    pub s3: Option<S3>,
     /// Signs the page's tokens.
     pub key: petrel_aws::token::LocalKey,
     /// Whether the page may make tokens for whoever asks: on the loopback interface only.
@@ -124,6 +127,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         sockets,
         queues,
         pushes: backend.pushes,
+        s3: backend.s3,
         key,
         open_login: addr.ip().is_loopback() && options.login,
         options,

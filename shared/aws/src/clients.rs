@@ -89,7 +89,8 @@ struct Endpoints(Vec<(String, String)>);
 
 impl Endpoints {
     fn read(env: Env<'_>) -> Self {
-        let names = ["DYNAMODB", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
+        let names =
+            ["DYNAMODB", "S3", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
         let found = names.into_iter().filter_map(|name| Some((settings::get(env, &name)?, name)));
         Self(found.map(|(url, name)| (name, url)).collect())
     }
