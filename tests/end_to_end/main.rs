@@ -21,6 +21,7 @@ mod endpoint;
 mod gateway;
 mod groups;
 mod killed;
+mod media;
 mod process;
 mod pushes;
 mod reading;

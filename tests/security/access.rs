@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::raw;
 use super::routes::{LOCAL, ROUTES, Row, Way, Who};
+use crate::media;
 use crate::server::Server;
 
 /// ana (admin), bo and late are in a group that late joined as its fourth entry and ex was removed from; ana and bo also
@@ -35,7 +36,16 @@ impl Scene {
         server.post("ana", &members, &json!({"user_ids": ["late"]})).await.expect(200);
         post(&group, "after late").await;
         post(DIRECT, "one").await;
-        post(DIRECT, "two").await;
+        for words in ["two", "three", "four", "five"] {
+            post(DIRECT, words).await;
+        }
+        // In both as the sixth.
+        let id = media::upload(&server, "ana", "image/png", "a picture").await;
+        for to in [&*group, DIRECT] {
+            let content = json!({"type": "media", "media_id": id});
+            let body = json!({"conversation_id": to, "content": content});
+            server.post("ana", "/api/messages", &body).await.expect(201);
+        }
         Self { server, group }
     }
 
@@ -151,8 +161,8 @@ async fn what_is_an_admins_a_member_may_not_do() {
 #[tokio::test]
 async fn each_row_passes_for_those_who_may() {
     let scene = Scene::set().await;
-    // Whoever has a code: in `groups::who_has_a_code_joins_and_who_has_none_learns_nothing`.
-    let mut rows: Vec<&Row> = ROUTES.iter().filter(|row| row.who != Who::Holders).collect();
+    // Whoever has a code: in `groups::who_has_a_code_joins_and_who_has_none_learns_nothing`; whoever has uploaded: in `media`.
+    let mut rows: Vec<&Row> = ROUTES.iter().filter(|row| !matches!(row.who, Who::Holders | Who::Uploaders)).collect();
     // An ack that comes second tells nobody, and who has left can do nothing more.
     rows.sort_by_key(|row| match row.way {
         Way::Frame(_) => 0,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use petrel_aws::embedded::s3::S3;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
-use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_aws::{Dynamo, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Gateway, Notifier, Platform};
 use petrel_core::{App, Result};
@@ -41,6 +41,8 @@ pub struct Backend {
     pub pushes: Arc<Recorder>,
     /// The embedded buckets.
     pub s3: Option<S3>,
+    /// The tables whose uploads that ran out this process looks after; an endpoint has its own TTL, or none.
+    pub uploads: Option<Arc<Dynamo>>,
 }
 
 /// The bucket of media, and of what is put into it by presigned URLs.
@@ -49,9 +51,10 @@ pub const MEDIA_BUCKET: &str = "media";
 pub const ARCHIVE_BUCKET: &str = "archive";
 
 impl Backend {
-    /// Opens it, and makes what is absent.
+    /// Opens it, and makes what is absent. Clients reach the server at this URL.
     pub async fn open(
         options: &Options,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
     ) -> Result<Self, Failure> {
@@ -60,21 +63,24 @@ impl Backend {
                 data::check(folder)?;
                 let client = embedded::client_on(&data::database(folder));
                 let s3 = data::buckets(folder, &[MEDIA_BUCKET, ARCHIVE_BUCKET])?;
-                let opened = Self::embedded(client, s3, gateway, settings).await;
+                let opened = Self::embedded(client, s3, url, gateway, settings).await;
                 let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
                 data::note_made(folder)?;
                 Ok(opened)
             }
             Options::InMemory => {
                 let s3 = S3::in_memory(&[MEDIA_BUCKET, ARCHIVE_BUCKET]);
-                Ok(Self::embedded(embedded::client(), s3, gateway, settings).await?)
+                Ok(Self::embedded(embedded::client(), s3, url, gateway, settings).await?)
             }
             Options::Endpoint(endpoint, platforms) => {
                 let mut all = Settings { core: settings, ..Settings::read(&process_env)? };
                 // What the command line names goes before what the environment does.
                 all.platforms.retain(|(platform, _)| platforms.iter().all(|(p, _)| p != platform));
                 all.platforms.extend(platforms.iter().cloned());
-                let made = server::set_up(endpoint, all, &process_env).await?;
+                let mut endpoint = endpoint.clone();
+                // Its own page too.
+                endpoint.origins.push(url.to_owned());
+                let made = server::set_up(&endpoint, all, &process_env).await?;
                 Ok(Self::on(made, gateway))
             }
         }
@@ -83,6 +89,7 @@ impl Backend {
     async fn embedded(
         client: Result<embedded::Client>,
         s3: S3,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
     ) -> Result<Self, String> {
@@ -103,7 +110,9 @@ impl Backend {
         let app = App {
             log: dynamo.clone(),
             conversations: dynamo.clone(),
-            connections: dynamo,
+            connections: dynamo.clone(),
+            uploads: dynamo.clone(),
+            files: Arc::new(MediaBucket::new(s3.client(url), MEDIA_BUCKET.to_owned())),
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),
@@ -112,7 +121,7 @@ impl Backend {
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes, s3: Some(s3) })
+        Ok(Self { app, fan_out, push, pushes, s3: Some(s3), uploads: Some(dynamo) })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
@@ -120,7 +129,7 @@ impl Backend {
         let notifier: Arc<dyn Notifier> = pushes.clone();
         let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes, s3: None }
+        Self { app, fan_out, push, pushes, s3: None, uploads: None }
     }
 }
 

@@ -25,6 +25,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::buckets;
 use crate::events;
 use crate::key;
+use crate::media;
 use crate::serve::Server;
 use crate::socket;
 
@@ -48,6 +49,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/ws", get(open_socket))
         .route("/local/token", post(token))
         .route("/local/state", get(state))
+        .route("/local/events", post(event))
         .merge(buckets::router(&server))
         .merge(page())
         .layer(map_response(harden))
@@ -250,6 +252,25 @@ async fn state(State(server): State<Arc<Server>>, head: Parts) -> Response {
         "pushes": server.pushes.records(),
     }))
     .into_response()
+}
+
+/// What EventBridge hands on, on AWS: a scanner's verdict of an upload. On the loopback interface only.
+async fn event(
+    State(server): State<Arc<Server>>,
+    head: Parts,
+    body: Result<axum::Json<serde_json::Value>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    if !is_local(&server, &head) {
+        return refuse(&Error::new(ErrorKind::Forbidden, "on the loopback interface only"));
+    }
+    let handled = match body {
+        Ok(axum::Json(event)) => media::handle(&server.app, event).await,
+        Err(rejection) => Err(Error::unreadable(rejection.body_text())),
+    };
+    match handled {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => refuse(&error),
+    }
 }
 
 /// The chat page's files.

@@ -9,6 +9,7 @@ mod data;
 mod events;
 mod http;
 mod key;
+mod media;
 mod pushes;
 mod queues;
 mod serve;

@@ -11,9 +11,12 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier};
+use petrel_core::ports::{
+    Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, Uploads,
+};
 
 use crate::Dynamo;
+use crate::files::{MediaBucket, s3_client};
 use crate::gateway::ApiGateway;
 use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
 use crate::keys::Tables;
@@ -137,7 +140,7 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, connections) = tables(config, settings);
+    let (log, conversations, connections, uploads) = tables(config, settings);
     App {
         log,
         conversations,
@@ -145,13 +148,15 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
         notifier: notifier(config, settings),
+        uploads,
+        files: files(config, settings),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
         settings: settings.core.clone(),
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>);
+type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>, Arc<dyn Uploads>);
 
 fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
@@ -170,11 +175,22 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let uploads: Arc<dyn Uploads> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let connections: Arc<dyn Connections> = match settings.connections_table {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, connections)
+    (log, conversations, connections, uploads)
+}
+
+fn files(config: &SdkConfig, settings: &Settings) -> Arc<dyn Files> {
+    match &settings.media_bucket {
+        Some(bucket) => Arc::new(MediaBucket::new(s3_client(config), bucket.clone())),
+        None => Arc::new(Unset(settings::MEDIA_BUCKET)),
+    }
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

@@ -24,13 +24,14 @@ pub mod settings;
 mod shapes;
 pub mod token;
 mod unset;
+mod uploads;
 mod warm;
 mod world;
 
 use aws_sdk_dynamodb::Client;
 
 pub use clients::{app, app_over, function_config, sdk_config, verifier};
-pub use files::s3_client;
+pub use files::{MediaBucket, s3_client};
 pub use gateway::ApiGateway;
 pub use https::HttpKeys;
 pub use keys::Tables;

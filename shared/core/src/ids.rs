@@ -105,6 +105,14 @@ string_id!(
 );
 
 string_id!(
+    /// An upload: 32 of `0-9 a-f`, which nobody can guess.
+    MediaId,
+    "media id",
+    r"^[0-9a-f]{32}$",
+    |t| t.len() == 32 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+);
+
+string_id!(
     /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
     ConversationId,
     "conversation id",
@@ -145,6 +153,13 @@ impl ConversationId {
 
 impl InviteId {
     /// The invite that this number names.
+    pub fn new(secret: u128) -> Self {
+        Self(format!("{secret:032x}"))
+    }
+}
+
+impl MediaId {
+    /// The upload that this number names.
     pub fn new(secret: u128) -> Self {
         Self(format!("{secret:032x}"))
     }

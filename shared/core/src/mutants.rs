@@ -95,6 +95,18 @@ mod variants {
         NoHeir,
         /// `send`: all may write, whatever the group says.
         PostIgnored,
+        /// `send`: media may be sent by whoever knows its id.
+        AnyonesUpload,
+        /// `send`: media may be sent before its bytes are there.
+        UnfinishedSent,
+        /// `send`: media that was sent runs out all the same.
+        NotKept,
+        /// `send`: the media of a deleted entry can be read still.
+        DeletedMediaStays,
+        /// `media`: entries before the point of joining are good enough.
+        MediaBeforeJoining,
+        /// `media`: what a scanner has blocked can be read.
+        BlockedIsRead,
     }
 
     thread_local! {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use petrel_core::testing::{Memory, contract};
+use petrel_core::testing::{Memory, MemoryMedia, contract, uploads};
 
 #[test]
 fn log() {
@@ -20,4 +20,9 @@ fn conversations() {
 #[test]
 fn connections() {
     block_on(contract::connections(&Memory::default()));
+}
+
+#[test]
+fn media() {
+    block_on(uploads(&MemoryMedia::default()));
 }

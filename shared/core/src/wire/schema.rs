@@ -5,8 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
-    PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
+    ChangeAnswer, CompleteAnswer, ConversationList, DownloadAnswer, ForwardAnswer, GroupAnswer,
+    MediaAnswer, Messages, PostAck, PostGroup, PostMedia, PostMembers, PostMessage, PostSync,
+    PutPush, ReceiptsAnswer, SyncAnswer,
 };
 use super::{Answer, ClientFrame};
 
@@ -22,6 +23,7 @@ pub fn schema() -> Value {
     incoming.subschema_for::<PostAck>();
     incoming.subschema_for::<PostSync>();
     incoming.subschema_for::<PutPush>();
+    incoming.subschema_for::<PostMedia>();
     let mut outgoing = SchemaSettings::draft2020_12().for_serialize().into_generator();
     outgoing.subschema_for::<Answer>();
     outgoing.subschema_for::<Messages>();
@@ -30,6 +32,10 @@ pub fn schema() -> Value {
     outgoing.subschema_for::<GroupAnswer>();
     outgoing.subschema_for::<ChangeAnswer>();
     outgoing.subschema_for::<ReceiptsAnswer>();
+    outgoing.subschema_for::<MediaAnswer>();
+    outgoing.subschema_for::<CompleteAnswer>();
+    outgoing.subschema_for::<ForwardAnswer>();
+    outgoing.subschema_for::<DownloadAnswer>();
     let mut all = definitions(&mut outgoing);
     all.extend(definitions(&mut incoming));
     json!({
