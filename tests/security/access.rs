@@ -162,7 +162,8 @@ async fn what_is_an_admins_a_member_may_not_do() {
 async fn each_row_passes_for_those_who_may() {
     let scene = Scene::set().await;
     // Whoever has a code: in `groups::who_has_a_code_joins_and_who_has_none_learns_nothing`; whoever has uploaded: in `media`.
-    let mut rows: Vec<&Row> = ROUTES.iter().filter(|row| !matches!(row.who, Who::Holders | Who::Uploaders)).collect();
+    let mut rows: Vec<&Row> =
+        ROUTES.iter().filter(|row| !matches!(row.who, Who::Holders | Who::Uploaders)).collect();
     // An ack that comes second tells nobody, and who has left can do nothing more.
     rows.sort_by_key(|row| match row.way {
         Way::Frame(_) => 0,

@@ -46,7 +46,7 @@ impl Dynamo {
     }
 
     /// The items of a partition of the conversations table whose sort key begins so, after `page`.
-    async fn partition(
+    pub(crate) async fn partition(
         &self,
         pk: &str,
         prefix: &str,

@@ -139,7 +139,7 @@ async fn a_presigned_put_takes_these_bytes_of_this_type_under_this_key_and_nothi
             "another length",
             "PUT",
             uri,
-            with("content-length", "19"),
+            with("content-length", "20"),
             &*longer,
             403,
             "SignatureDoesNotMatch",

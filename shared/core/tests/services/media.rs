@@ -113,7 +113,7 @@ fn who_joins_later_or_is_removed_does_not_read_it() {
     let group = world.group("ana", &["bo"]);
     let id = uploaded(&world, "ana");
     let first = send(&world, "ana", &group, &id).unwrap().seq.get();
-    block_on(world.app.add_members(&caller("ana"), &group, &[user("cy")].into())).unwrap();
+    block_on(world.app.add_members(&caller("ana"), &group, &[user("cy")])).unwrap();
     let second = send(&world, "ana", &group, &id).unwrap().seq.get();
     assert_eq!(kind(read(&world, "cy", &group, first)), ErrorKind::NotFound);
     assert_eq!(
