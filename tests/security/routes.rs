@@ -267,6 +267,8 @@ pub const LOCAL: &[&str] = &[
     "/session.js",
     "/view.js",
     "/wire.js",
+    "/openapi.json",
+    "/asyncapi.json",
 ];
 
 impl Row {
