@@ -309,6 +309,16 @@ impl App {
         self.uploads.retract(&target.conversation_id, target.seq).await
     }
 
+    /// What a mutant does after the delete is stored.
+    pub(super) async fn detach_late(&self, delete: &Entry) -> Result<()> {
+        let Content::Delete { target } = delete.content else { return Ok(()) };
+        let of = &delete.conversation_id;
+        match self.log.newest(of, target, Some(target.next()), 1).await?.first() {
+            Some(target) => self.detach(target).await,
+            None => Ok(()),
+        }
+    }
+
     /// The upload that an entry carries which the caller may read.
     async fn carried(
         &self,

@@ -230,6 +230,9 @@ impl App {
             match self.log.put(&entry).await {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
+                    if mutant!(RetractedLate) {
+                        self.detach_late(&entry).await?;
+                    }
                     return Ok((entry, false));
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
@@ -403,7 +406,9 @@ impl App {
         if !allowed {
             return Err(Error::new(ErrorKind::Forbidden, "only the author may do this"));
         }
-        if let Content::Delete { .. } = content {
+        if let Content::Delete { .. } = content
+            && !mutant!(RetractedLate)
+        {
             self.detach(found).await?;
         }
         Ok(())
