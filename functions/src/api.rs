@@ -1,6 +1,7 @@
 //! The HTTP API: everything that needs no socket. The gateway has checked the token; its claims come with the event.
 
 mod media;
+mod people;
 
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ pub fn router(app: App) -> Router {
         .route("/api/media/{media}/complete", post(media::complete))
         .route("/api/media/{media}/avatar", get(media::avatar))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
+        .merge(people::routes())
         .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })
         .method_not_allowed_fallback(|| async {
             Refusal::from(Error::new(ErrorKind::NotFound, "no such method here"))

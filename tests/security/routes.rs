@@ -76,6 +76,8 @@ const GUESSED: &str =
 const COMPLETE: &str = "/api/media/00000000000000000000000000000001/complete";
 const AVATAR: &str = "/api/media/00000000000000000000000000000001/avatar";
 const PUSH: &str = "/api/devices/{device}/push";
+const PROFILE: &str = "/api/profile";
+const BLOCK: &str = "/api/blocks/{user}";
 
 /// The table. What a presigned URL is good for: `tests/end_to_end/media.rs`. Webhooks do not exist yet; their rows belong
 /// here when they do.
@@ -217,6 +219,13 @@ pub const ROUTES: &[Row] = &[
         "",
         Who::Members,
     ),
+    http("GET", PROFILE, PROFILE, "", Who::Self_),
+    http("PATCH", PROFILE, PROFILE, r#"{"name":"X","hide_read_receipts":false}"#, Who::Self_),
+    // Names and pictures are for whoever knows the id.
+    http("POST", "/api/profiles", "/api/profiles", r#"{"user_ids":["ana","nobody"]}"#, Who::Self_),
+    http("GET", "/api/blocks", "/api/blocks", "", Who::Self_),
+    http("PUT", BLOCK, "/api/blocks/nobody", "", Who::Self_),
+    http("DELETE", BLOCK, "/api/blocks/nobody", "", Who::Self_),
     frame(
         "send",
         r#"{"action":"send","conversation_id":"{conversation}","seen":0,"message_id":"{id}","content":{"type":"text","text":"x"}}"#,
@@ -246,6 +255,11 @@ pub const ROUTES: &[Row] = &[
     frame(
         "typing",
         r#"{"action":"typing","conversation_id":"{conversation}","active":true}"#,
+        Who::Writers,
+    ),
+    frame(
+        "typing",
+        r#"{"action":"typing","conversation_id":"{conversation}","active":true,"kind":"audio"}"#,
         Who::Writers,
     ),
 ];

@@ -113,6 +113,7 @@ impl Backend {
             connections: dynamo.clone(),
             uploads: dynamo.clone(),
             files: Arc::new(MediaBucket::new(s3.client(url), MEDIA_BUCKET.to_owned())),
+            people: dynamo.clone(),
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),

@@ -12,7 +12,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, Uploads,
+    Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, People, Uploads,
 };
 
 use crate::Dynamo;
@@ -140,10 +140,11 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, connections, uploads) = tables(config, settings);
+    let Ports { log, conversations, people, uploads, connections } = tables(config, settings);
     App {
         log,
         conversations,
+        people,
         connections,
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
@@ -156,9 +157,16 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>, Arc<dyn Uploads>);
+/// The ports on the tables.
+struct Ports {
+    log: Arc<dyn Log>,
+    conversations: Arc<dyn Conversations>,
+    people: Arc<dyn People>,
+    uploads: Arc<dyn Uploads>,
+    connections: Arc<dyn Connections>,
+}
 
-fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
+fn tables(config: &SdkConfig, settings: &Settings) -> Ports {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
     let tables = Tables {
         messages: name(&settings.messages_table),
@@ -179,11 +187,15 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let people: Arc<dyn People> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let connections: Arc<dyn Connections> = match settings.connections_table {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, connections, uploads)
+    Ports { log, conversations, people, uploads, connections }
 }
 
 fn files(config: &SdkConfig, settings: &Settings) -> Arc<dyn Files> {

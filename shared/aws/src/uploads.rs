@@ -51,7 +51,7 @@ fn write(upload: &Upload) -> Item {
         (keys::SIZE, n(upload.file.size)),
         (keys::SHA256, s(upload.file.sha256.as_str())),
         (keys::STATE, s(state_name(upload.state))),
-        (keys::AVATAR, AttributeValue::Bool(upload.avatar)),
+        (keys::SHOWN, AttributeValue::Bool(upload.avatar)),
     ]));
     new.extend(upload.expires_at_s.map(|end| (keys::TTL.to_owned(), n(end))));
     new
@@ -62,8 +62,8 @@ fn read(id: &MediaId, item: &Item) -> Result<Upload> {
 }
 
 fn read_fields(id: &MediaId, item: &Item) -> Result<Upload> {
-    let Some(AttributeValue::Bool(avatar)) = item.get(keys::AVATAR) else {
-        return Err(malformed(keys::AVATAR));
+    let Some(AttributeValue::Bool(avatar)) = item.get(keys::SHOWN) else {
+        return Err(malformed(keys::SHOWN));
     };
     let expires_at_s = item.contains_key(keys::TTL).then(|| number(item, keys::TTL)).transpose()?;
     let owner = text(item, keys::SK)?.strip_prefix(keys::USER);
@@ -136,7 +136,7 @@ impl Uploads for Dynamo {
             .expression_attribute_values(":now", n(now_s));
         if avatar {
             update = update
-                .expression_attribute_names("#a", keys::AVATAR)
+                .expression_attribute_names("#a", keys::SHOWN)
                 .expression_attribute_values(":avatar", AttributeValue::Bool(true));
         }
         Ok(unless(update.send().await, &[CHECK_FAILED])?.is_some())

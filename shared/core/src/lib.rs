@@ -9,6 +9,7 @@ pub mod media;
 pub mod message;
 pub mod metrics;
 pub mod mutants;
+pub mod people;
 pub mod ports;
 pub mod services;
 #[cfg(feature = "testing")]

@@ -6,6 +6,7 @@ mod delivering;
 mod groups;
 mod media;
 mod noting;
+mod people;
 mod pushing;
 mod reading;
 mod roles;
