@@ -129,7 +129,7 @@ impl Uploads for Dynamo {
             .set_key(Some(upload_key(owner, id)))
             .update_expression(change)
             // DynamoDB removes what has run out some time later: until then it is there, and gone for us.
-            .condition_expression("#s <> :blocked AND (attribute_not_exists(#t) OR #t > :now)")
+            .condition_expression("attribute_exists(#s) AND #s <> :blocked AND (attribute_not_exists(#t) OR #t > :now)")
             .expression_attribute_names("#s", keys::STATE)
             .expression_attribute_names("#t", keys::TTL)
             .expression_attribute_values(":blocked", s(state_name(UploadState::Blocked)))

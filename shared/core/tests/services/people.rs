@@ -39,7 +39,7 @@ fn a_profile_is_shown_where_it_is_asked_for() {
     let change = ProfileChange { avatar: Some(Some(MediaId::new(7))), ..hides(true) };
     let unknown = block_on(world.app.set_profile(&caller("ana"), &change));
     assert_eq!(kind(unknown), ErrorKind::NotFound);
-    let upload = Upload { state: UploadState::Clean, ..an_upload(1) };
+    let upload = Upload { state: UploadState::Clean, expires_at_s: None, ..an_upload(1) };
     block_on(world.memory.media().announce(&upload)).unwrap();
     let avatar = upload.id;
     set(&world, "ana", &named("Ana"));
