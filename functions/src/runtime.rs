@@ -19,7 +19,7 @@ use crate::archive::{self, StreamEvent};
 use crate::authorizer::Authorizer;
 use crate::needs::{self, Needs};
 use crate::telemetry::{self, Telemetry};
-use crate::{api, connect, init, queue, route};
+use crate::{api, connect, init, media, queue, route};
 
 async fn start(needs: Needs) -> (App, Telemetry) {
     telemetry::start_log();
@@ -82,6 +82,22 @@ pub async fn archive() -> Result<(), Error> {
     let handler = |event: LambdaEvent<StreamEvent>| async move {
         let work = archive::handle(app, event.payload);
         Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)
+    };
+    lambda_runtime::run(service_fn(handler)).await
+}
+
+/// Runs what happens in the media bucket, and to uploads that run out.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn media() -> Result<(), Error> {
+    let (app, telemetry) = &start(needs::MEDIA).await;
+    let handler = |event: LambdaEvent<media::Event>| async move {
+        let work = async {
+            let done = media::handle(app, event.payload).await;
+            done.inspect_err(|error| app.failed(error)).map_err(Error::from)
+        };
+        telemetry.invocation(&event.context, None, work).await
     };
     lambda_runtime::run(service_fn(handler)).await
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use petrel_aws::archive::Folder;
+use petrel_aws::embedded::s3::S3;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
-use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_aws::{Dynamo, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Archive, Gateway, Notifier, Platform};
 use petrel_core::services::Settings as CoreSettings;
@@ -45,12 +46,22 @@ pub struct Backend {
     pub timers: Option<Arc<Dynamo>>,
     /// Where cold history lies that is not kept; goes with this.
     pub folder: Option<TempDir>,
+    /// The embedded buckets.
+    pub s3: Option<S3>,
+    /// The tables whose uploads that ran out this process looks after; an endpoint has its own TTL, or none.
+    pub uploads: Option<Arc<Dynamo>>,
 }
 
+/// The bucket of media, and of what is put into it by presigned URLs.
+pub const MEDIA_BUCKET: &str = "media";
+/// The bucket of cold history. Nothing leads to it from outside.
+pub const ARCHIVE_BUCKET: &str = "archive";
+
 impl Backend {
-    /// Opens it, and makes what is absent.
+    /// Opens it, and makes what is absent. Clients reach the server at this URL.
     pub async fn open(
         options: &Options,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: CoreSettings,
     ) -> Result<Self, Failure> {
@@ -59,23 +70,29 @@ impl Backend {
                 data::check(folder)?;
                 let client = embedded::client_on(&data::database(folder));
                 let archive = Arc::new(Folder::new(&data::archive(folder)));
-                let opened = Self::embedded(client, archive, gateway, settings).await;
+                let s3 = data::buckets(folder, &[MEDIA_BUCKET, ARCHIVE_BUCKET])?;
+                let opened = Self::embedded(client, s3, archive, url, gateway, settings).await;
                 let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
                 data::note_made(folder)?;
                 Ok(opened)
             }
             Options::InMemory => {
-                let folder = tempfile::tempdir()?;
-                let archive = Arc::new(Folder::new(&folder.path().join("archive")));
-                let opened = Self::embedded(embedded::client(), archive, gateway, settings).await?;
-                Ok(Self { folder: Some(folder), ..opened })
+                let kept = tempfile::tempdir()?;
+                let archive = Arc::new(Folder::new(&kept.path().join("archive")));
+                let s3 = S3::in_memory(&[MEDIA_BUCKET, ARCHIVE_BUCKET]);
+                let client = embedded::client();
+                let opened = Self::embedded(client, s3, archive, url, gateway, settings).await?;
+                Ok(Self { folder: Some(kept), ..opened })
             }
             Options::Endpoint(endpoint, platforms) => {
                 let mut all = Settings { core: settings, ..Settings::read(&process_env)? };
                 // What the command line names goes before what the environment does.
                 all.platforms.retain(|(platform, _)| platforms.iter().all(|(p, _)| p != platform));
                 all.platforms.extend(platforms.iter().cloned());
-                let made = server::set_up(endpoint, all, &process_env).await?;
+                let mut endpoint = endpoint.clone();
+                // Its own page too.
+                endpoint.origins.push(url.to_owned());
+                let made = server::set_up(&endpoint, all, &process_env).await?;
                 Ok(Self::on(made, gateway))
             }
         }
@@ -83,7 +100,9 @@ impl Backend {
 
     async fn embedded(
         client: Result<embedded::Client>,
+        s3: S3,
         archive: Arc<dyn Archive>,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: CoreSettings,
     ) -> Result<Self, String> {
@@ -106,6 +125,9 @@ impl Backend {
             cold: dynamo.clone(),
             archive,
             conversations: dynamo.clone(),
+            connections: dynamo.clone(),
+            uploads: dynamo.clone(),
+            files: Arc::new(MediaBucket::new(s3.client(url), MEDIA_BUCKET.to_owned())),
             people: dynamo.clone(),
             connections: dynamo.clone(),
             gateway,
@@ -116,7 +138,8 @@ impl Backend {
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes, timers: Some(dynamo), folder: None })
+        let (uploads, timers) = (Some(dynamo.clone()), Some(dynamo));
+        Ok(Self { app, fan_out, push, pushes, s3: Some(s3), uploads, timers, folder: None })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
@@ -124,7 +147,7 @@ impl Backend {
         let notifier: Arc<dyn Notifier> = pushes.clone();
         let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes, timers: None, folder: None }
+        Self { app, fan_out, push, pushes, s3: None, uploads: None, timers: None, folder: None }
     }
 }
 

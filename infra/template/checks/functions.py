@@ -5,7 +5,7 @@ import re
 
 from .template import arn
 
-BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "archive", "api"]
+BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "media", "archive", "api"]
 
 # Who reads a queue or a stream may run longer than an API waits.
 CONSUMERS = {"FanoutFunction", "PushFunction", "ArchiveFunction"}
@@ -37,6 +37,7 @@ VARIABLES = {
     "PETREL_ARCHIVE_BUCKET": ({"Ref": "ArchiveBucket"}, "archive"),
     "PETREL_FANOUT_QUEUE_URL": ({"Ref": "FanoutQueue"}, "fan-out queue"),
     "PETREL_PUSH_QUEUE_URL": ({"Ref": "PushQueue"}, "push queue"),
+    "PETREL_MEDIA_BUCKET": ({"Ref": "MediaBucket"}, "media bucket"),
     "PETREL_WEBSOCKET_ENDPOINT": (
         {"Fn::Sub": "https://${WebSocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${StageName}"},
         "sockets",
@@ -138,15 +139,18 @@ def bound(statement):
         ("ConnectionsTable", "connections"),
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
+        ("MediaBucket", "media bucket"),
         ("ArchiveBucket", "archive"),
         ("ArchiveFailureQueue", "archive failures"),
     ]:
         if resource == arn(name):
             return column, None
+    if resource == {"Fn::Sub": "${MediaBucket.Arn}/*"}:
+        return "media bucket", None
     if resource == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}:
         return "archive", None
     if resource == {"Fn::GetAtt": ["ConversationsTable", "StreamArn"]}:
-        return "timers", None
+        return "stream", None
     if resource == {"Fn::Sub": POST_ARN}:
         return "sockets", None
     for parameter, condition in APPLICATIONS.items():

@@ -12,11 +12,12 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Notifier, People,
+    Archive, Cold, Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, People, Uploads,
 };
 
 use crate::Dynamo;
 use crate::archive::S3;
+use crate::files::{MediaBucket, s3_client};
 use crate::gateway::ApiGateway;
 use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
 use crate::keys::Tables;
@@ -140,7 +141,7 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, people, connections, cold) = tables(config, settings);
+    let Ports { log, cold, conversations, people, uploads, connections } = tables(config, settings);
     App {
         log,
         cold,
@@ -151,16 +152,25 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
         notifier: notifier(config, settings),
+        uploads,
+        files: files(config, settings),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
         settings: settings.core.clone(),
     }
 }
 
-type TablePorts =
-    (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn People>, Arc<dyn Connections>, Arc<dyn Cold>);
+/// The ports on the tables.
+struct Ports {
+    log: Arc<dyn Log>,
+    cold: Arc<dyn Cold>,
+    conversations: Arc<dyn Conversations>,
+    people: Arc<dyn People>,
+    uploads: Arc<dyn Uploads>,
+    connections: Arc<dyn Connections>,
+}
 
-fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
+fn tables(config: &SdkConfig, settings: &Settings) -> Ports {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
     let tables = Tables {
         messages: name(&settings.messages_table),
@@ -181,6 +191,10 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let uploads: Arc<dyn Uploads> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let people: Arc<dyn People> = match settings.conversations_table {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
@@ -189,17 +203,21 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, people, connections, cold)
+    Ports { log, cold, conversations, people, uploads, connections }
 }
 
 fn archive(config: &SdkConfig, settings: &Settings) -> Arc<dyn Archive> {
-    let Some(bucket) = settings.archive_bucket.clone() else {
-        return Arc::new(Unset(settings::ARCHIVE_BUCKET));
-    };
-    // An emulator has no host a bucket.
-    let by_path = config.endpoint_url().is_some();
-    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build();
-    Arc::new(S3::new(aws_sdk_s3::Client::from_conf(config), bucket))
+    match &settings.archive_bucket {
+        Some(bucket) => Arc::new(S3::new(s3_client(config), bucket.clone())),
+        None => Arc::new(Unset(settings::ARCHIVE_BUCKET)),
+    }
+}
+
+fn files(config: &SdkConfig, settings: &Settings) -> Arc<dyn Files> {
+    match &settings.media_bucket {
+        Some(bucket) => Arc::new(MediaBucket::new(s3_client(config), bucket.clone())),
+        None => Arc::new(Unset(settings::MEDIA_BUCKET)),
+    }
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

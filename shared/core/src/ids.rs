@@ -105,12 +105,12 @@ string_id!(
 );
 
 string_id!(
-    /// What was uploaded: 1 to 128 of `A-Z a-z 0-9 _ . -`.
+    /// An upload: 1 to 128 visible ASCII characters. Those that the server mints are 32 of `0-9 a-f`, which nobody can
+    /// guess; what is stored may name older ones, and must be read all the same.
     MediaId,
     "media id",
-    r"^[A-Za-z0-9_.-]{1,128}$",
-    |t| (1..=128).contains(&t.len())
-        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    r"^[!-~]{1,128}$",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
 string_id!(
@@ -154,6 +154,13 @@ impl ConversationId {
 
 impl InviteId {
     /// The invite that this number names.
+    pub fn new(secret: u128) -> Self {
+        Self(format!("{secret:032x}"))
+    }
+}
+
+impl MediaId {
+    /// The upload that this number names.
     pub fn new(secret: u128) -> Self {
         Self(format!("{secret:032x}"))
     }

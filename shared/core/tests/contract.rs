@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use petrel_core::testing::{Memory, contract};
+use petrel_core::testing::{Memory, MemoryMedia, contract, uploads};
 
 #[test]
 fn log() {
@@ -37,4 +37,9 @@ fn cold() {
 #[test]
 fn archive() {
     block_on(contract::archive(&Memory::default()));
+}
+
+#[test]
+fn media() {
+    block_on(uploads(&MemoryMedia::default()));
 }

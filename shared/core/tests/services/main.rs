@@ -5,6 +5,7 @@
 mod archiving;
 mod delivering;
 mod groups;
+mod media;
 mod noting;
 mod people;
 mod pushing;
