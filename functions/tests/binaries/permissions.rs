@@ -134,7 +134,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
             conversation_id: of.clone(),
             seq: Seq::new(seq),
             ordinal: seq,
-            message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
+            message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76 | 2 << 62)),
             sender_id: users[0].clone(),
             sent_at: now - age_days * 86_400_000 + seq,
             content: Content::Text { text: "old".into() },

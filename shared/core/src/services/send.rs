@@ -426,7 +426,7 @@ impl App {
         if let Content::Delete { .. } = content
             && !mutant!(RetractedLate)
         {
-            self.detach(found).await?;
+            self.detach(&found).await?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ fn entry(conversation: &ConversationId, seq: u64, text: &str) -> Entry {
         conversation_id: conversation.clone(),
         seq: Seq::new(seq),
         ordinal: seq,
-        message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
+        message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76 | 2 << 62)),
         sender_id: user("ana"),
         sent_at: 1_000 + seq,
         content: Content::Text { text: text.into() },
