@@ -383,10 +383,10 @@ async fn revoke(
 
 async fn preview(
     State(app): State<App>,
-    Who(_): Who,
+    Who(caller): Who,
     Named(code): Named<String>,
 ) -> Answer<axum::Json<PreviewAnswer>> {
-    Ok(axum::Json(app.preview(&InviteCode::parse(&code)?).await?.into()))
+    Ok(axum::Json(app.preview(&caller, &InviteCode::parse(&code)?).await?.into()))
 }
 
 async fn join(

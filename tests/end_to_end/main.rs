@@ -21,6 +21,7 @@ mod endpoint;
 mod gateway;
 mod groups;
 mod killed;
+mod limits;
 mod process;
 mod pushes;
 mod reading;

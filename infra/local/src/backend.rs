@@ -96,6 +96,7 @@ impl Backend {
             notifier: pushes.clone(),
             world: Arc::new(SystemWorld),
             metrics: Arc::new(NoMetrics),
+            usage: Arc::default(),
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());

@@ -9,6 +9,7 @@ use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use petrel_aws::server::Endpoint;
 use petrel_core::ids::UserId;
+use petrel_core::limits::{BadLimit, Limits};
 use petrel_core::ports::Platform;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -104,6 +105,14 @@ struct Serve {
     /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged; 0 is never
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=900))]
     push_delay: u32,
+    /// How much may be done in a while; beyond, `rate_limited` (repeatable; NAME=0 is no limit)
+    ///
+    /// `conversation`: messages in one conversation. Of one user, `messages`: in all conversations; `requests`: all other
+    /// frames and requests; `members`: whom they add to and remove from groups; `sockets`: that are opened; `reports`.
+    /// `all`: each of them. The defaults: conversation=1000/10, messages=1200/60, requests=3000/60, members=20000/3600,
+    /// sockets=120/60, reports=30/3600.
+    #[arg(long, value_name = "NAME=COUNT/SECONDS", value_parser = limit)]
+    limit: Vec<String>,
     /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -179,6 +188,19 @@ fn url(text: &str) -> Result<String, &'static str> {
     if scheme && bare { Ok(text.trim_end_matches('/').to_owned()) } else { Err(bad) }
 }
 
+/// A limit, or several.
+fn limit(text: &str) -> Result<String, BadLimit> {
+    Limits::default().set(text)?;
+    Ok(text.to_owned())
+}
+
+/// The defaults, with these in their place.
+fn limits(set: &[String]) -> Result<Limits, BadLimit> {
+    let mut limits = Limits::default();
+    set.iter().try_for_each(|text| limits.set(text))?;
+    Ok(limits)
+}
+
 /// What may begin a queue's name, which is the shortest of all: 80 characters.
 fn prefix(text: &str) -> Result<String, &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -252,6 +274,7 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         lifetime: Duration::from_secs(args.lifetime),
         concurrency: args.concurrency,
         push_delay_s: args.push_delay,
+        limits: limits(&args.limit)?,
         origins: args.allow_origin,
         login: !args.no_login,
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use petrel_aws::Origins;
 use petrel_aws::token::{Expected, Verifier};
 use petrel_core::App;
+use petrel_core::limits::Limits;
 use petrel_core::services::Settings;
 use petrel_functions::authorizer::Authorizer;
 use rustix::process::Signal;
@@ -51,6 +52,8 @@ pub struct Options {
     pub concurrency: u32,
     /// [`Settings::push_delay_s`].
     pub push_delay_s: u32,
+    /// How much may be done in a while.
+    pub limits: Limits,
     /// Origins of web pages besides the server's own.
     pub origins: Vec<String>,
     /// Whether the page may make tokens for whoever asks on the loopback interface.
@@ -96,7 +99,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         _ => Some(data::lock(&options.data)?),
     };
     let sockets = Arc::new(Sockets::default());
-    let settings = Settings { push_delay_s: options.push_delay_s };
+    let settings = Settings { push_delay_s: options.push_delay_s, limits: options.limits };
     let backend = Backend::open(&options.backend, sockets.clone(), settings).await?;
     let listener = TcpListener::bind(options.addr)
         .await

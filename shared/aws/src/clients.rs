@@ -146,6 +146,7 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         notifier: notifier(config, settings),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
+        usage: Arc::default(),
         settings: settings.core.clone(),
     }
 }

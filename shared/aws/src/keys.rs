@@ -26,6 +26,8 @@ pub const SENDER: &str = "u";
 pub const SENT_AT: &str = "at";
 /// messages: how many entries up to here count as unread (N).
 pub const ORDINAL: &str = "o";
+/// messages: how full the conversation's bucket is with it, µs (N). Absent: empty.
+pub const LEVEL: &str = "l";
 /// messages: the content as JSON.
 pub const CONTENT: &str = "c";
 

@@ -32,6 +32,9 @@ pub const JWKS_URL: &str = "PETREL_JWKS_URL";
 pub const ALLOWED_ORIGINS: &str = "PETREL_ALLOWED_ORIGINS";
 /// Seconds, 0 to 900, after which a phone whose socket took a message gets a push too. Absent: 30. 0: never.
 pub const PUSH_DELAY_S: &str = "PETREL_PUSH_DELAY_S";
+/// How much may be done in a while: `<name>=<count>/<seconds>` with commas between them (see
+/// [`petrel_core::limits::Limits`]). What is not named has its default.
+pub const LIMITS: &str = "PETREL_LIMITS";
 /// The ARN of the SNS platform application of Apple, production.
 pub const APNS_ARN: &str = "PETREL_APNS_ARN";
 /// The ARN of the SNS platform application of Apple, development builds.
@@ -169,6 +172,9 @@ fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
     if let Some(value) = checked(env, PUSH_DELAY_S)? {
         settings.push_delay_s =
             value.parse().map_err(|_| SettingsError::invalid(PUSH_DELAY_S, &value))?;
+    }
+    if let Some(value) = checked(env, LIMITS)? {
+        settings.limits.set(&value).map_err(|_| SettingsError::invalid(LIMITS, &value))?;
     }
     Ok(settings)
 }

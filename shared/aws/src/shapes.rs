@@ -1,10 +1,11 @@
 //! What each variable must look like, so that a mistake ends the start of a function and not its first request.
 
 use http::Uri;
+use petrel_core::limits::Limits;
 
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
-    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
+    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, LIMITS, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
     PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
@@ -31,6 +32,9 @@ fn shape(name: &str) -> Shape {
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
         }
+        LIMITS => ("limits such as messages=600/60,sockets=0, with commas between them", |value| {
+            Limits::default().set(value).is_ok()
+        }),
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
         APNS_ARN => {
             ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))

@@ -197,4 +197,12 @@ pub struct Entry {
     pub sent_at: u64,
     /// What it holds.
     pub content: Content,
+    /// How full the conversation's bucket is with it, µs until it is empty: the rate limit's memory (see
+    /// [`crate::limits`]). 0 where there is no limit, and in entries from before there was one.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub level: u64,
+}
+
+const fn is_empty(level: &u64) -> bool {
+    *level == 0
 }

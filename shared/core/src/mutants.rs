@@ -95,6 +95,10 @@ mod variants {
         NoHeir,
         /// `send`: all may write, whatever the group says.
         PostIgnored,
+        /// `send`: the rate is looked at before the message is looked for.
+        LimitFirst,
+        /// `send`: the rate of a conversation is counted and nobody is refused.
+        LimitIgnored,
     }
 
     thread_local! {

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use petrel_core::limits::{Limits, Usage};
 use uuid::Uuid;
 
 use crate::dice::Dice;
@@ -88,6 +89,10 @@ pub struct Core {
     pub ledger: Ledger,
     /// What is known of each running invocation.
     pub notes: BTreeMap<Invocation, Notes>,
+    /// How much may be done in a while, in this run.
+    pub limits: Limits,
+    /// What users did of late: as if one environment ran every function.
+    pub usage: Arc<Usage>,
     /// The broken variant that runs, if one does.
     pub mutant: Option<Mutant>,
     /// The first rule that was broken.
@@ -112,6 +117,8 @@ impl Core {
             queue: Queue::default(),
             ledger: Ledger::new(),
             notes: BTreeMap::new(),
+            limits: Limits::OFF,
+            usage: Arc::default(),
             mutant,
             broken: None,
             trace: traced.then(String::new),

@@ -111,6 +111,8 @@ kinds! {
         SyncRequired "sync-required" 0,
         /// A client was told to come again.
         Busy "busy" 0,
+        /// A caller did too much.
+        RateLimited "rate-limited" 0,
         /// A caller was not a member.
         NotAMember "not-a-member" 0,
         /// A frame waited for several messages.

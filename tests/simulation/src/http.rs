@@ -11,11 +11,12 @@ use petrel_core::services::{
     SyncRequest,
 };
 use petrel_core::wire::ServerFrame;
-use petrel_core::{App, Caller, Error, ErrorKind};
+use petrel_core::{App, Caller, Error};
 use serde_json::{Value, json};
 
 use crate::core::{Core, Event, Invocation};
 use crate::faults::Path;
+use crate::invocation::Task;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -267,8 +268,14 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             }
         }
         Asked::Refused(of, error) => {
+            let mut told = json!({"code": error.kind.code()});
+            if let Some(Task::Http(_, Request::Send(_, _, id))) =
+                core.notes.get(&by).map(|n| &n.task)
+            {
+                told["message_id"] = json!(id);
+            }
             let of = of.as_ref().map(ConversationId::as_str);
-            core.must_be_refused(by, of, None, &json!({"code": error.kind.code()}));
+            core.must_be_refused(by, of, None, &told);
         }
         Asked::Changed(None) | Asked::Done => {}
     }
@@ -279,7 +286,7 @@ impl Call {
     pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
         let again = match asked {
             None => true,
-            Some(Asked::Refused(_, error)) => error.kind == ErrorKind::Busy,
+            Some(Asked::Refused(_, error)) => error.retry_after_ms.is_some(),
             Some(_) => false,
         };
         if again && self.left > 0 && self.request.insists() {

@@ -283,8 +283,9 @@ impl Core {
                             if result["error"].is_null() {
                                 self.must_be_sent(id, &of, result);
                             } else {
-                                let error = &result["error"];
-                                self.must_be_refused(id, Some(of.as_str()), seen, error);
+                                let mut error = result["error"].clone();
+                                error["message_id"] = result["message_id"].clone();
+                                self.must_be_refused(id, Some(of.as_str()), seen, &error);
                             }
                         }
                     }

@@ -129,6 +129,7 @@ impl People {
                 sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
                 sent_at: core.now - 1_000_000 + seq,
                 content: Content::Text { text: message_id.to_string() },
+                level: 0,
             };
             core.apply(&Write::Put(entry.clone()), None);
             if seq <= 3 {

@@ -34,6 +34,10 @@ pub struct Ports {
 /// The product, for one invocation.
 pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
+    let (limits, usage) = {
+        let core = hub.lock();
+        (core.limits, core.usage.clone())
+    };
     App {
         log: ports.clone(),
         conversations: ports.clone(),
@@ -43,7 +47,8 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         notifier: ports.clone(),
         world: ports,
         metrics: Arc::new(NoMetrics),
-        settings: Settings::default(),
+        usage,
+        settings: Settings { limits, ..Settings::default() },
     }
 }
 

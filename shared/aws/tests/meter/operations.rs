@@ -276,9 +276,10 @@ async fn changes(bills: &mut Bills) {
     };
     bills.add(Part::Groups, "make an invite to a group of 10", world.bill(invite).await);
     let code = code.unwrap();
-    let look = async { world.app.preview(&code).await.unwrap() };
+    let eve = caller(11);
+    let look = async { world.app.preview(&eve, &code).await.unwrap() };
     bills.add(Part::Groups, "look at an invite to a group of 10", world.bill(look).await);
-    let (eve, code) = (caller(11), &code);
+    let code = &code;
     let join = async { world.app.join(&eve, code).await.unwrap() };
     bills.add(Part::Groups, "join a group of 10 by an invite, all online", world.bill(join).await);
 }

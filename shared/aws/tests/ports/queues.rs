@@ -26,6 +26,7 @@ fn fan_out(text: &str, users: usize) -> Job {
         sender_id: UserId::parse("ana").unwrap(),
         sent_at: 1_790_000_000_123,
         content: Content::Text { text: text.to_owned() },
+        level: 0,
     };
     let to = (0..users).map(|n| UserId::parse(&format!("{n:0>64}")).unwrap()).collect();
     Job::FanOut { entry, to, except: None, attempt: 0 }

@@ -8,6 +8,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, GroupInfo, Member, Role};
 use crate::ids::{ConversationId, Seq, UserId};
+use crate::limits::Use;
 use crate::message::{Content, Entry, GroupChange};
 use crate::metrics::Count;
 use crate::mutants::mutant;
@@ -52,6 +53,7 @@ impl App {
     /// # Errors
     /// `not_a_member`, `busy`.
     pub async fn group(&self, caller: &Caller, id: &ConversationId) -> Result<Group> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.readable(&caller.user, id).await?;
         let first = self.first_entry(id).await?.ok_or_else(Error::not_a_member)?;
         let members = self.read_members(id).await?;
@@ -79,6 +81,7 @@ impl App {
         if members.len() > MAX_MEMBERS {
             return Err(too_many());
         }
+        self.spend(&caller.user, Use::Members, members.len())?;
         let members: Vec<UserId> = members.into_iter().collect();
         let id = match &group.request_id {
             Some(key) => {
@@ -142,6 +145,7 @@ impl App {
                 sender_id: caller.user.clone(),
                 sent_at: self.world.now_ms(),
                 content: content.clone(),
+                level: 0,
             };
             if self.log.put(&entry).await? == Put::Stored {
                 self.metrics.count(Count::Messages, 1);

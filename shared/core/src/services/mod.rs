@@ -7,6 +7,7 @@ mod deliver;
 mod groups;
 mod history;
 mod invites;
+mod limits;
 mod members;
 mod notes;
 mod push;
@@ -29,6 +30,7 @@ pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
 pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
+use crate::limits::{Limits, Usage};
 use crate::metrics::Metrics;
 use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
 
@@ -51,6 +53,8 @@ pub struct App {
     pub world: Arc<dyn World>,
     /// What the operator sees.
     pub metrics: Arc<dyn Metrics>,
+    /// What users did of late.
+    pub usage: Arc<Usage>,
     /// What an operator may choose.
     pub settings: Settings,
 }
@@ -61,11 +65,13 @@ pub struct Settings {
     /// Seconds after which a phone whose socket took a message gets a push too, unless the message was acknowledged by
     /// then: a half-open socket takes what its device never sees. 0: never. At most 900.
     pub push_delay_s: u32,
+    /// How much may be done in a while.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { push_delay_s: 30 }
+        Self { push_delay_s: 30, limits: Limits::default() }
     }
 }
 
@@ -87,6 +93,17 @@ impl Caller {
     /// A caller over a socket.
     pub fn over(socket: Connection) -> Self {
         Self { user: socket.user.clone(), socket: Some(socket) }
+    }
+
+    /// The server itself, at an operator's word.
+    #[allow(dead_code, reason = "the next commit uses it")]
+    pub(crate) fn server() -> Self {
+        Self::http(UserId::system())
+    }
+
+    /// Whether it is [`Self::server`].
+    pub(crate) fn is_server(&self) -> bool {
+        self.user.is_system()
     }
 
     /// The id of the socket it came over.

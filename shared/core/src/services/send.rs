@@ -174,12 +174,17 @@ impl App {
     ) -> Result<(Entry, bool)> {
         let mut unsure = None;
         let mut failures = 0;
+        let mut admitted = false;
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 // Before the read, so that what is read is fresh when the next put is tried.
                 self.pause(attempt).await;
                 let read = self.read_on(conversation, tail, members).await;
                 read.map_err(|error| if unsure.is_some() { may_be_stored(error) } else { error })?;
+            }
+            if mutant!(LimitFirst) {
+                let now = self.world.now_ms();
+                self.admit(caller, tail.entries.last(), now, unsure.is_some(), &mut admitted)?;
             }
             if let Some(stored) = tail.find(&caller.user, message.message_id) {
                 // This very call may have stored it, in a put whose answer was lost.
@@ -208,6 +213,9 @@ impl App {
                 self.conversations.open(conversation, &users).await?;
             }
             let previous = tail.entries.last();
+            let now = self.world.now_ms();
+            // Never before it was looked for: what stands is answered, however much was sent since.
+            let level = self.admit(caller, previous, now, unsure.is_some(), &mut admitted)?;
             let entry = Entry {
                 conversation_id: conversation.clone(),
                 seq: head.next(),
@@ -216,11 +224,12 @@ impl App {
                     .saturating_add(u64::from(message.content.counts())),
                 message_id: message.message_id,
                 sender_id: caller.user.clone(),
-                sent_at: self.world.now_ms().max(match previous {
+                sent_at: now.max(match previous {
                     Some(previous) if !mutant!(ClockOnly) => previous.sent_at.saturating_add(1),
                     _ => 0,
                 }),
                 content: message.content.clone(),
+                level,
             };
             match self.log.put(&entry).await {
                 Ok(Put::Stored) => {

@@ -3,6 +3,7 @@
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, UserId};
+use crate::limits::Use;
 use crate::ports::Posted;
 use crate::wire::ServerFrame;
 
@@ -17,6 +18,7 @@ impl App {
         conversation: &ConversationId,
         active: bool,
     ) -> Result<()> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         self.check_blocks(caller, conversation).await?;
         let row = self.readable(&caller.user, conversation).await?;

@@ -29,6 +29,7 @@ fn entry(conversation: &ConversationId, seq: u64, text: &str) -> Entry {
         sender_id: user("ana"),
         sent_at: 1_000 + seq,
         content: Content::Text { text: text.into() },
+        level: seq,
     }
 }
 

@@ -55,6 +55,7 @@ impl Memory {
             notifier: self.clone(),
             world: self.clone(),
             metrics: Arc::new(NoMetrics),
+            usage: Arc::default(),
             settings: Settings::default(),
         }
     }

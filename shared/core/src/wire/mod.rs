@@ -323,6 +323,7 @@ mod tests {
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_123,
             content: Content::Text { text: "hi".into() },
+            level: 0,
         };
         let frame: serde_json::Value =
             serde_json::from_str(&ServerFrame::message(&entry).to_json()).unwrap();

@@ -4,6 +4,7 @@
 
 mod delivering;
 mod groups;
+mod limits;
 mod noting;
 mod pushing;
 mod reading;
