@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
-use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_aws::{Dynamo, HttpWebhook, Settings, SystemWorld, Tables, embedded, process_env};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Gateway, Notifier, Platform};
 use petrel_core::{App, Result};
@@ -16,6 +16,7 @@ use crate::consumer::Queue;
 use crate::data;
 use crate::pushes::{Recorder, Sink};
 use crate::queues::Queues;
+use crate::reports::{NoReceiver, Reports};
 
 /// Which of them, and how it is reached.
 #[derive(Clone, Debug)]
@@ -36,6 +37,10 @@ pub struct Backend {
     pub fan_out: Arc<dyn Queue>,
     /// Where its push jobs come out again.
     pub push: Arc<dyn Queue>,
+    /// Where its events come out again, if they are told to anyone.
+    pub webhook: Option<Arc<dyn Queue>>,
+    /// What was reported.
+    pub reports: Arc<Reports>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
 }
@@ -43,6 +48,19 @@ pub struct Backend {
 impl Backend {
     /// Opens it, and makes what is absent.
     pub async fn open(
+        options: &Options,
+        gateway: Arc<dyn Gateway>,
+        settings: petrel_core::services::Settings,
+        receiver: Option<HttpWebhook>,
+    ) -> Result<Self, Failure> {
+        let mut opened = Self::open_on(options, gateway, settings).await?;
+        if let Some(receiver) = receiver {
+            opened.app.webhook = Arc::new(receiver);
+        }
+        Ok(opened)
+    }
+
+    async fn open_on(
         options: &Options,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
@@ -87,6 +105,8 @@ impl Backend {
         let dynamo = Arc::new(Dynamo::new(client, tables));
         let queues = Arc::new(Queues::new());
         let pushes = Arc::new(Recorder::new(Arc::new(Sink)));
+        let reports = Arc::new(Reports::default());
+        let told = settings.webhook;
         let app = App {
             log: dynamo.clone(),
             conversations: dynamo.clone(),
@@ -94,21 +114,33 @@ impl Backend {
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),
+            webhook: Arc::new(NoReceiver),
+            moderation: reports.clone(),
             world: Arc::new(SystemWorld),
             metrics: Arc::new(NoMetrics),
             usage: Arc::default(),
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes })
+        let webhook = told.then(|| queues.webhook.clone() as Arc<dyn Queue>);
+        Ok(Self { app, fan_out, push, webhook, pushes, reports })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
         let pushes = Arc::new(Recorder::new(made.app.notifier.clone()));
         let notifier: Arc<dyn Notifier> = pushes.clone();
-        let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
+        let reports = Arc::new(Reports::default());
+        let app = App {
+            gateway,
+            notifier,
+            webhook: Arc::new(NoReceiver),
+            moderation: reports.clone(),
+            metrics: Arc::new(NoMetrics),
+            ..made.app
+        };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes }
+        let webhook = made.webhook.map(|queue| Arc::new(queue) as Arc<dyn Queue>);
+        Self { app, fan_out, push, webhook, pushes, reports }
     }
 }
 

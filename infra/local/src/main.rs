@@ -10,6 +10,7 @@ mod http;
 mod key;
 mod pushes;
 mod queues;
+mod reports;
 mod serve;
 mod socket;
 mod sockets;

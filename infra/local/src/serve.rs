@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use petrel_aws::Origins;
 use petrel_aws::token::{Expected, Verifier};
+use petrel_aws::{HttpWebhook, Origins, Reach};
 use petrel_core::App;
 use petrel_core::limits::Limits;
 use petrel_core::services::Settings;
@@ -27,6 +27,7 @@ use crate::data;
 use crate::http;
 use crate::key;
 use crate::pushes::Recorder;
+use crate::reports::Reports;
 use crate::sockets::Sockets;
 
 /// Most time for open sockets to say goodbye.
@@ -52,6 +53,8 @@ pub struct Options {
     pub concurrency: u32,
     /// [`Settings::push_delay_s`].
     pub push_delay_s: u32,
+    /// Who is told of events, and what they are signed with.
+    pub webhook: Option<(String, String)>,
     /// How much may be done in a while.
     pub limits: Limits,
     /// Origins of web pages besides the server's own.
@@ -71,9 +74,11 @@ pub struct Server {
     /// The open sockets.
     pub sockets: Arc<Sockets>,
     /// The queues, by name.
-    pub queues: [(&'static str, Arc<dyn Queue>); 2],
+    pub queues: Vec<(&'static str, Arc<dyn Queue>)>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// What was reported.
+    pub reports: Arc<Reports>,
     /// Signs the page's tokens.
     pub key: petrel_aws::token::LocalKey,
     /// Whether the page may make tokens for whoever asks: on the loopback interface only.
@@ -99,8 +104,16 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         _ => Some(data::lock(&options.data)?),
     };
     let sockets = Arc::new(Sockets::default());
-    let settings = Settings { push_delay_s: options.push_delay_s, limits: options.limits };
-    let backend = Backend::open(&options.backend, sockets.clone(), settings).await?;
+    let settings = Settings {
+        push_delay_s: options.push_delay_s,
+        limits: options.limits,
+        operator_scope: key::OPERATOR.to_owned(),
+        webhook: options.webhook.is_some(),
+    };
+    let receiver = options.webhook.as_ref();
+    let receiver = receiver.map(|(url, secrets)| HttpWebhook::new(url, secrets, Reach::Anywhere));
+    let backend =
+        Backend::open(&options.backend, sockets.clone(), settings, receiver.transpose()?).await?;
     let listener = TcpListener::bind(options.addr)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
@@ -108,7 +121,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
 
     let stop = CancellationToken::new();
     let jobs = TaskTracker::new();
-    let queues = [("fanout", backend.fan_out), ("push", backend.push)];
+    let mut queues = vec![("fanout", backend.fan_out), ("push", backend.push)];
+    queues.extend(backend.webhook.map(|queue| ("webhook", queue)));
     for (_, queue) in &queues {
         let app = backend.app.clone();
         jobs.spawn(consumer::run(queue.clone(), app, stop.clone(), jobs.clone()));
@@ -127,6 +141,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         sockets,
         queues,
         pushes: backend.pushes,
+        reports: backend.reports,
         key,
         open_login: addr.ip().is_loopback() && options.login,
         options,

@@ -62,6 +62,8 @@ pub const READ_ORDINAL: &str = "read_ordinal";
 
 /// connections, partition key: the user.
 pub const USER_ID: &str = "user_id";
+/// connections: since when the user is disabled, ms (N). Absent: he is not.
+pub const DISABLED_AT: &str = "off";
 /// connections, in a device's map: the connection's id.
 pub const CONNECTION_ID: &str = "id";
 /// connections, in a device's map: when it was opened, ms (N).

@@ -13,6 +13,7 @@ mod item;
 pub mod keys;
 mod log;
 mod metrics;
+mod moderation;
 mod payload;
 mod pushes;
 mod queues;
@@ -24,6 +25,7 @@ mod shapes;
 pub mod token;
 mod unset;
 mod warm;
+mod webhook;
 mod world;
 
 use aws_sdk_dynamodb::Client;
@@ -38,6 +40,7 @@ pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;
 pub use warm::{WARM_LIMIT, warm};
+pub use webhook::{HttpWebhook, Reach, Signer};
 pub use world::SystemWorld;
 
 /// The log, the members and the connections in DynamoDB.

@@ -6,8 +6,10 @@ use petrel_core::limits::Limits;
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
     FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, LIMITS, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    MODERATION_TOPIC_ARN, OPERATOR_SCOPE, PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE,
+    TOKEN_ISSUER, WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL, WEBSOCKET_ENDPOINT,
 };
+use crate::webhook::{self, Reach, Signer};
 
 /// What a variable must be, in words, and whether this value is.
 type Shape = (&'static str, fn(&str) -> bool);
@@ -18,11 +20,21 @@ fn shape(name: &str) -> Shape {
         MESSAGES_TABLE | CONVERSATIONS_TABLE | CONNECTIONS_TABLE => {
             ("the name of a DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -", is_table)
         }
-        FANOUT_QUEUE_URL | PUSH_QUEUE_URL => {
+        FANOUT_QUEUE_URL | PUSH_QUEUE_URL | WEBHOOK_QUEUE_URL => {
             ("the URL of an SQS queue, https://<host>/<account>/<name>", is_queue)
         }
         // The console shows the clients' wss URL first; posts go to the other one.
         WEBSOCKET_ENDPOINT => ("the https URL of the WebSocket API's stage", is_url),
+        WEBHOOK_URL => ("the https URL of a receiver at a public address", |value| {
+            webhook::receiver(value, Reach::Public).is_some()
+        }),
+        WEBHOOK_SECRETS => (
+            "whsec_ and 24 to 64 bytes in base64; two at most, with a comma between them",
+            |value| Signer::parse(value).is_some(),
+        ),
+        MODERATION_TOPIC_ARN => ("an ARN, arn:aws:sns:<region>:<account>:<topic>", |value| {
+            value.splitn(6, ':').nth(2) == Some("sns") && value.split(':').count() == 6
+        }),
         TOKEN_ISSUER => ("the https URL of an identity provider", is_url),
         // None at all would take everyone's tokens.
         TOKEN_AUDIENCE => ("audiences, with commas between them", |value| {
@@ -35,6 +47,9 @@ fn shape(name: &str) -> Shape {
         LIMITS => ("limits such as messages=600/60,sockets=0, with commas between them", |value| {
             Limits::default().set(value).is_ok()
         }),
+        OPERATOR_SCOPE => {
+            ("one scope, without blanks", |value| !value.contains(char::is_whitespace))
+        }
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
         APNS_ARN => {
             ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))

@@ -3,6 +3,7 @@
 
 pub mod dispatch;
 pub mod error;
+pub mod events;
 pub mod group;
 pub mod ids;
 pub mod limits;

@@ -91,6 +91,8 @@ pub struct Core {
     pub notes: BTreeMap<Invocation, Notes>,
     /// How much may be done in a while, in this run.
     pub limits: Limits,
+    /// Whether events are told, in this run.
+    pub webhook: bool,
     /// What users did of late: as if one environment ran every function.
     pub usage: Arc<Usage>,
     /// The broken variant that runs, if one does.
@@ -118,6 +120,7 @@ impl Core {
             ledger: Ledger::new(),
             notes: BTreeMap::new(),
             limits: Limits::OFF,
+            webhook: false,
             usage: Arc::default(),
             mutant,
             broken: None,

@@ -133,6 +133,25 @@ impl Core {
         Posted::Accepted
     }
 
+    /// An operator closes a connection.
+    pub fn close_by_hand(&mut self, by: Invocation, id: &ConnectionId) -> Posted {
+        self.moment += 1;
+        if self.strikes(Fault::PostLater) || self.faults.is_out(Fault::GatewayOverload) {
+            return Posted::Later;
+        }
+        let Some((number, socket)) = self.gateway.find(id) else { return Posted::Gone };
+        let phase = socket.phase;
+        self.note(|| format!("#{by} closes {id}, which is {phase:?}"));
+        if phase != Phase::Open {
+            return Posted::Gone;
+        }
+        self.passed(Path::Cut);
+        self.close(number);
+        let ms = self.latency();
+        self.after(ms, Event::Closed(number));
+        Posted::Accepted
+    }
+
     /// The gateway's side of a socket ends. `$disconnect` follows, if nothing comes between.
     pub fn close(&mut self, number: u64) {
         let Some(socket) = self.gateway.sockets.get_mut(&number) else { return };

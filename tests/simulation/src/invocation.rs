@@ -210,6 +210,7 @@ async fn work(app: &App, job: Job) -> Result<(), Error> {
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }
+        Job::Webhook { event, attempt } => app.tell(event, attempt).await,
     }
 }
 

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use petrel_core::App;
 use petrel_core::error::{Error, Result};
+use petrel_core::events::Report;
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, Platform, Posted, Pushed, Put,
+    UserConversation, Watermarks, Webhook, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -34,9 +36,9 @@ pub struct Ports {
 /// The product, for one invocation.
 pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
-    let (limits, usage) = {
+    let (limits, webhook, usage) = {
         let core = hub.lock();
-        (core.limits, core.usage.clone())
+        (core.limits, core.webhook, core.usage.clone())
     };
     App {
         log: ports.clone(),
@@ -45,10 +47,12 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         gateway: ports.clone(),
         jobs: ports.clone(),
         notifier: ports.clone(),
+        webhook: ports.clone(),
+        moderation: ports.clone(),
         world: ports,
         metrics: Arc::new(NoMetrics),
         usage,
-        settings: Settings { limits, ..Settings::default() },
+        settings: Settings { limits, webhook, ..Settings::default() },
     }
 }
 
@@ -299,6 +303,7 @@ impl Connections for Ports {
         let what = format!("connections.register {}", connection.id);
         match self.write(&what, Write::Register(connection.clone())).await? {
             Wrote::Registered(connections) => Ok(connections),
+            Wrote::Account(_) => Err(Error::disabled()),
             _ => Ok(vec![]),
         }
     }
@@ -325,6 +330,22 @@ impl Connections for Ports {
         let write = Write::RemoveEndpoint(endpoint.clone());
         self.write("connections.remove_endpoint", write).await.map(drop)
     }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        let what = format!("connections.set_disabled {user}: {since:?}");
+        match self.write(&what, Write::SetDisabled(user.clone(), since)).await? {
+            Wrote::Account(account) => Ok(account),
+            _ => Err(Error::port("no account")),
+        }
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        self.read("connections.account", |core| core.truth.account(user)).await
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        self.read("connections.is_disabled", |core| core.truth.disabled.contains_key(user)).await
+    }
 }
 
 #[async_trait]
@@ -332,6 +353,13 @@ impl Gateway for Ports {
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
         self.turn().await;
         let posted = self.hub.lock().post(self.invocation, to, frame);
+        self.turn().await;
+        posted
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        self.turn().await;
+        let posted = self.hub.lock().close_by_hand(self.invocation, connection);
         self.turn().await;
         posted
     }
@@ -359,6 +387,23 @@ impl Notifier for Ports {
         let pushed = self.hub.lock().push(self.invocation, to, notification);
         self.turn().await;
         pushed
+    }
+}
+
+#[async_trait]
+impl Webhook for Ports {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        self.turn().await;
+        let hooked = self.hub.lock().hook(self.invocation, delivery);
+        self.turn().await;
+        hooked
+    }
+}
+
+#[async_trait]
+impl Moderation for Ports {
+    async fn report(&self, _: &Report) -> Result<()> {
+        self.read("moderation.report", |_| ()).await
     }
 }
 

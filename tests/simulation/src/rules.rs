@@ -88,6 +88,9 @@ impl Core {
             }
             Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
             Write::Register(connection) => {
+                if self.truth.disabled.contains_key(&connection.user) {
+                    return Wrote::Account(self.truth.account(&connection.user));
+                }
                 let devices = self.truth.connections.entry(connection.user.clone()).or_default();
                 let stands = devices.get(&connection.device);
                 if stands.is_some_and(|s| s.connection.connected_at > connection.connected_at) {
@@ -133,6 +136,18 @@ impl Core {
                 let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
                 devices.insert(endpoint.device.clone(), (endpoint.clone(), self.moment));
                 Wrote::Yes
+            }
+            Write::SetDisabled(user, since) => {
+                match since {
+                    Some(since) => {
+                        self.passed(Path::Disabled);
+                        self.truth.disabled.entry(user.clone()).or_insert(*since);
+                    }
+                    None => {
+                        self.truth.disabled.remove(user);
+                    }
+                }
+                Wrote::Account(self.truth.account(user))
             }
             Write::RemoveEndpoint(endpoint) => {
                 let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();

@@ -10,12 +10,15 @@ mod invites;
 mod limits;
 mod members;
 mod notes;
+mod operators;
 mod push;
 mod receipts;
+mod reports;
 mod rules;
 mod send;
 mod sync;
 mod typing;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -32,7 +35,10 @@ pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 use crate::ids::{ConnectionId, UserId};
 use crate::limits::{Limits, Usage};
 use crate::metrics::Metrics;
-use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
+use crate::ports::{
+    Connection, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, Webhook,
+    World,
+};
 
 /// The whole product: the ports, and on them the services as methods.
 #[derive(Clone)]
@@ -49,6 +55,10 @@ pub struct App {
     pub jobs: Arc<dyn Jobs>,
     /// The way to the phones.
     pub notifier: Arc<dyn Notifier>,
+    /// The way to the operator's receiver.
+    pub webhook: Arc<dyn Webhook>,
+    /// The way to those who look at reports.
+    pub moderation: Arc<dyn Moderation>,
     /// Time and ids.
     pub world: Arc<dyn World>,
     /// What the operator sees.
@@ -67,11 +77,20 @@ pub struct Settings {
     pub push_delay_s: u32,
     /// How much may be done in a while.
     pub limits: Limits,
+    /// What a token's `scope` must hold for the requests of operators.
+    pub operator_scope: String,
+    /// Whether events are told to a receiver.
+    pub webhook: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { push_delay_s: 30, limits: Limits::default() }
+        Self {
+            push_delay_s: 30,
+            limits: Limits::default(),
+            operator_scope: "petrel/admin".to_owned(),
+            webhook: false,
+        }
     }
 }
 
@@ -96,7 +115,6 @@ impl Caller {
     }
 
     /// The server itself, at an operator's word.
-    #[allow(dead_code, reason = "the next commit uses it")]
     pub(crate) fn server() -> Self {
         Self::http(UserId::system())
     }

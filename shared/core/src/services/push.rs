@@ -137,6 +137,7 @@ impl App {
 fn preview(entry: &Entry) -> Option<String> {
     let text = match &entry.content {
         Content::Text { text } | Content::Reply { text, .. } => Some(text),
+        Content::Notice { text } => Some(text),
         Content::Media { caption, .. } => caption.as_ref(),
         _ => None,
     }?;

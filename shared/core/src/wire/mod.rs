@@ -4,6 +4,7 @@ mod client;
 pub mod rest;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod webhook;
 
 pub use client::{ClientFrame, SendFrame, SendItem};
 use serde::Serialize;

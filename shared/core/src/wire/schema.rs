@@ -5,9 +5,11 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
-    PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
+    AccountAnswer, ChangeAnswer, ClosedAnswer, ConversationList, GroupAnswer, Messages, PostAck,
+    PostConversationFor, PostGroup, PostMembers, PostMessage, PostNotice, PostReport, PostSync,
+    PutPush, ReceiptsAnswer, ReportAnswer, SyncAnswer,
 };
+use super::webhook::{EventFrame, ReportFrame};
 use super::{Answer, ClientFrame};
 
 /// One document with every frame and body under `$defs`: [`ClientFrame`] is what a client sends over a socket, [`Answer`]
@@ -22,6 +24,9 @@ pub fn schema() -> Value {
     incoming.subschema_for::<PostAck>();
     incoming.subschema_for::<PostSync>();
     incoming.subschema_for::<PutPush>();
+    incoming.subschema_for::<PostReport>();
+    incoming.subschema_for::<PostConversationFor>();
+    incoming.subschema_for::<PostNotice>();
     let mut outgoing = SchemaSettings::draft2020_12().for_serialize().into_generator();
     outgoing.subschema_for::<Answer>();
     outgoing.subschema_for::<Messages>();
@@ -30,6 +35,11 @@ pub fn schema() -> Value {
     outgoing.subschema_for::<GroupAnswer>();
     outgoing.subschema_for::<ChangeAnswer>();
     outgoing.subschema_for::<ReceiptsAnswer>();
+    outgoing.subschema_for::<ReportAnswer>();
+    outgoing.subschema_for::<AccountAnswer>();
+    outgoing.subschema_for::<ClosedAnswer>();
+    outgoing.subschema_for::<EventFrame>();
+    outgoing.subschema_for::<ReportFrame>();
     let mut all = definitions(&mut outgoing);
     all.extend(definitions(&mut incoming));
     json!({
