@@ -169,7 +169,8 @@ def permissions(t, name):
             place, action = bound(statement), statement.get("Action")
             # The queue is there with the receiver; what is there with it needs no condition of its own.
             if place == ("webhook queue", None):
-                condition = None if condition == "HasWebhook" or "Condition" in t.resources[name] else condition
+                with_it = "HasWebhook" in (condition, t.resources[name].get("Condition"))
+                condition = None if with_it else "nothing that makes the queue"
             if place is not None and isinstance(action, str) and place[1] == condition:
                 columns.setdefault(place[0], set()).add(action.split(":")[1])
                 if condition:
