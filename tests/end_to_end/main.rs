@@ -23,11 +23,13 @@ mod gateway;
 mod groups;
 mod killed;
 mod limits;
+mod operators;
 mod process;
 mod pushes;
 mod reading;
 mod refusals;
 mod resending;
+mod webhooks;
 
 #[path = "../security/mod.rs"]
 mod security;

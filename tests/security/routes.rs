@@ -16,6 +16,8 @@ pub enum Who {
     Admins,
     /// Whoever has the code of an invite that holds.
     Holders,
+    /// Whoever has a token with the operators' scope.
+    Operators,
 }
 
 /// How a request comes in.
@@ -70,9 +72,10 @@ const INVITE: &str = "/api/invites/{code}";
 /// An invite that was never made.
 const GUESSED: &str =
     "/api/invites/0192f3c4-0000-7000-8000-000000000001.00000000000000000000000000000001";
+const DISABLED: &str = "/api/admin/users/{user}/disabled";
 const PUSH: &str = "/api/devices/{device}/push";
 
-/// The table. Presigned URLs and webhooks do not exist yet; their rows belong here when they do.
+/// The table. Presigned URLs do not exist yet; their rows belong here when they do. Webhooks go out, and no way in.
 pub const ROUTES: &[Row] = &[
     http("GET", "/api/health", "/api/health", "", Who::Anyone),
     http(
@@ -105,6 +108,13 @@ pub const ROUTES: &[Row] = &[
         MESSAGES,
         "/api/conversations/{conversation}/messages?before=99&limit=1",
         "",
+        Who::Members,
+    ),
+    http(
+        "POST",
+        "/api/conversations/{id}/messages/{seq}/report",
+        "/api/conversations/{conversation}/messages/2/report",
+        r#"{"reason":"abuse","comment":"look"}"#,
         Who::Members,
     ),
     http(
@@ -188,6 +198,37 @@ pub const ROUTES: &[Row] = &[
         Who::Self_,
     ),
     http("DELETE", PUSH, "/api/devices/phone/push", "", Who::Self_),
+    http(
+        "POST",
+        "/api/admin/conversations",
+        "/api/admin/conversations",
+        r#"{"owner_id":"ana","name":"theirs","member_ids":["bo"],"request_id":"{id}"}"#,
+        Who::Operators,
+    ),
+    http(
+        "POST",
+        "/api/admin/conversations/{id}/notices",
+        "/api/admin/conversations/{conversation}/notices",
+        r#"{"message_id":"{id}","text":"x"}"#,
+        Who::Operators,
+    ),
+    http("GET", "/api/admin/users/{user}", "/api/admin/users/late", "", Who::Operators),
+    http("PUT", DISABLED, "/api/admin/users/late/disabled", "", Who::Operators),
+    http("DELETE", DISABLED, "/api/admin/users/late/disabled", "", Who::Operators),
+    http(
+        "DELETE",
+        "/api/admin/users/{user}/connections",
+        "/api/admin/users/late/connections",
+        "",
+        Who::Operators,
+    ),
+    http(
+        "DELETE",
+        "/api/admin/users/{user}/devices/{device}",
+        "/api/admin/users/late/devices/phone",
+        "",
+        Who::Operators,
+    ),
     frame(
         "send",
         r#"{"action":"send","conversation_id":"{conversation}","seen":0,"message_id":"{id}","content":{"type":"text","text":"x"}}"#,

@@ -21,6 +21,7 @@ enum Part {
     Reads,
     Groups,
     Pushes,
+    Operators,
 }
 
 /// The bills by operation.
@@ -56,6 +57,7 @@ pub async fn measure() -> Bills {
     syncs(&mut bills).await;
     changes(&mut bills).await;
     pushes(&mut bills).await;
+    operators(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -296,4 +298,43 @@ async fn pushes(bills: &mut Bills) {
     to.truncate(1);
     let push = async { world.app.push(to, &group, Seq::new(2), 0).await.unwrap() };
     bills.add(Part::Pushes, "push job of 1", world.bill(push).await);
+}
+
+/// What goes beyond the members: what operators ask, what moderators and receivers are told.
+async fn operators(bills: &mut Bills) {
+    let sent = Some("sent");
+    let world = World::new().await;
+    let c = direct(0, 1);
+    world.online(0..2).await;
+    world.said(0, &c, 20).await;
+    let text = || "x".repeat(200);
+    let notice = async {
+        let id = mint(&*world.app.world);
+        world.app.post_notice(c.clone(), id, text()).await.unwrap()
+    };
+    bills.add(Part::Operators, "a notice, 1:1, both online", world.bill(notice).await);
+    let bo = caller(1);
+    let report =
+        async { world.app.report(&bo, &c, Seq::new(10), Reason::Spam, None).await.unwrap() };
+    bills.add(
+        Part::Operators,
+        "report a message, 5 before and 5 after it",
+        world.bill(report).await,
+    );
+    let check = async { world.app.check_enabled(&user(1)).await.unwrap() };
+    bills.add(
+        Part::Operators,
+        "whether a user is disabled, at each HTTP request",
+        world.bill(check).await,
+    );
+    let out = async { world.app.sign_out(&user(0), &socket(0).device).await.unwrap() };
+    bills.add(Part::Operators, "sign a device out", world.bill(out).await);
+    let disable = async { assert_eq!(world.app.disable(&user(1)).await.unwrap(), 1) };
+    bills.add(Part::Operators, "disable a user with one socket", world.bill(disable).await);
+
+    let told = World::telling().await;
+    told.online(0..2).await;
+    told.said(0, &c, 1).await;
+    let bill = told.frame(0, told.send(&c, 1), sent).await;
+    bills.add(Part::Operators, "send 1:1, both online, with webhooks", bill);
 }
