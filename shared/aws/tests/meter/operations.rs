@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use petrel_core::events::Reason;
 use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, InviteCode, Seq, UserId};
+use petrel_core::ports::mint;
 use petrel_core::services::{Intent, NewInvite};
 use serde_json::{Value, json};
 
@@ -307,10 +309,9 @@ async fn operators(bills: &mut Bills) {
     let c = direct(0, 1);
     world.online(0..2).await;
     world.said(0, &c, 20).await;
-    let text = || "x".repeat(200);
     let notice = async {
         let id = mint(&*world.app.world);
-        world.app.post_notice(c.clone(), id, text()).await.unwrap()
+        world.app.post_notice(c.clone(), id, "x".repeat(200)).await.unwrap()
     };
     bills.add(Part::Operators, "a notice, 1:1, both online", world.bill(notice).await);
     let bo = caller(1);
@@ -335,6 +336,6 @@ async fn operators(bills: &mut Bills) {
     let told = World::telling().await;
     told.online(0..2).await;
     told.said(0, &c, 1).await;
-    let bill = told.frame(0, told.send(&c, 1), sent).await;
+    let bill = told.frame(0, told.send(&c).await, sent).await;
     bills.add(Part::Operators, "send 1:1, both online, with webhooks", bill);
 }
