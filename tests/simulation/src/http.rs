@@ -49,6 +49,10 @@ pub enum Request {
     Receipts(UserId, ConversationId, Seq),
     /// `GET /api/conversations/{id}`.
     Group(UserId, ConversationId),
+    /// An operator disables this user.
+    Disable(UserId),
+    /// He enables him again.
+    Enable(UserId),
 }
 
 /// What was answered.
@@ -66,6 +70,10 @@ pub enum Asked {
     Receipts(ConversationId, Seq, Receipts),
     /// Who belongs.
     Group(ConversationId, Group),
+    /// A user is disabled, and cut off.
+    CutOff(UserId),
+    /// He is enabled again.
+    Enabled(UserId),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -100,7 +108,9 @@ impl Request {
             | Self::Read(user, ..)
             | Self::Ack(user, ..)
             | Self::Receipts(user, ..)
-            | Self::Group(user, _) => user,
+            | Self::Group(user, _)
+            | Self::Disable(user)
+            | Self::Enable(user) => user,
         }
     }
 
@@ -115,12 +125,14 @@ impl Request {
                 | Self::SetRole(..)
                 | Self::Update(..)
                 | Self::Join(..)
+                | Self::Disable(..)
+                | Self::Enable(..)
         )
     }
 
     fn about(&self) -> Option<ConversationId> {
         match self {
-            Self::Found(..) | Self::Sync(..) => None,
+            Self::Found(..) | Self::Sync(..) | Self::Disable(..) | Self::Enable(..) => None,
             Self::Send(_, of, _)
             | Self::Add(_, of, _)
             | Self::Remove(_, of, _)
@@ -140,7 +152,14 @@ impl Request {
     pub async fn run(self, app: &App) -> Asked {
         let caller = Caller::http(self.user().clone());
         let about = self.about();
+        if !matches!(self, Self::Disable(_) | Self::Enable(_))
+            && let Err(error) = app.check_enabled(&caller.user).await
+        {
+            return Asked::Refused(about, error);
+        }
         let asked = match self {
+            Self::Disable(user) => app.disable(&user).await.map(|_| Asked::CutOff(user)),
+            Self::Enable(user) => app.enable(&user).await.map(|()| Asked::Enabled(user)),
             Self::Send(_, of, message_id) => {
                 let content = Content::Text { text: format!("http {message_id}") };
                 let messages = vec![Outgoing { message_id, content }];
@@ -277,7 +296,8 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             let of = of.as_ref().map(ConversationId::as_str);
             core.must_be_refused(by, of, None, &told);
         }
-        Asked::Changed(None) | Asked::Done => {}
+        Asked::CutOff(user) => core.must_be_cut_off(user),
+        Asked::Changed(None) | Asked::Enabled(_) | Asked::Done => {}
     }
 }
 
@@ -289,8 +309,10 @@ impl Call {
             Some(Asked::Refused(_, error)) => error.retry_after_ms.is_some(),
             Some(_) => false,
         };
-        if again && self.left > 0 && self.request.insists() {
-            self.left -= 1;
+        // An operator goes on until it is done.
+        let operator = matches!(self.request, Request::Disable(_) | Request::Enable(_));
+        if again && (self.left > 0 || operator) && self.request.insists() {
+            self.left = self.left.saturating_sub(1);
             let ms = core.dice.magnitude(20, 5_000);
             core.after(ms, Event::Request(number));
         } else {

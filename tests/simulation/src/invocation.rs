@@ -230,7 +230,12 @@ impl Core {
                     && socket.phase == Phase::Connecting
                 {
                     if well {
+                        let user = socket.connection.user.clone();
                         socket.phase = Phase::Open;
+                        let opened = socket.clone();
+                        if self.cut_off.contains(&user) && !self.gateway.is_displaced(&opened) {
+                            self.broke(format!("{user} is cut off, and a socket of his opens"));
+                        }
                         self.after(crate::gateway::TWO_HOURS, Event::Closes(number));
                     } else {
                         socket.phase = Phase::Closed;

@@ -220,6 +220,11 @@ impl Core {
                 && chunk.is_none_or(|(_, to)| to.contains(user))
         };
         for user in stored.members.keys().filter(concerned) {
+            // Who is disabled, or was since, is owed nothing.
+            let until = self.truth.disabled_until.get(user);
+            if self.truth.disabled.contains_key(user) || until.is_some_and(|until| *until > since) {
+                continue;
+            }
             if later(user) {
                 continue;
             }
@@ -264,6 +269,12 @@ impl Core {
         let mut skipped = 0;
         let mut forgotten = None;
         for user in to {
+            let until = self.truth.disabled_until.get(user);
+            if self.truth.disabled.contains_key(user)
+                || until.is_some_and(|until| *until > notes.began)
+            {
+                continue;
+            }
             // Watermarks only grow: who waits now has waited all the while.
             let row = self.truth.row(user, conversation);
             let waits = row.is_some_and(|r| r.joined <= *seq && r.marks.delivered < *seq);

@@ -81,7 +81,9 @@ impl Ports {
         self.turn().await;
         {
             let mut core = self.hub.lock();
-            if core.strikes(Fault::FailsLate) {
+            // An operator who is told that it failed asks again, and does not change his mind meanwhile.
+            let waits = !matches!(write, Write::SetDisabled(..));
+            if waits && core.strikes(Fault::FailsLate) {
                 let ms = core.dice.magnitude(1, 60_000);
                 core.after(ms, Event::Late(Box::new(write)));
                 drop(core);

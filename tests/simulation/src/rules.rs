@@ -144,7 +144,10 @@ impl Core {
                         self.truth.disabled.entry(user.clone()).or_insert(*since);
                     }
                     None => {
-                        self.truth.disabled.remove(user);
+                        self.cut_off.remove(user);
+                        if self.truth.disabled.remove(user).is_some() {
+                            self.truth.disabled_until.insert(user.clone(), self.moment);
+                        }
                     }
                 }
                 Wrote::Account(self.truth.account(user))

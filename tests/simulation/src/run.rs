@@ -66,6 +66,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let (people, devices) = People::new(&mut core, options.acts);
     // What was written before the run began knew no limit.
     core.limits = limits(seed);
+    core.operator = Dice::new(seed ^ 0x6f70_6572_6174_6f72).percent(25);
     core.webhook = Dice::new(seed ^ 0x6576_656e_7473).percent(50);
     let hub = Hub::new(core);
     let mut run = Run { hub, running: BTreeMap::new(), devices, people };

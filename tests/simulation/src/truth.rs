@@ -92,6 +92,8 @@ pub struct Truth {
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
     /// Since when whom an operator has disabled is, ms since 1970.
     pub disabled: BTreeMap<UserId, u64>,
+    /// Until when (in moments) a user was disabled last.
+    pub disabled_until: BTreeMap<UserId, u64>,
     /// Every device's endpoint, and since when.
     pub endpoints: BTreeMap<UserId, BTreeMap<DeviceId, (Endpoint, u64)>>,
 }
