@@ -24,6 +24,7 @@ mod groups;
 mod killed;
 mod limits;
 mod operators;
+mod people;
 mod process;
 mod pushes;
 mod reading;

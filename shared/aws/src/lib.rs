@@ -15,6 +15,7 @@ mod log;
 mod metrics;
 mod moderation;
 mod payload;
+mod people;
 mod pushes;
 mod queues;
 mod rows;

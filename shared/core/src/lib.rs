@@ -10,6 +10,7 @@ pub mod limits;
 pub mod message;
 pub mod metrics;
 pub mod mutants;
+pub mod people;
 pub mod ports;
 pub mod services;
 #[cfg(feature = "testing")]

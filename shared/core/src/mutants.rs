@@ -109,6 +109,12 @@ mod variants {
         GoneIsClosed,
         /// `send`: the rate of a conversation is counted and nobody is refused.
         LimitIgnored,
+        /// Receipts: what someone has read is told, also if he hides it.
+        ReadShown,
+        /// `send`, `typing`: who is blocked writes all the same.
+        BlocksIgnored,
+        /// Groups: who is blocked adds whom he likes.
+        BlockedAdds,
     }
 
     thread_local! {

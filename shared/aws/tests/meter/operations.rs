@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use petrel_core::events::Reason;
 use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, InviteCode, Seq, UserId};
+use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::mint;
 use petrel_core::services::{Intent, NewInvite};
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ enum Part {
     Groups,
     Pushes,
     Operators,
+    People,
 }
 
 /// The bills by operation.
@@ -60,6 +62,7 @@ pub async fn measure() -> Bills {
     changes(&mut bills).await;
     pushes(&mut bills).await;
     operators(&mut bills).await;
+    people(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -338,4 +341,25 @@ async fn operators(bills: &mut Bills) {
     told.said(0, &c, 1).await;
     let bill = told.frame(0, told.send(&c).await, sent).await;
     bills.add(Part::Operators, "send 1:1, both online, with webhooks", bill);
+}
+
+async fn people(bills: &mut Bills) {
+    let world = World::new().await;
+    let ana = caller(0);
+    let name = Some(DisplayName::parse("Ana").unwrap());
+    let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
+    let set = async { world.app.set_profile(&ana, &change).await.unwrap() };
+    bills.add(Part::People, "change one's profile", world.bill(set).await);
+    let all = users(100);
+    let look = async { world.app.profiles(&all).await.unwrap() };
+    bills.add(Part::People, "profiles of 100", world.bill(look).await);
+    let (group, _) = world.create(users(10)).await;
+    let look = async { world.app.group(&ana, &group).await.unwrap() };
+    bills.add(Part::People, "look at a group of 10", world.bill(look).await);
+    let block = async { world.app.block(&ana, &user(1)).await.unwrap() };
+    bills.add(Part::People, "block a user, the first", world.bill(block).await);
+    let unblock = async { world.app.unblock(&ana, &user(1)).await.unwrap() };
+    bills.add(Part::People, "block a user no more", world.bill(unblock).await);
+    let list = async { world.app.blocked(&ana, None).await.unwrap() };
+    bills.add(Part::People, "list of whom one blocks, none", world.bill(list).await);
 }

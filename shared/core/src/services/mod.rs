@@ -1,6 +1,7 @@
 //! The rules, one module a capability. A service sees ports and values; never a table, an event or a frame's JSON.
 
 mod ack;
+mod blocks;
 mod changes;
 mod connect;
 mod deliver;
@@ -11,6 +12,7 @@ mod limits;
 mod members;
 mod notes;
 mod operators;
+mod profiles;
 mod push;
 mod receipts;
 mod reports;
@@ -23,6 +25,7 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
+pub use blocks::{BlockPage, MAX_BLOCKS};
 pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
@@ -36,8 +39,8 @@ use crate::ids::{ConnectionId, UserId};
 use crate::limits::{Limits, Usage};
 use crate::metrics::Metrics;
 use crate::ports::{
-    Connection, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, Webhook,
-    World,
+    Connection, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, People,
+    Webhook, World,
 };
 
 /// The whole product: the ports, and on them the services as methods.
@@ -47,6 +50,8 @@ pub struct App {
     pub log: Arc<dyn Log>,
     /// Members and watermarks.
     pub conversations: Arc<dyn Conversations>,
+    /// Profiles and blocks.
+    pub people: Arc<dyn People>,
     /// Who is connected.
     pub connections: Arc<dyn Connections>,
     /// The way back to the devices.

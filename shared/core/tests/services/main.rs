@@ -7,6 +7,7 @@ mod delivering;
 mod groups;
 mod limits;
 mod noting;
+mod people;
 mod pushing;
 mod reading;
 mod roles;
