@@ -220,6 +220,8 @@ impl Core {
             "not_a_member" => stays && !blocked,
             "sync_required" => provable,
             // A dozen lost races are reason enough.
+            // An operator is told to ask again as long as a socket may open.
+            "busy" if notes.name.starts_with("Disable") => false,
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
             // What stood before is answered, however much was sent since.
             "rate_limited" => of.as_ref().is_some_and(|of| self.stood(of, notes, error)),

@@ -148,7 +148,7 @@ fn one_users_share_of_everything_is_theirs_alone() {
         kind(block_on(world.app.sync(&ana, &sync))),
         kind(block_on(world.app.overview(&ana, None))),
         kind(block_on(world.app.group(&ana, &c))),
-        kind(block_on(world.app.typing(&ana, &c, true))),
+        kind(block_on(world.app.typing(&ana, &c, true, None))),
         kind(block_on(world.app.receipts(&ana, &c, Seq::FIRST, None))),
         kind(block_on(world.app.invites(&ana, &group))),
         kind(block_on(world.app.set_push(&ana, phone, Platform::Fcm, "t"))),
