@@ -2,9 +2,9 @@
 //! before its first event; what is not listed has a meaning when it is absent.
 
 use petrel_aws::settings::{
-    CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MESSAGES_TABLE, MODERATION_TOPIC_ARN,
-    PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL,
-    WEBSOCKET_ENDPOINT,
+    CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MEDIA_BUCKET, MESSAGES_TABLE,
+    MODERATION_TOPIC_ARN, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBHOOK_QUEUE_URL,
+    WEBHOOK_SECRETS, WEBHOOK_URL, WEBSOCKET_ENDPOINT,
 };
 
 /// Names of variables.
@@ -37,6 +37,8 @@ pub const FANOUT: Needs =
 pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
 /// The webhook queue. Without a secret nobody could tell its events from forged ones.
 pub const WEBHOOK: Needs = &[WEBHOOK_QUEUE_URL, WEBHOOK_URL, WEBHOOK_SECRETS];
+/// The media bucket, its scanner, and uploads that ran out.
+pub const MEDIA: Needs = &[CONVERSATIONS_TABLE, MEDIA_BUCKET];
 /// The HTTP API.
 pub const API: Needs = &[
     MESSAGES_TABLE,
@@ -44,6 +46,7 @@ pub const API: Needs = &[
     CONNECTIONS_TABLE,
     FANOUT_QUEUE_URL,
     PUSH_QUEUE_URL,
+    MEDIA_BUCKET,
     WEBSOCKET_ENDPOINT,
     MODERATION_TOPIC_ARN,
 ];

@@ -23,6 +23,7 @@ mod gateway;
 mod groups;
 mod killed;
 mod limits;
+mod media;
 mod operators;
 mod people;
 mod process;

@@ -18,6 +18,8 @@ pub enum Who {
     Holders,
     /// Whoever has a token with the operators' scope.
     Operators,
+    /// Whoever has uploaded it; of an avatar, whoever was shown its id.
+    Uploaders,
 }
 
 /// How a request comes in.
@@ -73,11 +75,16 @@ const INVITE: &str = "/api/invites/{code}";
 const GUESSED: &str =
     "/api/invites/0192f3c4-0000-7000-8000-000000000001.00000000000000000000000000000001";
 const DISABLED: &str = "/api/admin/users/{user}/disabled";
+/// An upload that was never announced.
+const COMPLETE: &str = "/api/media/00000000000000000000000000000001/complete";
+const AVATAR: &str = "/api/media/00000000000000000000000000000001/avatar";
 const PUSH: &str = "/api/devices/{device}/push";
 const PROFILE: &str = "/api/profile";
 const BLOCK: &str = "/api/blocks/{user}";
 
 /// The table. Presigned URLs do not exist yet; their rows belong here when they do. Webhooks go out, and no way in.
+/// The table. What a presigned URL is good for: `tests/end_to_end/media.rs`. Webhooks do not exist yet; their rows belong
+/// here when they do.
 pub const ROUTES: &[Row] = &[
     http("GET", "/api/health", "/api/health", "", Who::Anyone),
     http(
@@ -230,6 +237,26 @@ pub const ROUTES: &[Row] = &[
         "/api/admin/users/late/devices/phone",
         "",
         Who::Operators,
+        "/api/media",
+        "/api/media",
+        r#"{"content_type":"image/png","size":1,"sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}"#,
+        Who::Self_,
+    ),
+    http("POST", "/api/media/{media}/complete", COMPLETE, "", Who::Uploaders),
+    http("GET", "/api/media/{media}/avatar", AVATAR, "", Who::Uploaders),
+    http(
+        "GET",
+        "/api/conversations/{id}/messages/{seq}/media",
+        "/api/conversations/{conversation}/messages/6/media",
+        "",
+        Who::Members,
+    ),
+    http(
+        "POST",
+        "/api/conversations/{id}/messages/{seq}/forward",
+        "/api/conversations/{conversation}/messages/6/forward",
+        "",
+        Who::Members,
     ),
     http("GET", PROFILE, PROFILE, "", Who::Self_),
     http("PATCH", PROFILE, PROFILE, r#"{"name":"X","hide_read_receipts":false}"#, Who::Self_),
@@ -282,6 +309,7 @@ pub const LOCAL: &[&str] = &[
     "/ws",
     "/local/token",
     "/local/state",
+    "/local/events",
     "/",
     "/favicon.ico",
     "/style.css",

@@ -5,7 +5,7 @@ import re
 
 from .template import arn
 
-BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "api", "webhook"]
+BINARIES = "authorizer connect send ack sync signal fanout push media api webhook".split()
 
 # Who reads a queue may run longer than an API waits.
 CONSUMERS = {"FanoutFunction", "PushFunction", "WebhookFunction"}
@@ -39,6 +39,7 @@ VARIABLES = {
     "PETREL_PUSH_QUEUE_URL": ({"Ref": "PushQueue"}, "push queue"),
     "PETREL_WEBHOOK_QUEUE_URL": ({"Ref": "WebhookQueue"}, "webhook queue"),
     "PETREL_MODERATION_TOPIC_ARN": ({"Ref": "ModerationTopic"}, "moderation topic"),
+    "PETREL_MEDIA_BUCKET": ({"Ref": "MediaBucket"}, "media bucket"),
     "PETREL_WEBSOCKET_ENDPOINT": (
         {"Fn::Sub": "https://${WebSocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${StageName}"},
         "sockets",
@@ -141,9 +142,14 @@ def bound(statement):
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
         ("WebhookQueue", "webhook queue"),
+        ("MediaBucket", "media bucket"),
     ]:
         if resource == arn(name):
             return column, None
+    if resource == {"Fn::Sub": "${MediaBucket.Arn}/*"}:
+        return "media bucket", None
+    if resource == {"Fn::GetAtt": ["ConversationsTable", "StreamArn"]}:
+        return "stream", None
     if resource == {"Fn::Sub": POST_ARN}:
         return "sockets", None
     if resource == {"Fn::Sub": CLOSE_ARN}:

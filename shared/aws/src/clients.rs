@@ -12,10 +12,12 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, People, Webhook,
+    Connections, Conversations, Files, Gateway, Jobs, Log, Moderation, Notifier, People, Uploads,
+    Webhook,
 };
 
 use crate::Dynamo;
+use crate::files::{MediaBucket, s3_client};
 use crate::gateway::ApiGateway;
 use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
 use crate::keys::Tables;
@@ -93,7 +95,8 @@ struct Endpoints(Vec<(String, String)>);
 
 impl Endpoints {
     fn read(env: Env<'_>) -> Self {
-        let names = ["DYNAMODB", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
+        let names =
+            ["DYNAMODB", "S3", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
         let found = names.into_iter().filter_map(|name| Some((settings::get(env, &name)?, name)));
         Self(found.map(|(url, name)| (name, url)).collect())
     }
@@ -140,7 +143,7 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, people, connections) = tables(config, settings);
+    let Ports { log, conversations, people, uploads, connections } = tables(config, settings);
     App {
         log,
         conversations,
@@ -151,6 +154,8 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         notifier: notifier(config, settings),
         webhook: webhook(settings),
         moderation: moderation(config, settings),
+        uploads,
+        files: files(config, settings),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
         usage: Arc::default(),
@@ -158,9 +163,16 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn People>, Arc<dyn Connections>);
+/// The ports on the tables.
+struct Ports {
+    log: Arc<dyn Log>,
+    conversations: Arc<dyn Conversations>,
+    people: Arc<dyn People>,
+    uploads: Arc<dyn Uploads>,
+    connections: Arc<dyn Connections>,
+}
 
-fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
+fn tables(config: &SdkConfig, settings: &Settings) -> Ports {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
     let tables = Tables {
         messages: name(&settings.messages_table),
@@ -177,6 +189,10 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let uploads: Arc<dyn Uploads> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let people: Arc<dyn People> = match settings.conversations_table {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
@@ -185,7 +201,14 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, people, connections)
+    Ports { log, conversations, people, uploads, connections }
+}
+
+fn files(config: &SdkConfig, settings: &Settings) -> Arc<dyn Files> {
+    match &settings.media_bucket {
+        Some(bucket) => Arc::new(MediaBucket::new(s3_client(config), bucket.clone())),
+        None => Arc::new(Unset(settings::MEDIA_BUCKET)),
+    }
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

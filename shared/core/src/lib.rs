@@ -7,6 +7,7 @@ pub mod events;
 pub mod group;
 pub mod ids;
 pub mod limits;
+pub mod media;
 pub mod message;
 pub mod metrics;
 pub mod mutants;

@@ -51,6 +51,8 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         notifier: ports.clone(),
         webhook: ports.clone(),
         moderation: ports.clone(),
+        uploads: Arc::new(petrel_core::testing::MemoryMedia::default()),
+        files: Arc::new(petrel_core::testing::MemoryMedia::default()),
         world: ports,
         metrics: Arc::new(NoMetrics),
         usage,

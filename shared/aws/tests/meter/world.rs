@@ -80,6 +80,7 @@ impl World {
             push_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/push".into()),
             webhook_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/webhook".into()),
             moderation_topic_arn: Some("arn:aws:sns:us-east-1:1:reports".into()),
+            media_bucket: Some("media".into()),
             websocket_endpoint: Some("https://a.execute-api.us-east-1.amazonaws.com/prod".into()),
             ..Settings::default()
         };

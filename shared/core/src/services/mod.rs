@@ -9,6 +9,7 @@ mod groups;
 mod history;
 mod invites;
 mod limits;
+mod media;
 mod members;
 mod notes;
 mod operators;
@@ -30,6 +31,7 @@ pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
 pub use invites::{NewInvite, Preview};
+pub use media::{Download, NewUpload, Ticket, Verdict};
 pub use receipts::{Reader, Receipts};
 pub use rules::Intent;
 pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
@@ -39,8 +41,8 @@ use crate::ids::{ConnectionId, UserId};
 use crate::limits::{Limits, Usage};
 use crate::metrics::Metrics;
 use crate::ports::{
-    Connection, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, People,
-    Webhook, World,
+    Connection, Connections, Conversations, Files, Gateway, Jobs, Log, Moderation, Notifier,
+    People, Uploads, Webhook, World,
 };
 
 /// The whole product: the ports, and on them the services as methods.
@@ -64,6 +66,10 @@ pub struct App {
     pub webhook: Arc<dyn Webhook>,
     /// The way to those who look at reports.
     pub moderation: Arc<dyn Moderation>,
+    /// What is known of uploads.
+    pub uploads: Arc<dyn Uploads>,
+    /// Their bytes.
+    pub files: Arc<dyn Files>,
     /// Time and ids.
     pub world: Arc<dyn World>,
     /// What the operator sees.
@@ -86,6 +92,12 @@ pub struct Settings {
     pub operator_scope: String,
     /// Whether events are told to a receiver.
     pub webhook: bool,
+    /// Largest picture that may be uploaded, bytes.
+    pub max_photo_bytes: u64,
+    /// Largest of all other files, bytes.
+    pub max_file_bytes: u64,
+    /// Whether a scanner has to speak before an upload can be read.
+    pub scan: bool,
 }
 
 impl Default for Settings {
@@ -95,6 +107,9 @@ impl Default for Settings {
             limits: Limits::default(),
             operator_scope: "petrel/admin".to_owned(),
             webhook: false,
+            max_photo_bytes: 25_000_000,
+            max_file_bytes: 100_000_000,
+            scan: false,
         }
     }
 }

@@ -173,11 +173,12 @@ impl App {
         &self,
         caller: &Caller,
         conversation: &ConversationId,
-        message: Outgoing,
+        mut message: Outgoing,
         tail: &mut Tail,
         members: &mut Members,
     ) -> Result<(Entry, bool)> {
         let mut unsure = None;
+        let mut attached = false;
         let mut failures = 0;
         let mut admitted = false;
         for attempt in 0..MAX_TRIES {
@@ -209,6 +210,10 @@ impl App {
             if !(quiet || may || caller.is_server() || mutant!(PostIgnored)) {
                 return Err(Error::new(ErrorKind::Forbidden, "only admins write here"));
             }
+            if !attached {
+                message.content = self.attach(caller, message.content).await?;
+                attached = true;
+            }
             let head = tail.head();
             self.check_target(caller, conversation, &message.content, &member, head).await?;
             if let (Seq::ZERO, Some((a, b))) = (head, conversation.pair())
@@ -239,6 +244,9 @@ impl App {
             match self.log.put(&entry).await {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
+                    if mutant!(RetractedLate) {
+                        self.detach_late(&entry).await?;
+                    }
                     return Ok((entry, false));
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
@@ -420,11 +428,15 @@ impl App {
             Content::Delete { .. } => *author == caller.user || member.role >= Role::Admin,
             _ => true,
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::Forbidden, "only the author may do this"))
+        if !allowed {
+            return Err(Error::new(ErrorKind::Forbidden, "only the author may do this"));
         }
+        if let Content::Delete { .. } = content
+            && !mutant!(RetractedLate)
+        {
+            self.detach(found).await?;
+        }
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::ports::{
     Put, UserConversation, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
+use crate::testing::MemoryMedia;
 
 #[derive(Default)]
 struct State {
@@ -50,7 +51,7 @@ struct State {
 
 /// Every port, in memory.
 #[derive(Default)]
-pub struct Memory(Mutex<State>);
+pub struct Memory(Mutex<State>, Arc<MemoryMedia>);
 
 impl Memory {
     /// An `App` whose every port is this one.
@@ -65,11 +66,18 @@ impl Memory {
             notifier: self.clone(),
             webhook: self.clone(),
             moderation: self.clone(),
+            uploads: self.1.clone(),
+            files: self.1.clone(),
             world: self.clone(),
             metrics: Arc::new(NoMetrics),
             usage: Arc::default(),
             settings: Settings::default(),
         }
+    }
+
+    /// Uploads and their bytes.
+    pub fn media(&self) -> &MemoryMedia {
+        &self.1
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

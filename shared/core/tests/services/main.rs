@@ -6,6 +6,7 @@ mod beyond;
 mod delivering;
 mod groups;
 mod limits;
+mod media;
 mod noting;
 mod people;
 mod pushing;
