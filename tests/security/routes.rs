@@ -237,6 +237,9 @@ pub const ROUTES: &[Row] = &[
         "/api/admin/users/late/devices/phone",
         "",
         Who::Operators,
+    ),
+    http(
+        "POST",
         "/api/media",
         "/api/media",
         r#"{"content_type":"image/png","size":1,"sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}"#,

@@ -66,7 +66,7 @@ impl Backend {
         settings: petrel_core::services::Settings,
         receiver: Option<HttpWebhook>,
     ) -> Result<Self, Failure> {
-        let mut opened = Self::open_on(options, gateway, settings).await?;
+        let mut opened = Self::open_on(options, url, gateway, settings).await?;
         if let Some(receiver) = receiver {
             opened.app.webhook = Arc::new(receiver);
         }
@@ -75,6 +75,7 @@ impl Backend {
 
     async fn open_on(
         options: &Options,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
     ) -> Result<Self, Failure> {

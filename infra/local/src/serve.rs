@@ -10,7 +10,6 @@ use petrel_aws::embedded::s3::S3;
 use petrel_aws::token::{Expected, Verifier};
 use petrel_aws::{HttpWebhook, Origins, Reach};
 use petrel_core::App;
-use petrel_core::limits::Limits;
 use petrel_core::services::Settings;
 use petrel_functions::authorizer::Authorizer;
 use rustix::process::Signal;
@@ -118,7 +117,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
     let addr = listener.local_addr()?;
     let url = options.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
-    let backend = Backend::open(&options.backend, &url, sockets.clone(), settings).await?;
+    let backend =
+        Backend::open(&options.backend, &url, sockets.clone(), settings, receiver).await?;
 
     let stop = CancellationToken::new();
     let jobs = TaskTracker::new();
