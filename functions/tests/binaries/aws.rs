@@ -66,7 +66,7 @@ impl Aws {
 
         let seen = Arc::new(Mutex::new(Seen::default()));
         let router = Router::new()
-            .route("/@connections/{id}", post(posted))
+            .route("/@connections/{id}", post(posted).delete(closed))
             .route("/", post(called))
             .route("/archive/", get(listed))
             .route("/archive/{*key}", get(read).put(written).delete(deleted))
@@ -137,6 +137,13 @@ impl Aws {
             ("PETREL_ARCHIVE_BUCKET", "archive".to_owned()),
             ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
             ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
+            ("PETREL_WEBHOOK_QUEUE_URL", format!("{url}/1/webhook")),
+            // Nothing answers there: whatever is told comes back to the queue.
+            ("PETREL_WEBHOOK_URL", "https://receiver.invalid/hook".to_owned()),
+            ("PETREL_WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
+            ("PETREL_MODERATION_TOPIC_ARN", "arn:aws:sns:eu-central-1:1:reports".to_owned()),
+            ("PETREL_LIMITS", "all=0".to_owned()),
+            ("PETREL_OPERATOR_SCOPE", "petrel/admin".to_owned()),
             ("PETREL_APNS_ARN", application("APNS")),
             ("PETREL_APNS_SANDBOX_ARN", application("APNS_SANDBOX")),
             ("PETREL_FCM_ARN", application("GCM")),
@@ -223,6 +230,11 @@ async fn deleted(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>) 
     StatusCode::NO_CONTENT
 }
 
+/// An operator closes a socket.
+async fn closed(Path(id): Path<String>) -> StatusCode {
+    if id == "socket-gone" { StatusCode::GONE } else { StatusCode::NO_CONTENT }
+}
+
 async fn looked_at(Path((_, id)): Path<(String, String)>) -> StatusCode {
     if id.starts_with('0') { StatusCode::NOT_FOUND } else { StatusCode::OK }
 }
@@ -300,6 +312,8 @@ fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
             );
             return refused(StatusCode::FORBIDDEN, "AuthorizationError", &message);
         }
+        // A report.
+        "Publish" if fields.contains_key("TopicArn") => "<MessageId>m</MessageId>".to_owned(),
         "Publish" if fields["TargetArn"].ends_with("/disabled") => {
             return refused(StatusCode::BAD_REQUEST, "EndpointDisabled", "m");
         }

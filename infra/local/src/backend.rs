@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use petrel_aws::archive::Folder;
 use petrel_aws::embedded::s3::S3;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
-use petrel_aws::{Dynamo, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_aws::{
+    Dynamo, HttpWebhook, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env,
+};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Archive, Gateway, Notifier, Platform};
-use petrel_core::services::Settings as CoreSettings;
 use petrel_core::{App, Result};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::consumer::Queue;
 use crate::data;
 use crate::pushes::{Recorder, Sink};
 use crate::queues::Queues;
+use crate::reports::{NoReceiver, Reports};
 
 /// Which of them, and how it is reached.
 #[derive(Clone, Debug)]
@@ -40,6 +42,10 @@ pub struct Backend {
     pub fan_out: Arc<dyn Queue>,
     /// Where its push jobs come out again.
     pub push: Arc<dyn Queue>,
+    /// Where its events come out again, if they are told to anyone.
+    pub webhook: Option<Arc<dyn Queue>>,
+    /// What was reported.
+    pub reports: Arc<Reports>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
     /// The tables whose timers this process looks after; an endpoint has its own TTL, or none.
@@ -63,7 +69,21 @@ impl Backend {
         options: &Options,
         url: &str,
         gateway: Arc<dyn Gateway>,
-        settings: CoreSettings,
+        settings: petrel_core::services::Settings,
+        receiver: Option<HttpWebhook>,
+    ) -> Result<Self, Failure> {
+        let mut opened = Self::open_on(options, url, gateway, settings).await?;
+        if let Some(receiver) = receiver {
+            opened.app.webhook = Arc::new(receiver);
+        }
+        Ok(opened)
+    }
+
+    async fn open_on(
+        options: &Options,
+        url: &str,
+        gateway: Arc<dyn Gateway>,
+        settings: petrel_core::services::Settings,
     ) -> Result<Self, Failure> {
         match options {
             Options::OnDisk(folder) => {
@@ -104,7 +124,7 @@ impl Backend {
         archive: Arc<dyn Archive>,
         url: &str,
         gateway: Arc<dyn Gateway>,
-        settings: CoreSettings,
+        settings: petrel_core::services::Settings,
     ) -> Result<Self, String> {
         let tables = Tables {
             messages: "messages".to_owned(),
@@ -120,6 +140,8 @@ impl Backend {
         let dynamo = Arc::new(Dynamo::new(client, tables));
         let queues = Arc::new(Queues::new());
         let pushes = Arc::new(Recorder::new(Arc::new(Sink)));
+        let reports = Arc::new(Reports::default());
+        let told = settings.webhook;
         let app = App {
             log: dynamo.clone(),
             cold: dynamo.clone(),
@@ -133,21 +155,36 @@ impl Backend {
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),
+            webhook: Arc::new(NoReceiver),
+            moderation: reports.clone(),
             world: Arc::new(SystemWorld),
             metrics: Arc::new(NoMetrics),
+            usage: Arc::default(),
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        let (uploads, timers) = (Some(dynamo.clone()), Some(dynamo));
-        Ok(Self { app, fan_out, push, pushes, s3: Some(s3), uploads, timers, folder: None })
+        let webhook = told.then(|| queues.webhook.clone() as Arc<dyn Queue>);
+        let (s3, uploads, timers) = (Some(s3), Some(dynamo.clone()), Some(dynamo));
+        let folder = None;
+        Ok(Self { app, fan_out, push, webhook, pushes, reports, s3, uploads, timers, folder })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
         let pushes = Arc::new(Recorder::new(made.app.notifier.clone()));
         let notifier: Arc<dyn Notifier> = pushes.clone();
-        let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
+        let reports = Arc::new(Reports::default());
+        let app = App {
+            gateway,
+            notifier,
+            webhook: Arc::new(NoReceiver),
+            moderation: reports.clone(),
+            metrics: Arc::new(NoMetrics),
+            ..made.app
+        };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes, s3: None, uploads: None, timers: None, folder: None }
+        let webhook = made.webhook.map(|queue| Arc::new(queue) as Arc<dyn Queue>);
+        let (s3, uploads, timers, folder) = (None, None, None, None);
+        Self { app, fan_out, push, webhook, pushes, reports, s3, uploads, timers, folder }
     }
 }
 

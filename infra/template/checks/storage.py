@@ -20,7 +20,7 @@ TIMERS = {
 BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
 
 FAILURES = "ArchiveFailureQueue"
-QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction"}
+QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction", "WebhookQueue": "WebhookFunction"}
 
 
 def tables_keep(t):

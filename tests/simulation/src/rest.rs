@@ -29,6 +29,7 @@ impl Run {
                 core.broke(format!("at rest, {group} has no timer"));
             }
         }
+        core.all_is_told();
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, Seq};
+use crate::limits::Use;
 use crate::message::Entry;
 use crate::mutants::mutant;
 
@@ -55,6 +56,7 @@ impl App {
         if let Range::Around(seq) = range {
             return self.around(caller, conversation, seq, limit).await;
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         let mut row = self.readable(&caller.user, conversation).await?;
         if mutant!(BeforeJoining) {

@@ -10,16 +10,20 @@ mod deliver;
 mod groups;
 mod history;
 mod invites;
+mod limits;
 mod media;
 mod members;
 mod notes;
+mod operators;
 mod profiles;
 mod push;
 mod receipts;
+mod reports;
 mod rules;
 mod send;
 mod sync;
 mod typing;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -37,10 +41,11 @@ pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
 pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
+use crate::limits::{Limits, Usage};
 use crate::metrics::Metrics;
 use crate::ports::{
-    Archive, Cold, Connection, Connections, Conversations, Files, Gateway, Jobs, Log, Notifier,
-    People, Uploads, World,
+    Archive, Cold, Connection, Connections, Conversations, Files, Gateway, Jobs, Log, Moderation,
+    Notifier, People, Uploads, Webhook, World,
 };
 
 /// The whole product: the ports, and on them the services as methods.
@@ -64,6 +69,10 @@ pub struct App {
     pub jobs: Arc<dyn Jobs>,
     /// The way to the phones.
     pub notifier: Arc<dyn Notifier>,
+    /// The way to the operator's receiver.
+    pub webhook: Arc<dyn Webhook>,
+    /// The way to those who look at reports.
+    pub moderation: Arc<dyn Moderation>,
     /// What is known of uploads.
     pub uploads: Arc<dyn Uploads>,
     /// Their bytes.
@@ -72,6 +81,8 @@ pub struct App {
     pub world: Arc<dyn World>,
     /// What the operator sees.
     pub metrics: Arc<dyn Metrics>,
+    /// What users did of late.
+    pub usage: Arc<Usage>,
     /// What an operator may choose.
     pub settings: Settings,
 }
@@ -84,6 +95,12 @@ pub struct Settings {
     pub push_delay_s: u32,
     /// How long what lies where.
     pub keeping: Keeping,
+    /// How much may be done in a while.
+    pub limits: Limits,
+    /// What a token's `scope` must hold for the requests of operators.
+    pub operator_scope: String,
+    /// Whether events are told to a receiver.
+    pub webhook: bool,
     /// Largest picture that may be uploaded, bytes.
     pub max_photo_bytes: u64,
     /// Largest of all other files, bytes.
@@ -97,6 +114,9 @@ impl Default for Settings {
         Self {
             push_delay_s: 30,
             keeping: Keeping::default(),
+            limits: Limits::default(),
+            operator_scope: "petrel/admin".to_owned(),
+            webhook: false,
             max_photo_bytes: 25_000_000,
             max_file_bytes: 100_000_000,
             scan: false,
@@ -122,6 +142,16 @@ impl Caller {
     /// A caller over a socket.
     pub fn over(socket: Connection) -> Self {
         Self { user: socket.user.clone(), socket: Some(socket) }
+    }
+
+    /// The server itself, at an operator's word.
+    pub(crate) fn server() -> Self {
+        Self::http(UserId::system())
+    }
+
+    /// Whether it is [`Self::server`].
+    pub(crate) fn is_server(&self) -> bool {
+        self.user.is_system()
     }
 
     /// The id of the socket it came over.
