@@ -151,7 +151,6 @@ impl Backend {
             uploads: dynamo.clone(),
             files: Arc::new(MediaBucket::new(s3.client(url), MEDIA_BUCKET.to_owned())),
             people: dynamo.clone(),
-            connections: dynamo.clone(),
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),

@@ -76,8 +76,6 @@ pub const GONE_ORDINAL: &str = "gone_ordinal";
 pub const VERSION: &str = "version";
 /// conversations, sort key of the only row in the partition of a conversation's timer.
 pub const TIMER: &str = "timer";
-/// conversations, timer: from when on DynamoDB may delete it, s since 1970 (N). The one attribute that a TTL is on.
-pub const TTL: &str = "ttl";
 /// conversations, profile: the media id of the user's picture. The user's name is [`NAME`].
 pub const AVATAR: &str = "avatar";
 /// conversations, profile: whether others are not told what the user has read (BOOL).

@@ -96,8 +96,11 @@ fn is_table(value: &str) -> bool {
 }
 
 fn is_bucket(value: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (3..=63).contains(&value.len())
-        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
+        && value.bytes().all(|b| plain(b) || b".-".contains(&b))
+        && value.bytes().next().is_some_and(plain)
+        && value.bytes().next_back().is_some_and(plain)
 }
 
 /// The scheme may be `http`, for emulators.
@@ -131,14 +134,6 @@ fn are_origins(value: &str) -> bool {
 
 fn is_delay(value: &str) -> bool {
     value.parse::<u32>().is_ok_and(|delay| delay <= MAX_DELAY_S)
-}
-
-fn is_bucket(value: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    (3..=63).contains(&value.len())
-        && value.bytes().all(|b| plain(b) || b".-".contains(&b))
-        && value.bytes().next().is_some_and(plain)
-        && value.bytes().next_back().is_some_and(plain)
 }
 
 fn are_days(value: &str) -> bool {
