@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::lambda::Lambda;
 use crate::{Stack, variables};
 
-const FUNCTIONS: [&str; 10] = [
+const FUNCTIONS: [&str; 11] = [
     env!("CARGO_BIN_EXE_archive"),
     env!("CARGO_BIN_EXE_authorizer"),
     env!("CARGO_BIN_EXE_connect"),

@@ -145,6 +145,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
             sender_id: users[0].clone(),
             sent_at: now - age_days * 86_400_000 + seq,
             content: Content::Text { text: "old".into() },
+            level: 0,
         };
         dynamo.put(&entry).await.unwrap();
     }

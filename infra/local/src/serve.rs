@@ -123,6 +123,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let url = options.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
     let backend =
         Backend::open(&options.backend, &url, sockets.clone(), settings, receiver).await?;
+    // Held as long as the server runs.
+    let _folder = backend.folder;
 
     let stop = CancellationToken::new();
     let jobs = TaskTracker::new();

@@ -167,6 +167,7 @@ mod tests {
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_000 + seq,
             content: Content::Text { text: format!("{text} {seq}") },
+            level: 0,
         };
         (first..=last).map(entry).collect()
     }
