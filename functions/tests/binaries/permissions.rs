@@ -20,7 +20,7 @@ const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
 
 /// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream. And what
 /// S3 wants to see before it says that an object is not there, and not that it is forbidden.
-const OF_LAMBDA: [&str; 10] = [
+const OF_LAMBDA: [&str; 9] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "sqs:ReceiveMessage",
@@ -30,7 +30,6 @@ const OF_LAMBDA: [&str; 10] = [
     "dynamodb:GetRecords",
     "dynamodb:GetShardIterator",
     "dynamodb:ListStreams",
-    "s3:ListBucket",
 ];
 
 /// What the role of this function allows it.
@@ -44,7 +43,9 @@ fn allowed(role: &str) -> BTreeSet<Permission> {
         None => permission(statement),
     };
     let of_lambda = |(action, resource): &Permission| {
-        OF_LAMBDA.contains(&action.as_str()) || resource == "ArchiveFailureQueue"
+        OF_LAMBDA.contains(&action.as_str())
+            || resource == "ArchiveFailureQueue"
+            || action == "s3:ListBucket" && resource == "MediaBucket"
     };
     statements.map(given).filter(|p| !of_lambda(p)).collect()
 }

@@ -144,6 +144,11 @@ impl App {
         if last <= floor.base() {
             return Ok(vec![]);
         }
+        // Mostly there is nothing to do, and one row tells.
+        let first = self.log.after(of, floor.base(), 1).await?;
+        if first.first().is_some_and(|e| e.sent_at > cutoff) {
+            return Ok(vec![]);
+        }
         let mut rows = self.log.after(of, floor.base(), MAX_ENTRIES).await?;
         let begins = rows.first().is_some_and(|e| e.seq == floor.base().next());
         if !begins || !rows.is_sorted_by(|a, b| a.seq.next() == b.seq) {

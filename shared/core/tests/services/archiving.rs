@@ -28,6 +28,8 @@ fn old(world: &World, count: u64) -> ConversationId {
     let c = direct("ana", "bo");
     for n in 1..=count {
         world.say("ana", &c, &format!("m{n}"));
+        // No faster than a conversation may be.
+        world.memory.pass(10);
     }
     world.memory.pass(2 * DAY_MS);
     c
