@@ -221,6 +221,11 @@ impl App {
             }
         }
         while moved.gone >= floor.archived && moved.gone < head.seq {
+            // Mostly none is, and one row tells.
+            let first = self.log.after(of, moved.gone, 1).await?;
+            if !first.first().is_some_and(is_over) {
+                break;
+            }
             let rows = self.log.after(of, moved.gone, MAX_ENTRIES).await?;
             let over = rows.iter().take_while(|e| is_over(e)).last();
             let Some(over) = over else { break };

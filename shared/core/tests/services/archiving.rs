@@ -40,6 +40,7 @@ fn archive(world: &World, c: &ConversationId) -> Archived {
 }
 
 fn history(world: &World, c: &ConversationId, range: Range, limit: usize) -> (Vec<u64>, bool) {
+    world.memory.pass(20);
     let page = block_on(world.app.history(&caller("bo"), c, range, limit)).unwrap();
     (page.messages.iter().map(|e| e.seq.get()).collect(), page.more)
 }
