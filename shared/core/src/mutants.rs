@@ -95,6 +95,12 @@ mod variants {
         NoHeir,
         /// `send`: all may write, whatever the group says.
         PostIgnored,
+        /// Receipts: what someone has read is told, also if he hides it.
+        ReadShown,
+        /// `send`, `typing`: who is blocked writes all the same.
+        BlocksIgnored,
+        /// Groups: who is blocked adds whom he likes.
+        BlockedAdds,
     }
 
     thread_local! {

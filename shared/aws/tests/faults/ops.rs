@@ -12,9 +12,10 @@ use petrel_core::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId,
 };
 use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, Platform,
-    Watermarks,
+    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, People,
+    Platform, Watermarks,
 };
 use uuid::Uuid;
 
@@ -36,6 +37,13 @@ pub enum Op {
     Advance,
     RowsOf,
     Blocks,
+    Profiles,
+    SetProfile,
+    RowAndProfile,
+    Block,
+    Unblock,
+    Blocked,
+    Blockers,
     Register,
     Remove,
     Of,
@@ -61,6 +69,13 @@ pub const OPS: &[Op] = &[
     Op::Advance,
     Op::RowsOf,
     Op::Blocks,
+    Op::Profiles,
+    Op::SetProfile,
+    Op::RowAndProfile,
+    Op::Block,
+    Op::Unblock,
+    Op::Blocked,
+    Op::Blockers,
     Op::Register,
     Op::Remove,
     Op::Of,
@@ -75,8 +90,25 @@ pub const OPS: &[Op] = &[
 impl Op {
     /// Whether it only reads.
     pub fn reads(self) -> bool {
-        use Op::{After, Blocks, Members, Newest, Of, Row, Rows, RowsOf};
-        matches!(self, Newest | After | Members | Row | Rows | RowsOf | Blocks | Of)
+        use Op::{
+            After, Blocked, Blockers, Blocks, Members, Newest, Of, Profiles, Row, RowAndProfile,
+            Rows, RowsOf,
+        };
+        matches!(
+            self,
+            Newest
+                | After
+                | Members
+                | Row
+                | Rows
+                | RowsOf
+                | Blocks
+                | Of
+                | Profiles
+                | RowAndProfile
+                | Blocked
+                | Blockers
+        )
     }
 
     /// Whether it makes several writes, so that one that fails may have done some of them.
@@ -88,7 +120,9 @@ impl Op {
     pub fn attempts(self) -> usize {
         match self {
             // The batch is asked six times for what it left out.
-            Self::Of | Self::RowsOf => 3 * 6,
+            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
+                3 * 6
+            }
             Self::Enqueue => 2 * 3,
             Self::Post | Self::MakeEndpoint | Self::Push => 2,
             _ => 3,
@@ -98,7 +132,9 @@ impl Op {
     /// What each request may take at most, with all its attempts and the pauses between them.
     pub fn time(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Of | Self::RowsOf => 6 * 6_000 + 700,
+            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
+                6 * 6_000 + 700
+            }
             Self::Enqueue => 3 * 2_200 + 200,
             Self::Post | Self::MakeEndpoint | Self::Push => 2_200,
             _ => 6_000,
@@ -196,6 +232,10 @@ impl Stage {
         }
         truth.register(&self.socket("bo")).await.unwrap();
         truth.set_endpoint(&self.endpoint("bo")).await.unwrap();
+        truth.block(&self.user("bo"), &self.user("ana")).await.unwrap();
+        let name = DisplayName::parse("Bo").unwrap();
+        let change = ProfileChange { name: Some(Some(name)), ..Default::default() };
+        truth.set_profile(&self.user("bo"), &change).await.unwrap();
     }
 
     /// Makes the call; what it came to, in words.
@@ -228,6 +268,16 @@ impl Stage {
                 say(rows)
             }
             Op::Blocks => say(of.blocks(&ana, &bo).await?),
+            Op::Profiles => say(app.people.profiles(&both).await?),
+            Op::SetProfile => {
+                let change = ProfileChange { hide_read_receipts: Some(true), ..Default::default() };
+                say(app.people.set_profile(&ana, &change).await?)
+            }
+            Op::RowAndProfile => say(app.people.row_and_profile(&bo, &group).await?),
+            Op::Block => say(app.people.block(&ana, &bo).await?),
+            Op::Unblock => say(app.people.unblock(&bo, &ana).await?),
+            Op::Blocked => say(app.people.blocked(&bo, None, 9).await?),
+            Op::Blockers => say(app.people.blockers(&both, &ana).await?),
             Op::Register => say(app.connections.register(&self.socket("ana")).await?),
             Op::Remove => {
                 let Connection { user, device, id, .. } = self.socket("bo");
@@ -263,6 +313,9 @@ impl Stage {
         }
         for user in &users {
             seen += &format!("{:?}", truth.rows(user, None, 99).await.unwrap());
+            seen += &format!("{:?}", truth.blocked(user, None, 99).await.unwrap());
+            let one = std::slice::from_ref(user);
+            seen += &format!("{:?}", truth.profiles(one).await.unwrap());
         }
         seen += &format!("{:?}", truth.of(&users).await.unwrap());
         Look { stored: seen, taken: injector.taken() }

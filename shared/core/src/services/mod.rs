@@ -1,6 +1,7 @@
 //! The rules, one module a capability. A service sees ports and values; never a table, an event or a frame's JSON.
 
 mod ack;
+mod blocks;
 mod changes;
 mod connect;
 mod deliver;
@@ -9,6 +10,7 @@ mod history;
 mod invites;
 mod members;
 mod notes;
+mod profiles;
 mod push;
 mod receipts;
 mod rules;
@@ -19,6 +21,7 @@ mod typing;
 use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
+pub use blocks::{BlockPage, MAX_BLOCKS};
 pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
@@ -30,7 +33,9 @@ pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
 use crate::metrics::Metrics;
-use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
+use crate::ports::{
+    Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, People, World,
+};
 
 /// The whole product: the ports, and on them the services as methods.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ pub struct App {
     pub log: Arc<dyn Log>,
     /// Members and watermarks.
     pub conversations: Arc<dyn Conversations>,
+    /// Profiles and blocks.
+    pub people: Arc<dyn People>,
     /// Who is connected.
     pub connections: Arc<dyn Connections>,
     /// The way back to the devices.

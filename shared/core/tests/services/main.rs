@@ -5,6 +5,7 @@
 mod delivering;
 mod groups;
 mod noting;
+mod people;
 mod pushing;
 mod reading;
 mod roles;
