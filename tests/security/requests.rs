@@ -300,6 +300,12 @@ async fn no_host_and_no_scheme_breaks_a_request() {
         let answer = raw::ask(&server, "GET /api/health", &[header], "").await;
         assert!([200, 400].contains(&raw::status(&answer)), "{header:?}: {answer}");
     }
+    for target in
+        ["/api/health?\"", "/api/health?<>", "/api/\u{7f}", "/api/health?a=%", "//api//health"]
+    {
+        let answer = raw::ask(&server, &format!("GET {target}"), &[], "").await;
+        assert!([200, 400, 401, 404].contains(&raw::status(&answer)), "{target}: {answer}");
+    }
     let log = std::fs::read_to_string(server.data().join("log")).unwrap();
     assert!(!log.contains("panicked"), "{log}");
 }

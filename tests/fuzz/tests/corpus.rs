@@ -23,34 +23,31 @@ fn corpus(target: Target) -> BTreeMap<String, Vec<u8>> {
     files.map(|f| file(f.unwrap())).collect()
 }
 
-/// What was found once (`found-…`) stays beside the seeds, which are written anew when the documents' examples change.
+/// Writes the seeds down, when it is asked to: examples have changed. What was found once (`found-…`) stays beside them.
 #[test]
-fn the_seeds_are_up_to_date() {
+fn every_target_has_a_corpus() {
     for target in Target::ALL {
-        let made: BTreeMap<String, Vec<u8>> = (seeds(target).into_iter().zip(0..))
-            .map(|(seed, n)| (format!("seed-{n:02}"), seed.into_bytes()))
-            .collect();
         if std::env::var_os("PETREL_UPDATE").is_some() {
-            let _none = fs::create_dir_all(folder(target));
+            let _there = fs::create_dir_all(folder(target));
             for old in corpus(target).keys().filter(|name| name.starts_with("seed-")) {
                 fs::remove_file(folder(target).join(old)).unwrap();
             }
-            for (name, seed) in &made {
-                fs::write(folder(target).join(name), seed).unwrap();
+            for (seed, n) in seeds(target).into_iter().zip(0..) {
+                fs::write(folder(target).join(format!("seed-{n:02}")), seed).unwrap();
             }
         }
-        let mut written = corpus(target);
-        written.retain(|name, _| name.starts_with("seed-"));
-        let hint = "PETREL_UPDATE=1 cargo test -p petrel-fuzz --test corpus";
-        assert!(written == made, "{}: {hint}", target.name());
+        assert!(corpus(target).len() > 3, "{} has no corpus", target.name());
     }
 }
 
 fn survives(target: Target) {
     const MUTATIONS: usize = 40;
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let corpus: Vec<Vec<u8>> = corpus(target).into_values().collect();
-    assert!(corpus.len() > 3, "{} has no corpus", target.name());
+    // Also the seeds of examples that came since.
+    let made = seeds(target).into_iter().map(String::into_bytes);
+    let mut corpus: Vec<Vec<u8>> = corpus(target).into_values().chain(made).collect();
+    corpus.sort();
+    corpus.dedup();
     let mut dice = fastrand::Rng::with_seed(1);
     for seed in &corpus {
         target.run(seed, false);
@@ -130,12 +127,12 @@ fn ids_survive() {
 
 /// Without this, a target that looks at nothing would survive everything.
 #[test]
-fn the_corpus_does_not_reach_the_planted_panic_and_another_digit_does() {
+fn the_corpus_does_not_reach_the_planted_panic_and_another_letter_does() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for seed in corpus(Target::Frames).into_values() {
         Target::Frames.run(&seed, true);
     }
-    let elsewhere = br#"a{"action":"send","conversation_id":"d:ana:bo","seen":2,"message_id":"0192f3c4-0000-7000-8000-000000000001","content":{"type":"edit","target":9,"text":"hi"}}"#;
+    let elsewhere = br#"a{"action":"sinc","cursors":{}}"#;
     let found = std::panic::catch_unwind(|| Target::Frames.run(elsewhere, true));
     assert!(found.is_err());
 }

@@ -54,8 +54,12 @@ pub fn run(input: &[u8]) {
             let Ok(mut event) = serde_json::from_slice::<Value>(event) else { return };
             // The gateway's own, whatever comes in: over what makes no URL the library panics, and nothing of ours runs before
             // it (tests/security/requests.rs::no_host_and_no_scheme_breaks_a_request).
-            let path = event["rawPath"].as_str().is_some_and(|path| path.starts_with('/'));
-            if !path || !event["headers"].is_object() || !event["requestContext"].is_object() {
+            let word = |name: &str| event[name].as_str().unwrap_or_default();
+            let target = format!("{}?{}", word("rawPath"), word("rawQueryString"));
+            if !requests::is_target(&target)
+                || !event["headers"].is_object()
+                || !event["requestContext"].is_object()
+            {
                 return;
             }
             event["headers"]["host"] = "localhost".into();

@@ -1,6 +1,7 @@
 //! A request a line: whose it is (`-`: nobody's), the method, the path with its query, and the body.
 
 use axum::body::to_bytes;
+use axum::http::Uri;
 use lambda_http::Request;
 use petrel_core::App;
 use petrel_functions::api::router;
@@ -29,11 +30,16 @@ pub fn run(input: &[u8]) {
     scene::check(&app);
 }
 
+/// Whether a server would take this for what a request asks for. Over what is none the library under the handlers panics, before
+/// anything of ours runs; a gateway does not pass it on.
+pub fn is_target(target: &str) -> bool {
+    target.starts_with('/') && target.parse::<Uri>().is_ok()
+}
+
 /// The request as the function gets it.
 pub fn event(user: Option<&str>, method: &str, target: &str, body: &str) -> Option<Request> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    // As every path begins that a gateway passes on.
-    if !path.starts_with('/') {
+    if !is_target(target) {
         return None;
     }
     let mut event: Value =
