@@ -23,6 +23,7 @@ mod features;
 mod gateway;
 mod groups;
 mod killed;
+mod media;
 mod people;
 mod process;
 mod pushes;
