@@ -76,13 +76,15 @@ pub fn check(app: &App) {
 }
 
 /// The codes that an error may have.
-pub const CODES: [&str; 11] = [
+pub const CODES: [&str; 13] = [
     "bad_request",
     "too_many_members",
     "unauthenticated",
     "not_a_member",
     "forbidden",
     "not_found",
+    "not_ready",
+    "disabled",
     "sync_required",
     "too_large",
     "rate_limited",

@@ -8,7 +8,7 @@ use aws_lambda_events::apigw::{
 use aws_lambda_events::sqs::SqsEvent;
 use petrel_aws::Origins;
 use petrel_functions::authorizer::{self, Authorizer};
-use petrel_functions::{connect, queue, route};
+use petrel_functions::{api, connect, queue, route};
 use serde_json::Value;
 
 use super::{requests, tokens};
@@ -66,7 +66,7 @@ pub fn run(input: &[u8]) {
             event["headers"]["x-forwarded-proto"] = "https".into();
             event["requestContext"]["domainName"] = "localhost".into();
             if let Ok(request) = lambda_http::request::from_str(&event.to_string()) {
-                wait(requests::ask(&app, request));
+                wait(requests::ask(api::router(app.clone()), request));
             }
         }
         _ => {}

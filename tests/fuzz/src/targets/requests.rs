@@ -1,9 +1,9 @@
 //! A request a line: whose it is (`-`: nobody's), the method, the path with its query, and the body.
 
+use axum::Router;
 use axum::body::to_bytes;
 use axum::http::Uri;
 use lambda_http::Request;
-use petrel_core::App;
 use petrel_functions::api::router;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -15,6 +15,7 @@ const MAX_REQUESTS: usize = 8;
 
 pub fn run(input: &[u8]) {
     let (_, app) = scene::set();
+    let router = router(app.clone());
     for line in input.split(|b| *b == b'\n').take(MAX_REQUESTS) {
         let line = String::from_utf8_lossy(line);
         let mut words = line.splitn(4, ' ');
@@ -24,7 +25,7 @@ pub fn run(input: &[u8]) {
         };
         let user = who.bytes().next().and_then(scene::user);
         if let Some(request) = event(user, method, target, words.next().unwrap_or_default()) {
-            wait(ask(&app, request));
+            wait(ask(router.clone(), request));
         }
     }
     scene::check(&app);
@@ -60,8 +61,8 @@ pub fn event(user: Option<&str>, method: &str, target: &str, body: &str) -> Opti
 }
 
 /// Asks, and looks at the answer.
-pub async fn ask(app: &App, request: Request) {
-    let Ok(response) = router(app.clone()).oneshot(request).await;
+pub async fn ask(router: Router, request: Request) {
+    let Ok(response) = router.oneshot(request).await;
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
     assert!(status < 500, "{status}: {}", String::from_utf8_lossy(&body));
