@@ -101,6 +101,12 @@ mod variants {
         BlocksIgnored,
         /// Groups: who is blocked adds whom he likes.
         BlockedAdds,
+        /// Presence: everyone sees everyone's.
+        PresenceToAll,
+        /// Presence: who is blocked sees it.
+        PresenceToBlocked,
+        /// Presence: who was let watch once is told for ever.
+        WatcherUnchecked,
     }
 
     thread_local! {

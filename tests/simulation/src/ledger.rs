@@ -81,6 +81,7 @@ impl Core {
                         notes.pushed_later.extend(to.iter().cloned());
                     }
                 }
+                Job::Presence { .. } => self.passed(Path::PresenceJob),
                 Job::Push { .. } => {}
             }
         }
@@ -89,6 +90,7 @@ impl Core {
     /// A job stands in its queue.
     pub fn queued(&mut self, _by: Invocation, job: &Job, _delay_s: u32) {
         match job {
+            Job::Presence { .. } => {}
             Job::FanOut { entry, to, .. } => {
                 let place = (entry.conversation_id.clone(), entry.seq);
                 self.truth_ledger(place).queued.extend(to.iter().cloned());
@@ -110,7 +112,7 @@ impl Core {
                     self.truth_ledger(place).lost.extend(to.iter().cloned());
                 }
                 Job::FanOut { attempt: 0, .. } => self.passed(Path::Inline),
-                Job::FanOut { .. } => {}
+                Job::FanOut { .. } | Job::Presence { .. } => {}
             }
         }
     }

@@ -6,6 +6,7 @@ mod delivering;
 mod groups;
 mod noting;
 mod people;
+mod presence;
 mod pushing;
 mod reading;
 mod roles;
