@@ -2,6 +2,7 @@
 //! that AWS would have asked for are those of its role, neither more nor fewer.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -103,6 +104,13 @@ fn text(to: Value, n: u8) -> Value {
     send
 }
 
+/// The event, of a socket that has just been opened: one from long ago is nobody's presence.
+fn just_now(mut event: Value) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    event["requestContext"]["connectedAt"] = json!(u64::try_from(now).unwrap());
+    event
+}
+
 /// Founds a group of this user and these; returns its id.
 async fn found(api: &Watched, name: &str, members: &[String]) -> Value {
     let group = json!({"name": name, "member_ids": members});
@@ -182,13 +190,14 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     let watch = json!({"action": "presence", "user_ids": ["yan", "zoe"], "watch": true});
     signal.invoke(&frame("ana", &watch)).await;
     signal.holds("SignalRole");
-    connector.invoke(&connect("yan")).await;
+    connector.invoke(&just_now(connect("yan"))).await;
     connector.holds("ConnectRole");
 
     let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
     // Bo's socket is known; zoe's is not, and is registered again.
     for user in ["bo", "zoe"] {
-        sync.invoke(&frame(user, &json!({"action": "sync", "cursors": {}}))).await;
+        let frame = frame(user, &json!({"action": "sync", "cursors": {}}));
+        sync.invoke(&just_now(frame)).await;
     }
     let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
     sync.invoke(&frame("bo", &history)).await;
