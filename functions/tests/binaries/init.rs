@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::lambda::Lambda;
 use crate::{Stack, variables};
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 10] = [
     env!("CARGO_BIN_EXE_authorizer"),
     env!("CARGO_BIN_EXE_connect"),
     env!("CARGO_BIN_EXE_send"),
@@ -14,16 +14,20 @@ const FUNCTIONS: [&str; 9] = [
     env!("CARGO_BIN_EXE_signal"),
     env!("CARGO_BIN_EXE_fanout"),
     env!("CARGO_BIN_EXE_push"),
+    env!("CARGO_BIN_EXE_media"),
     env!("CARGO_BIN_EXE_api"),
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 11] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
     "PETREL_FCM_ARN",
     "PETREL_JWKS_URL",
+    "PETREL_MAX_FILE_MB",
+    "PETREL_MAX_PHOTO_MB",
+    "PETREL_MEDIA_SCAN",
     "PETREL_METRICS_NAMESPACE",
     "PETREL_PUSH_DELAY_S",
     "PETREL_REVISION",
@@ -43,6 +47,9 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_JWKS_URL" => &["keys", "http://issuer.example/keys"],
         "PETREL_ALLOWED_ORIGINS" => &["chat.example.com", "https://a.example/page", "*.a.example"],
         "PETREL_PUSH_DELAY_S" => &["901", "-1", "soon"],
+        "PETREL_MEDIA_BUCKET" => &["no bucket", "ab", "Media", "arn:aws:s3:::media"],
+        "PETREL_MAX_FILE_MB" | "PETREL_MAX_PHOTO_MB" => &["0", "5001", "-1", "25 MB"],
+        "PETREL_MEDIA_SCAN" => &["yes", "1", "TRUE"],
         "PETREL_APNS_ARN" => &["apns", "arn:aws:sns:eu-central-1:1:app/GCM/petrel"],
         "PETREL_APNS_SANDBOX_ARN" => &["arn:aws:sns:eu-central-1:1:app/APNS/petrel"],
         "PETREL_FCM_ARN" => &["arn:aws:sns:eu-central-1:1:app/GCM/", "arn:aws:sns::1:topic"],

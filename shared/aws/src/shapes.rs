@@ -4,8 +4,9 @@ use http::Uri;
 
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
-    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MAX_FILE_MB, MAX_PHOTO_MB, MEDIA_BUCKET,
+    MEDIA_SCAN, MESSAGES_TABLE, METRICS_NAMESPACE, PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE,
+    TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
 /// What a variable must be, in words, and whether this value is.
@@ -31,6 +32,11 @@ fn shape(name: &str) -> Shape {
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
         }
+        MEDIA_BUCKET => ("the name of an S3 bucket: 3 to 63 of a-z 0-9 . -", is_bucket),
+        MAX_PHOTO_MB | MAX_FILE_MB => ("a number from 1 to 5000", |value| {
+            value.parse::<u32>().is_ok_and(|mb| (1..=5000).contains(&mb))
+        }),
+        MEDIA_SCAN => ("true or false", |value| value == "true" || value == "false"),
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
         APNS_ARN => {
             ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))
@@ -63,6 +69,11 @@ pub(crate) fn fits(name: &str, value: &str) -> bool {
 fn is_table(value: &str) -> bool {
     (3..=255).contains(&value.len())
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+fn is_bucket(value: &str) -> bool {
+    (3..=63).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
 }
 
 /// The scheme may be `http`, for emulators.

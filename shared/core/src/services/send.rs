@@ -168,11 +168,12 @@ impl App {
         &self,
         caller: &Caller,
         conversation: &ConversationId,
-        message: Outgoing,
+        mut message: Outgoing,
         tail: &mut Tail,
         members: &mut Members,
     ) -> Result<(Entry, bool)> {
         let mut unsure = None;
+        let mut attached = false;
         let mut failures = 0;
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
@@ -198,6 +199,10 @@ impl App {
             let may = Members::may(&member, members.info().map(|i| i.post));
             if !(quiet || may || mutant!(PostIgnored)) {
                 return Err(Error::new(ErrorKind::Forbidden, "only admins write here"));
+            }
+            if !attached {
+                message.content = self.attach(caller, message.content).await?;
+                attached = true;
             }
             let head = tail.head();
             self.check_target(caller, conversation, &message.content, &member, head).await?;
@@ -225,6 +230,9 @@ impl App {
             match self.log.put(&entry).await {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
+                    if mutant!(RetractedLate) {
+                        self.detach_late(&entry).await?;
+                    }
                     return Ok((entry, false));
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
@@ -398,11 +406,15 @@ impl App {
             Content::Delete { .. } => *author == caller.user || member.role >= Role::Admin,
             _ => true,
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::Forbidden, "only the author may do this"))
+        if !allowed {
+            return Err(Error::new(ErrorKind::Forbidden, "only the author may do this"));
         }
+        if let Content::Delete { .. } = content
+            && !mutant!(RetractedLate)
+        {
+            self.detach(found).await?;
+        }
+        Ok(())
     }
 }
 

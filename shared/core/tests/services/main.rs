@@ -4,6 +4,7 @@
 
 mod delivering;
 mod groups;
+mod media;
 mod noting;
 mod people;
 mod presence;
