@@ -24,6 +24,7 @@ pub const GATEWAY_WAITS: u64 = 29_000;
 
 /// What an invocation is for.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run holds a handful")]
 pub enum Task {
     /// `$connect`.
     Connect(u64),
@@ -39,6 +40,7 @@ pub enum Task {
 
 /// How an invocation ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run holds a handful")]
 pub enum Done {
     /// `$connect`, and whether it went well.
     Connected(bool),
