@@ -28,6 +28,8 @@ pub const SENDER: &str = "u";
 pub const SENT_AT: &str = "at";
 /// messages: how many entries up to here count as unread (N).
 pub const ORDINAL: &str = "o";
+/// messages: how full the conversation's bucket is with it, µs (N). Absent: empty.
+pub const LEVEL: &str = "l";
 /// messages: the content as JSON.
 pub const CONTENT: &str = "c";
 
@@ -75,6 +77,8 @@ pub const LAST_SEEN: &str = "last_seen";
 pub const WATCHED_UNTIL: &str = "watched";
 /// connections: there (BOOL) if the user's watchers were told last that he is offline.
 pub const AWAY: &str = "away";
+/// connections: since when the user is disabled, ms (N). Absent: he is not.
+pub const DISABLED_AT: &str = "off";
 /// connections, in a device's map: the connection's id.
 pub const CONNECTION_ID: &str = "id";
 /// connections, in a device's map: when it was opened, ms (N).

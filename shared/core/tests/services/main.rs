@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod beyond;
 mod delivering;
 mod groups;
+mod limits;
 mod media;
 mod noting;
 mod people;
