@@ -59,8 +59,8 @@ fn permission(statement: &Value) -> Permission {
         if sub == "${MediaBucket.Arn}/*" {
             return (name(&statement["Action"]), "MediaBucket objects".to_owned());
         }
-        let method = ["POST", "DELETE"].into_iter();
-        let method = method.filter(|m| sub.ends_with(&format!("/{m}/@connections/*"))).next();
+        let is_of = |m: &&str| sub.ends_with(&format!("/{m}/@connections/*"));
+        let method = ["POST", "DELETE"].into_iter().find(is_of);
         format!("{} sockets", method.unwrap())
     };
     (name(&statement["Action"]), named)

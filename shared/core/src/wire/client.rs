@@ -13,10 +13,7 @@ use crate::message::Content;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most frames are the large one, and one is held at a time"
-)]
+#[allow(clippy::large_enum_variant, reason = "most frames are the large one")]
 pub enum ClientFrame {
     /// Store and deliver one message, or several.
     Send(SendFrame),
