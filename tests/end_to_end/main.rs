@@ -22,13 +22,16 @@ mod examples;
 mod gateway;
 mod groups;
 mod killed;
+mod limits;
 mod media;
+mod operators;
 mod people;
 mod process;
 mod pushes;
 mod reading;
 mod refusals;
 mod resending;
+mod webhooks;
 
 #[path = "../security/mod.rs"]
 mod security;

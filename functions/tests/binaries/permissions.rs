@@ -2,6 +2,7 @@
 //! that AWS would have asked for are those of its role, neither more nor fewer.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -58,8 +59,9 @@ fn permission(statement: &Value) -> Permission {
         if sub == "${MediaBucket.Arn}/*" {
             return (name(&statement["Action"]), "MediaBucket objects".to_owned());
         }
-        assert!(sub.ends_with("/POST/@connections/*"), "{sub}");
-        "POST sockets".to_owned()
+        let is_of = |m: &&str| sub.ends_with(&format!("/{m}/@connections/*"));
+        let method = ["POST", "DELETE"].into_iter().find(is_of);
+        format!("{} sockets", method.unwrap())
     };
     (name(&statement["Action"]), named)
 }
@@ -94,6 +96,12 @@ impl Watched {
         self.invoke(&event).await
     }
 
+    async fn operate(&self, method: &str, path: &str) -> Value {
+        let mut event = request("root", method, path, &json!({}));
+        event["requestContext"]["authorizer"]["jwt"]["claims"]["scope"] = json!("petrel/admin");
+        self.invoke(&event).await
+    }
+
     /// What whoever has this URL does is done with the function's rights.
     fn signs(&self, url: &Value, action: &str) {
         let url = url.as_str().unwrap();
@@ -117,6 +125,13 @@ fn text(to: Value, n: u8) -> Value {
         "content": {"type": "text", "text": "hi"}});
     send.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
     send
+}
+
+/// The event, of a socket that has just been opened: one from long ago is nobody's presence.
+fn just_now(mut event: Value) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    event["requestContext"]["connectedAt"] = json!(u64::try_from(now).unwrap());
+    event
 }
 
 /// Founds a group of this user and these; returns its id.
@@ -156,7 +171,6 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         connector.invoke(&connect(user)).await;
     }
     connector.invoke(&json!({"requestContext": context("eva", "DISCONNECT", "$disconnect")})).await;
-    connector.holds("ConnectRole");
 
     // The gateway says 410 for the socket of `gone` and 429 for that of `busy`; see the stand-in.
     let api = Watched::start(&stack, env!("CARGO_BIN_EXE_api")).await;
@@ -189,6 +203,18 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("cy", "DELETE", "/api/blocks/zoe", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+
+    // What operators ask for, and a report.
+    let report = format!("{group}/messages/2/report");
+    api.call("ana", "POST", &report, json!({"reason": "spam"})).await;
+    for (method, path) in [
+        ("GET", "/api/admin/users/zed"),
+        ("PUT", "/api/admin/users/zed/disabled"),
+        ("DELETE", "/api/admin/users/zed/disabled"),
+        ("DELETE", "/api/admin/users/bo/connections"),
+    ] {
+        api.operate(method, path).await;
+    }
     let media = upload(&api).await;
     let path = format!("/api/media/{media}/complete");
     let state = body(&api.call("ana", "POST", &path, json!({})).await);
@@ -201,7 +227,7 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("zoe", "POST", &format!("{entry}/forward"), json!({})).await;
     api.holds("ApiRole");
 
-    for user in ["gone", "busy"] {
+    for user in ["bo", "gone", "busy"] {
         connector.invoke(&connect(user)).await;
     }
     let send = Watched::start(&stack, env!("CARGO_BIN_EXE_send")).await;
@@ -219,21 +245,27 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     ack.invoke(&frame("bo", &json!({"action": "ack", "conversation_id": few, "read": 4}))).await;
     ack.holds("AckRole");
 
-    let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
-    // Bo's socket is known; zoe's is not, and is registered again.
-    for user in ["bo", "zoe"] {
-        sync.invoke(&frame(user, &json!({"action": "sync", "cursors": {}}))).await;
-    }
-    let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
-    sync.invoke(&frame("bo", &history)).await;
-    sync.holds("SyncRole");
-
     let signal = Watched::start(&stack, env!("CARGO_BIN_EXE_signal")).await;
     for conversation in [&few, &json!("d:ana:zoe")] {
         let typing = json!({"action": "typing", "conversation_id": conversation, "active": true});
         signal.invoke(&frame("ana", &typing)).await;
     }
+    // Nobody is where ana thinks from here on; that they come is told.
+    let watch = json!({"action": "presence", "user_ids": ["yan", "zoe"], "watch": true});
+    signal.invoke(&frame("ana", &watch)).await;
     signal.holds("SignalRole");
+    connector.invoke(&just_now(connect("yan"))).await;
+    connector.holds("ConnectRole");
+
+    let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
+    // Bo's socket is known; zoe's is not, and is registered again.
+    for user in ["bo", "zoe"] {
+        let frame = frame(user, &json!({"action": "sync", "cursors": {}}));
+        sync.invoke(&just_now(frame)).await;
+    }
+    let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
+    sync.invoke(&frame("bo", &history)).await;
+    sync.holds("SyncRole");
 
     // What the functions above queued, and a chunk with everyone whose socket or phone is peculiar.
     for user in ["gone", "busy"] {
@@ -242,7 +274,8 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     let fanout = Watched::start(&stack, env!("CARGO_BIN_EXE_fanout")).await;
     let mut jobs = stack.aws.take_jobs("fanout");
     assert!(!jobs.is_empty());
-    let mut job: Value = serde_json::from_str(jobs.last().unwrap()).unwrap();
+    let mut all = jobs.iter().map(|job| serde_json::from_str::<Value>(job).unwrap());
+    let mut job = all.rfind(|job| job["job"] == "fan_out").unwrap();
     let few_members = json!(["bo", "gone", "busy", "cy", "dee", "off", "slow"]);
     job["to"] = few_members;
     jobs.push(job.to_string());
@@ -255,6 +288,14 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     assert_eq!(done["batchItemFailures"], json!([]));
     push.holds("PushRole");
 
+    // Nobody takes the events: each is put back.
+    let webhook = Watched::start(&stack, env!("CARGO_BIN_EXE_webhook")).await;
+    let events = stack.aws.take_jobs("webhook");
+    assert!(events.len() > 3, "{events:?}");
+    let done = webhook.invoke(&aws::batch(&events[..1])).await;
+    assert_eq!(done["batchItemFailures"], json!([]));
+    assert_eq!(stack.aws.take_jobs("webhook").len(), 1);
+    webhook.holds("WebhookRole");
     let media = Watched::start(&stack, env!("CARGO_BIN_EXE_media")).await;
     let stored = |id: &str| {
         json!({"source": "aws.s3", "detail-type": "Object Created",

@@ -14,6 +14,7 @@ mod item;
 pub mod keys;
 mod log;
 mod metrics;
+mod moderation;
 mod payload;
 mod people;
 mod pushes;
@@ -27,6 +28,7 @@ pub mod token;
 mod unset;
 mod uploads;
 mod warm;
+mod webhook;
 mod world;
 
 use aws_sdk_dynamodb::Client;
@@ -42,6 +44,7 @@ pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;
 pub use warm::{WARM_LIMIT, warm};
+pub use webhook::{HttpWebhook, Reach, Signer};
 pub use world::SystemWorld;
 
 /// The log, the members and the connections in DynamoDB.

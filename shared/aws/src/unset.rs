@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
+use petrel_core::events::Report;
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MediaId, Seq, UserId};
 use petrel_core::media::{Upload, UploadState};
 use petrel_core::message::Entry;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Files, Gateway, Log, People,
-    Posted, Put, SignedRequest, Uploads, UserConversation, Watermarks,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Files,
+    Gateway, Hooked, Log, Moderation, People, Posted, Put, Regard, SignedRequest, Sockets, Uploads,
+    UserConversation, Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -152,6 +154,18 @@ impl People for Unset {
         self.fail()
     }
 
+    async fn regards(&self, _: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        self.fail()
+    }
+
+    async fn watch(&self, _: &UserId, _: &UserId, _: u64) -> Result<()> {
+        self.fail()
+    }
+
+    async fn watchers(&self, _: &UserId, _: u64, _: usize) -> Result<Vec<UserId>> {
+        self.fail()
+    }
+
     async fn blockers(&self, _: &[UserId], _: &UserId) -> Result<BTreeSet<UserId>> {
         self.fail()
     }
@@ -159,11 +173,29 @@ impl People for Unset {
 
 #[async_trait]
 impl Connections for Unset {
-    async fn register(&self, _: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, _: &Connection) -> Result<Option<Sockets>> {
         self.fail()
     }
 
-    async fn remove(&self, _: &UserId, _: &DeviceId, _: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        _: &UserId,
+        _: &DeviceId,
+        _: &ConnectionId,
+        _: u64,
+    ) -> Result<Option<Sockets>> {
+        self.fail()
+    }
+
+    async fn sockets(&self, _: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        self.fail()
+    }
+
+    async fn watched(&self, _: &UserId, _: u64) -> Result<Sockets> {
+        self.fail()
+    }
+
+    async fn set_away(&self, _: &UserId, _: bool) -> Result<Sockets> {
         self.fail()
     }
 
@@ -178,6 +210,18 @@ impl Connections for Unset {
     async fn remove_endpoint(&self, _: &Endpoint) -> Result<()> {
         self.fail()
     }
+
+    async fn set_disabled(&self, _: &UserId, _: Option<u64>) -> Result<Account> {
+        self.fail()
+    }
+
+    async fn account(&self, _: &UserId) -> Result<Account> {
+        self.fail()
+    }
+
+    async fn is_disabled(&self, _: &UserId) -> Result<bool> {
+        self.fail()
+    }
 }
 
 #[async_trait]
@@ -185,6 +229,25 @@ impl Gateway for Unset {
     async fn post(&self, to: &ConnectionId, _: &str) -> Posted {
         tracing::error!(%to, reason = self.reason(), "a post failed");
         Posted::Later
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        self.post(connection, "").await
+    }
+}
+
+#[async_trait]
+impl Webhook for Unset {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        tracing::error!(id = delivery.id, reason = self.reason(), "an event was not told");
+        Hooked::Refused { retry_after_s: None }
+    }
+}
+
+#[async_trait]
+impl Moderation for Unset {
+    async fn report(&self, _: &Report) -> Result<()> {
+        self.fail()
     }
 }
 

@@ -72,6 +72,11 @@ pub enum Content {
         /// What changed.
         change: GroupChange,
     },
+    /// Words of an operator. Written by the server only.
+    Notice {
+        /// At most [`MAX_TEXT_BYTES`].
+        text: String,
+    },
     /// Ciphertext of end-to-end encrypting clients; the server never looks inside.
     Sealed {
         /// Base64, at most [`MAX_SEALED_BYTES`].
@@ -154,7 +159,20 @@ impl Content {
             Self::Reaction { emoji, .. } => text_of(emoji, MAX_REACTION_BYTES),
             Self::Sealed { ciphertext } => text_of(ciphertext, MAX_SEALED_BYTES),
             Self::Delete { .. } => Ok(()),
-            Self::System { .. } => Err(Error::bad_request("only the server writes system entries")),
+            Self::System { .. } | Self::Notice { .. } => {
+                Err(Error::bad_request("only the server writes system entries and notices"))
+            }
+        }
+    }
+
+    /// Checks what an operator may have the server write.
+    ///
+    /// # Errors
+    /// `too_large`; `bad_request` for what is no notice, or an empty one.
+    pub fn check_from_server(&self) -> Result<()> {
+        match self {
+            Self::Notice { text } => Self::Text { text: text.clone() }.check_from_client(),
+            _ => Err(Error::bad_request("the server writes notices")),
         }
     }
 
@@ -162,7 +180,11 @@ impl Content {
     pub const fn counts(&self) -> bool {
         matches!(
             self,
-            Self::Text { .. } | Self::Media { .. } | Self::Reply { .. } | Self::Sealed { .. }
+            Self::Text { .. }
+                | Self::Media { .. }
+                | Self::Reply { .. }
+                | Self::Sealed { .. }
+                | Self::Notice { .. }
         )
     }
 
@@ -212,4 +234,12 @@ pub struct Entry {
     pub sent_at: u64,
     /// What it holds.
     pub content: Content,
+    /// How full the conversation's bucket is with it, µs until it is empty: the rate limit's memory (see
+    /// [`crate::limits`]). 0 where there is no limit, and in entries from before there was one.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub level: u64,
+}
+
+const fn is_empty(level: &u64) -> bool {
+    *level == 0
 }

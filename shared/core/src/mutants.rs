@@ -95,12 +95,32 @@ mod variants {
         NoHeir,
         /// `send`: all may write, whatever the group says.
         PostIgnored,
+        /// `send`: the rate is looked at before the message is looked for.
+        LimitFirst,
+        /// Webhooks: an entry is announced when it is delivered again only.
+        NotAnnounced,
+        /// Webhooks: an entry that is delivered again is not announced again.
+        AnnouncedOnce,
+        /// Webhooks: an event that is not taken is forgotten.
+        ToldOnce,
+        /// Operators: the sockets are closed before the user is disabled.
+        CutBeforeMark,
+        /// Operators: a socket that answers 410 is taken to be closed, however young it is.
+        GoneIsClosed,
+        /// `send`: the rate of a conversation is counted and nobody is refused.
+        LimitIgnored,
         /// Receipts: what someone has read is told, also if he hides it.
         ReadShown,
         /// `send`, `typing`: who is blocked writes all the same.
         BlocksIgnored,
         /// Groups: who is blocked adds whom he likes.
         BlockedAdds,
+        /// Presence: everyone sees everyone's.
+        PresenceToAll,
+        /// Presence: who is blocked sees it.
+        PresenceToBlocked,
+        /// Presence: who was let watch once is told for ever.
+        WatcherUnchecked,
         /// `send`: media may be sent by whoever knows its id.
         AnyonesUpload,
         /// `send`: media may be sent before its bytes are there.

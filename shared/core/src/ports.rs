@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::events::{Event, Report};
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
 };
 use crate::media::{Upload, UploadState};
 use crate::message::Entry;
-use crate::people::{Profile, ProfileChange};
+use crate::people::{Audience, Profile, ProfileChange};
 
 /// The outcome of a put at a place that must be free.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +171,18 @@ pub trait Conversations: Send + Sync {
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
 
-/// What users show of themselves, and whom they block.
+/// What decides what one user may see of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regard {
+    /// Who may see the other's presence.
+    pub presence: Audience,
+    /// Whether the two have a direct conversation.
+    pub contact: bool,
+    /// Whether one of the two blocks the other.
+    pub blocked: bool,
+}
+
+/// What users show of themselves, whom they block, and who watches them.
 #[async_trait]
 pub trait People: Send + Sync {
     /// The profiles of these users (at most 100), those who have set one. Must be strongly consistent.
@@ -202,6 +214,16 @@ pub trait People: Send + Sync {
 
     /// Those of these users (at most 100) who block `other`. Must be strongly consistent.
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>>;
+
+    /// How the first of each pair (at most 200) may look at the second, in the order of the pairs. Must be strongly
+    /// consistent.
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>>;
+
+    /// `watcher` hears of changes of `user` until then, ms since 1970. Takes the place of what was noted before.
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()>;
+
+    /// Who watches `user` beyond `now`, in the order of their ids (bytes), at most `limit`. Must be strongly consistent.
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
 }
 
 /// A socket that a device of a user holds open.
@@ -215,6 +237,19 @@ pub struct Connection {
     pub id: ConnectionId,
     /// When it was opened, ms since 1970.
     pub connected_at: u64,
+}
+
+/// The sockets of one user, and who wants to hear of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// Those that are registered, by device.
+    pub connections: Vec<Connection>,
+    /// When one was removed last, ms since 1970; `None` if never.
+    pub last_seen: Option<u64>,
+    /// Until when someone may watch, ms since 1970; 0 if never.
+    pub watched_until: u64,
+    /// Whether the watchers were told last that the user is offline.
+    pub away: bool,
 }
 
 /// A device that can be woken by a mobile push.
@@ -240,15 +275,32 @@ pub struct Devices {
 /// Who is connected, and who can be woken.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// Registers a device's socket, unless a later `connected_at` stands there, and returns every connection that the
-    /// user has then; none if a later one stands there.
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>>;
+    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then; `None`
+    /// if a later one stands there. Must register nothing and fail with `disabled` while the user is.
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>>;
 
-    /// Removes the device's socket if its connection id is this one.
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()>;
+    /// Removes the device's socket if its connection id is this one, notes `now` (ms since 1970) as `last_seen`, and returns
+    /// what is left; `None` if it is another one.
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>>;
+
+    /// The sockets of these users (at most 100), of those who ever had one or were watched. Must be strongly consistent.
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>>;
+
+    /// Marks a user as watched until then (ms since 1970), unless a later time stands there, and returns what stands.
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets>;
+
+    /// Notes what the watchers of a user were told, and returns what stands.
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets>;
 
     /// Everything that these users (at most 100) can be reached by. Must be strongly consistent, and must fail
-    /// rather than leave a user out.
+    /// rather than leave a user out; but nothing of a user who is disabled: whatever stands there still, they are sent
+    /// nothing.
     async fn of(&self, users: &[UserId]) -> Result<Devices>;
 
     /// Sets where the device takes pushes, and takes the endpoint away from the device that had it before, whoever's
@@ -258,6 +310,25 @@ pub trait Connections: Send + Sync {
 
     /// Removes the device's endpoint if it is this one.
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()>;
+
+    /// Disables the user from this time on (ms since 1970; an earlier one that stands there stays), or enables him, and
+    /// returns what stands there at that moment: whatever is registered later has met the mark.
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account>;
+
+    /// All that is known of a user, disabled or not. Must be strongly consistent.
+    async fn account(&self, user: &UserId) -> Result<Account>;
+
+    /// Whether the user is disabled. May be a moment old.
+    async fn is_disabled(&self, user: &UserId) -> Result<bool>;
+}
+
+/// A user as an operator sees him.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Since when he is disabled, ms since 1970.
+    pub disabled_at: Option<u64>,
+    /// What he can be reached by.
+    pub devices: Devices,
 }
 
 /// What became of a frame that was posted to a connection.
@@ -276,11 +347,18 @@ pub enum Posted {
 pub trait Gateway: Send + Sync {
     /// Posts one frame to one connection. Must not block on a slow reader.
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted;
+
+    /// Closes one connection. `Gone` also of one whose `$connect` has not returned, which then opens all the same.
+    async fn close(&self, connection: &ConnectionId) -> Posted;
 }
 
 /// Work that one function hands to another through a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most jobs are the large one, and few are held at once"
+)]
 pub enum Job {
     /// Deliver an entry to these members (at most 100).
     FanOut {
@@ -303,6 +381,18 @@ pub enum Job {
         /// The entry that they may not have.
         seq: Seq,
         /// How often it was put back because the push service was overloaded.
+        attempt: u8,
+    },
+    /// Look whether a user is where his watchers think, and tell them if not.
+    Presence {
+        /// Whom.
+        user: UserId,
+    },
+    /// Tell the operator's receiver of an event.
+    Webhook {
+        /// Of what.
+        event: Event,
+        /// How often it was put back because the receiver did not take it.
         attempt: u8,
     },
 }
@@ -360,6 +450,43 @@ pub trait Notifier: Send + Sync {
 
     /// Pushes one notification to one device.
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed;
+}
+
+/// One event on its way to the operator's receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// [`Event::id`].
+    pub id: String,
+    /// When this attempt is made, s since 1970: a receiver refuses what is old.
+    pub timestamp_s: u64,
+    /// JSON.
+    pub body: String,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hooked {
+    /// The receiver took it (2xx).
+    Accepted,
+    /// It did not, or did not answer in time, and may have it all the same. It may have said when to come again.
+    Refused {
+        /// After so many seconds.
+        retry_after_s: Option<u32>,
+    },
+}
+
+/// The way to the operator's receiver.
+#[async_trait]
+pub trait Webhook: Send + Sync {
+    /// Delivers one event, signed. Must come back within a bounded time, and read no more of the answer than it needs.
+    async fn deliver(&self, delivery: &Delivery) -> Hooked;
+}
+
+/// The way to those who look at reports.
+#[async_trait]
+pub trait Moderation: Send + Sync {
+    /// Hands a report on. May be called again with the same report.
+    async fn report(&self, report: &Report) -> Result<()>;
 }
 
 /// What is known of uploads. The bytes lie in [`Files`].

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use petrel_core::ids::{ConversationId, Seq, UserId};
+use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use serde_json::Value;
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
+use crate::invocation::Notes;
+use crate::truth::Stored;
 
 /// The head of each conversation that a user belonged to at a moment, and since where.
 pub type Heads = BTreeMap<ConversationId, (Seq, Seq)>;
@@ -35,6 +37,7 @@ impl Core {
             }
             Some("synced") => self.synced(user, frame, by),
             Some("receipt") => self.receipt(frame, by),
+            Some("presence") => self.presence(user, frame, by),
             _ => Ok(()),
         };
         self.must(
@@ -82,6 +85,36 @@ impl Core {
         }
         let reader = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
         self.may_tell_read(&reader.map_err(|e| e.to_string())?, read.unwrap_or(0), by)
+    }
+
+    /// Nobody learns of the presence of who hides it from them, and nobody is told what was no more so when it was looked at.
+    fn presence(&mut self, who: &UserId, frame: &Value, by: Option<Invocation>) -> Held {
+        let began = by.and_then(|by| self.notes.get(&by)).map_or(0, |n| n.began);
+        for told in frame["users"].as_array().ok_or("no users")? {
+            let user = UserId::parse(told["user_id"].as_str().unwrap_or_default());
+            let user = user.map_err(|e| e.to_string())?;
+            let online = told["online"].as_bool().ok_or("no online")?;
+            if !online && told["last_seen"].is_null() {
+                continue;
+            }
+            if self.truth.hidden(who, &user, began) {
+                return Err(format!("{user} hides whether they are online"));
+            }
+            self.passed(Path::PresenceShown);
+            let since = self.truth.online.get(&user).copied();
+            let since = since.unwrap_or(crate::truth::Since { on: false, at: 0 });
+            // Rows of sockets that are dead for long count no more.
+            let old = self
+                .truth
+                .sockets(&user)
+                .connections
+                .iter()
+                .any(|c| self.now.saturating_sub(c.connected_at) > crate::gateway::TWO_HOURS);
+            if since.on != online && since.at < began && !old {
+                return Err(format!("{user} was told as online: {online}"));
+            }
+        }
+        Ok(())
     }
 
     /// What someone has read is told, if he does not hide it.
@@ -167,6 +200,18 @@ impl Core {
         }
     }
 
+    /// Whether the message that an error names stood in the log when the invocation began.
+    fn stood(&self, of: &ConversationId, notes: &Notes, error: &Value) -> bool {
+        let id = error["message_id"].as_str().and_then(|id| MessageId::parse(id).ok());
+        let Some((log, key)) = self.truth.log(of).zip(notes.user.clone().zip(id)) else {
+            return false;
+        };
+        let place = log.places.get(&key).and_then(|seq| log.at(*seq));
+        // A caller without state is searched for in the newest 100 only.
+        let near = |s: &&Stored| log.head().since(s.entry.seq) < 100;
+        place.filter(near).is_some_and(|stored| stored.moment < notes.began)
+    }
+
     /// A refusal: nobody who belonged all the while is told that they do not, and `busy` has a reason.
     pub fn must_be_refused(
         &mut self,
@@ -178,6 +223,7 @@ impl Core {
         let code = error["code"].as_str().unwrap_or_default();
         let path = match code {
             "busy" => Some(Path::Busy),
+            "rate_limited" => Some(Path::RateLimited),
             "not_a_member" => Some(Path::NotAMember),
             "sync_required" => Some(Path::SyncRequired),
             _ => None,
@@ -205,7 +251,11 @@ impl Core {
             "not_a_member" => stays && !blocked,
             "sync_required" => provable,
             // A dozen lost races are reason enough.
+            // An operator is told to ask again as long as a socket may open.
+            "busy" if notes.name.starts_with("Disable") => false,
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
+            // What stood before is answered, however much was sent since.
+            "rate_limited" => of.as_ref().is_some_and(|of| self.stood(of, notes, error)),
             _ => false,
         };
         if without_reason {

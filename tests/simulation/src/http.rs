@@ -12,11 +12,12 @@ use petrel_core::services::{
     SyncRequest,
 };
 use petrel_core::wire::ServerFrame;
-use petrel_core::{App, Caller, Error, ErrorKind};
+use petrel_core::{App, Caller, Error};
 use serde_json::{Value, json};
 
 use crate::core::{Core, Event, Invocation};
 use crate::faults::Path;
+use crate::invocation::Task;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -49,6 +50,10 @@ pub enum Request {
     Receipts(UserId, ConversationId, Seq),
     /// `GET /api/conversations/{id}`.
     Group(UserId, ConversationId),
+    /// An operator disables this user.
+    Disable(UserId),
+    /// He enables him again.
+    Enable(UserId),
     /// `PATCH /api/profile`.
     Profile(UserId, ProfileChange),
     /// `PUT` or, with `false`, `DELETE /api/blocks/{user}`.
@@ -70,6 +75,10 @@ pub enum Asked {
     Receipts(ConversationId, Seq, Receipts),
     /// Who belongs.
     Group(ConversationId, Group),
+    /// A user is disabled, and cut off.
+    CutOff(UserId),
+    /// He is enabled again.
+    Enabled(UserId),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -104,9 +113,11 @@ impl Request {
             | Self::Read(user, ..)
             | Self::Ack(user, ..)
             | Self::Receipts(user, ..)
+            | Self::Group(user, _)
             | Self::Profile(user, _)
             | Self::Block(user, ..)
-            | Self::Group(user, _) => user,
+            | Self::Disable(user)
+            | Self::Enable(user) => user,
         }
     }
 
@@ -121,12 +132,19 @@ impl Request {
                 | Self::SetRole(..)
                 | Self::Update(..)
                 | Self::Join(..)
+                | Self::Disable(..)
+                | Self::Enable(..)
         )
     }
 
     fn about(&self) -> Option<ConversationId> {
         match self {
-            Self::Found(..) | Self::Sync(..) | Self::Profile(..) | Self::Block(..) => None,
+            Self::Found(..)
+            | Self::Sync(..)
+            | Self::Profile(..)
+            | Self::Block(..)
+            | Self::Disable(..)
+            | Self::Enable(..) => None,
             Self::Send(_, of, _)
             | Self::Add(_, of, _)
             | Self::Remove(_, of, _)
@@ -146,7 +164,14 @@ impl Request {
     pub async fn run(self, app: &App) -> Asked {
         let caller = Caller::http(self.user().clone());
         let about = self.about();
+        if !matches!(self, Self::Disable(_) | Self::Enable(_))
+            && let Err(error) = app.check_enabled(&caller.user).await
+        {
+            return Asked::Refused(about, error);
+        }
         let asked = match self {
+            Self::Disable(user) => app.disable(&user).await.map(|_| Asked::CutOff(user)),
+            Self::Enable(user) => app.enable(&user).await.map(|()| Asked::Enabled(user)),
             Self::Send(_, of, message_id) => {
                 let content = Content::Text { text: format!("http {message_id}") };
                 let messages = vec![Outgoing { message_id, content }];
@@ -285,10 +310,17 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             }
         }
         Asked::Refused(of, error) => {
+            let mut told = json!({"code": error.kind.code()});
+            if let Some(Task::Http(_, Request::Send(_, _, id))) =
+                core.notes.get(&by).map(|n| &n.task)
+            {
+                told["message_id"] = json!(id);
+            }
             let of = of.as_ref().map(ConversationId::as_str);
-            core.must_be_refused(by, of, None, &json!({"code": error.kind.code()}));
+            core.must_be_refused(by, of, None, &told);
         }
-        Asked::Changed(None) | Asked::Done => {}
+        Asked::CutOff(user) => core.must_be_cut_off(user),
+        Asked::Changed(None) | Asked::Enabled(_) | Asked::Done => {}
     }
 }
 
@@ -297,11 +329,13 @@ impl Call {
     pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
         let again = match asked {
             None => true,
-            Some(Asked::Refused(_, error)) => error.kind == ErrorKind::Busy,
+            Some(Asked::Refused(_, error)) => error.retry_after_ms.is_some(),
             Some(_) => false,
         };
-        if again && self.left > 0 && self.request.insists() {
-            self.left -= 1;
+        // An operator goes on until it is done.
+        let operator = matches!(self.request, Request::Disable(_) | Request::Enable(_));
+        if again && (self.left > 0 || operator) && self.request.insists() {
+            self.left = self.left.saturating_sub(1);
             let ms = core.dice.magnitude(20, 5_000);
             core.after(ms, Event::Request(number));
         } else {

@@ -24,6 +24,7 @@ pub const GATEWAY_WAITS: u64 = 29_000;
 
 /// What an invocation is for.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few at a time")]
 pub enum Task {
     /// `$connect`.
     Connect(u64),
@@ -39,6 +40,7 @@ pub enum Task {
 
 /// How an invocation ended.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Done {
     /// `$connect`, and whether it went well.
     Connected(bool),
@@ -207,9 +209,11 @@ async fn work(app: &App, job: Job) -> Result<(), Error> {
         Job::FanOut { entry, to, except, attempt } => {
             app.deliver_chunk(&entry, to, except, attempt).await
         }
+        Job::Presence { user } => app.settle_presence(&user).await,
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }
+        Job::Webhook { event, attempt } => app.tell(event, attempt).await,
     }
 }
 
@@ -229,7 +233,12 @@ impl Core {
                     && socket.phase == Phase::Connecting
                 {
                     if well {
+                        let user = socket.connection.user.clone();
                         socket.phase = Phase::Open;
+                        let opened = socket.clone();
+                        if self.cut_off.contains(&user) && !self.gateway.is_displaced(&opened) {
+                            self.broke(format!("{user} is cut off, and a socket of his opens"));
+                        }
                         self.after(crate::gateway::TWO_HOURS, Event::Closes(number));
                     } else {
                         socket.phase = Phase::Closed;
@@ -283,8 +292,9 @@ impl Core {
                             if result["error"].is_null() {
                                 self.must_be_sent(id, &of, result);
                             } else {
-                                let error = &result["error"];
-                                self.must_be_refused(id, Some(of.as_str()), seen, error);
+                                let mut error = result["error"].clone();
+                                error["message_id"] = result["message_id"].clone();
+                                self.must_be_refused(id, Some(of.as_str()), seen, &error);
                             }
                         }
                     }

@@ -4,7 +4,7 @@
 use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::people::ProfileChange;
+use petrel_core::people::{Audience, ProfileChange};
 use petrel_core::ports::Endpoint;
 use petrel_core::services::Range;
 
@@ -26,6 +26,8 @@ pub struct People {
     pub conversations: Vec<ConversationId>,
     /// HTTP requests.
     pub calls: Vec<Call>,
+    /// Whom an operator disables, until they are enabled again.
+    disabling: Vec<UserId>,
     /// Acts to come.
     left: u64,
     /// The longest time between two acts, ms.
@@ -84,12 +86,13 @@ impl People {
             crowd,
             conversations,
             calls: vec![],
+            disabling: vec![],
             left,
             pace,
             groups,
             habits,
             peace: false,
-            rounds: 2,
+            rounds: 3,
         };
         people.outages(core);
         if core.dice.percent(4) {
@@ -130,6 +133,7 @@ impl People {
                 sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
                 sent_at: core.now - 1_000_000 + seq,
                 content: Content::Text { text: message_id.to_string() },
+                level: 0,
             };
             core.apply(&Write::Put(entry.clone()), None);
             if seq <= 3 {
@@ -150,6 +154,19 @@ impl People {
 
     /// An HTTP answer has come, or none will.
     pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
+        match asked {
+            // Let in again after a while.
+            Some(Asked::CutOff(user)) => {
+                let user = user.clone();
+                let ms = core.dice.magnitude(100, 600_000);
+                self.ask_after(core, ms, Request::Enable(user));
+            }
+            Some(Asked::Enabled(user)) => {
+                let user = user.clone();
+                self.disabling.retain(|u| *u != user);
+            }
+            _ => {}
+        }
         if let Some(Asked::Founded(entry)) = asked
             && !self.conversations.contains(&entry.conversation_id)
         {
@@ -159,9 +176,25 @@ impl People {
     }
 
     fn ask(&mut self, core: &mut Core, request: Request) {
+        self.ask_after(core, 0, request);
+    }
+
+    fn ask_after(&mut self, core: &mut Core, ms: u64, request: Request) {
         let number = self.calls.len();
         self.calls.push(Call { request, left: 40, over: false });
-        core.after(0, Event::Request(number));
+        core.after(ms, Event::Request(number));
+    }
+
+    /// An operator disables someone, in runs that have one.
+    fn operate(&mut self, core: &mut Core) {
+        if !core.operator || core.dice.percent(70) {
+            return;
+        }
+        let user = self.users[core.dice.index(self.users.len())].clone();
+        if !self.disabling.contains(&user) {
+            self.disabling.push(user.clone());
+            self.ask(core, Request::Disable(user));
+        }
     }
 
     /// Someone who belongs to a conversation, or perhaps does not.
@@ -238,9 +271,14 @@ impl People {
         let user = self.users[core.dice.index(self.users.len())].clone();
         let other = self.users[core.dice.index(self.users.len())].clone();
         let blocked: Vec<UserId> = core.truth.blocked_by(&user).cloned().collect();
-        let request = match (core.dice.below(4), core.dice.pick(&blocked)) {
+        let audiences = [Audience::Everyone, Audience::Contacts, Audience::Nobody];
+        let request = match (core.dice.below(6), core.dice.pick(&blocked)) {
             (0, _) => Request::Block(user, other, true),
-            (1..3, Some(other)) => Request::Block(user, other.clone(), false),
+            (1..=2, Some(other)) => Request::Block(user, other.clone(), false),
+            (4.., _) => {
+                let presence = Some(audiences[core.dice.index(3)]);
+                Request::Profile(user, ProfileChange { presence, ..Default::default() })
+            }
             _ => {
                 let hide_read_receipts = Some(core.dice.percent(60));
                 Request::Profile(user, ProfileChange { hide_read_receipts, ..Default::default() })
@@ -328,8 +366,14 @@ impl Run {
     fn this_and_that(&mut self, core: &mut Core, device: usize) {
         let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
         let device = &mut self.devices[device];
-        match core.dice.below(10) {
+        match core.dice.below(11) {
             9 => self.people.set_up(core),
+            10 => {
+                let mut users = self.people.users.clone();
+                users.retain(|_| core.dice.percent(60));
+                let watch = core.dice.percent(70);
+                device.look_around(core, &users, watch);
+            }
             0..2 => {
                 let user = self.people.someone(core, &of);
                 let id = MessageId::minted(core.uuid());
@@ -348,6 +392,7 @@ impl Run {
 
     /// A socket ends in one way or another, or a device forgets.
     fn trouble(&mut self, core: &mut Core, device: usize) {
+        self.people.operate(core);
         let link = self.devices[device].link;
         if core.strikes(Fault::Storm) {
             for device in &mut self.devices {

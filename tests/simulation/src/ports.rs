@@ -7,15 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use petrel_core::App;
 use petrel_core::error::{Error, Result};
+use petrel_core::events::Report;
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, People, Platform, Posted, Pushed, Put, UserConversation, Watermarks,
-    World,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, People, Platform, Posted, Pushed,
+    Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -36,6 +37,10 @@ pub struct Ports {
 /// The product, for one invocation.
 pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
+    let (limits, webhook, usage) = {
+        let core = hub.lock();
+        (core.limits, core.webhook, core.usage.clone())
+    };
     App {
         log: ports.clone(),
         conversations: ports.clone(),
@@ -44,11 +49,14 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         gateway: ports.clone(),
         jobs: ports.clone(),
         notifier: ports.clone(),
+        webhook: ports.clone(),
+        moderation: ports.clone(),
         uploads: Arc::new(petrel_core::testing::MemoryMedia::default()),
         files: Arc::new(petrel_core::testing::MemoryMedia::default()),
         world: ports,
         metrics: Arc::new(NoMetrics),
-        settings: Settings::default(),
+        usage,
+        settings: Settings { limits, webhook, ..Settings::default() },
     }
 }
 
@@ -77,7 +85,9 @@ impl Ports {
         self.turn().await;
         {
             let mut core = self.hub.lock();
-            if core.strikes(Fault::FailsLate) {
+            // An operator who is told that it failed asks again, and does not change his mind meanwhile.
+            let waits = !matches!(write, Write::SetDisabled(..));
+            if waits && core.strikes(Fault::FailsLate) {
                 let ms = core.dice.magnitude(1, 60_000);
                 core.after(ms, Event::Late(Box::new(write)));
                 drop(core);
@@ -339,6 +349,34 @@ impl People for Ports {
         .await
     }
 
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        self.read("people.regards", |core| {
+            let truth = &core.truth;
+            let blocks = |a: &UserId, b: &UserId| truth.blocked_by(a).any(|u| u == b);
+            let regard = |(who, user): &(UserId, UserId)| Regard {
+                presence: truth.profiles.get(user).map(|p| p.presence).unwrap_or_default(),
+                contact: truth.row(user, &ConversationId::direct(who, user)).is_some(),
+                blocked: blocks(who, user) || blocks(user, who),
+            };
+            pairs.iter().map(regard).collect()
+        })
+        .await
+    }
+
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()> {
+        let write = Write::Watch(user.clone(), watcher.clone(), until);
+        self.write(&format!("people.watch {user} {watcher}"), write).await.map(drop)
+    }
+
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>> {
+        self.read("people.watchers", |core| {
+            let watches = core.truth.watches.get(user).into_iter().flatten();
+            let live = watches.filter(|(_, until)| **until > now);
+            live.take(limit).map(|(watcher, _)| watcher.clone()).collect()
+        })
+        .await
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         self.read("people.blockers", |core| {
             let blocks = |u: &&UserId| core.truth.blocked_by(u).any(|b| b == other);
@@ -355,18 +393,43 @@ fn part_of(members: usize) -> usize {
 
 #[async_trait]
 impl Connections for Ports {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let what = format!("connections.register {}", connection.id);
         match self.write(&what, Write::Register(connection.clone())).await? {
-            Wrote::Registered(connections) => Ok(connections),
-            _ => Ok(vec![]),
+            Wrote::Account(_) => Err(Error::disabled()),
+            wrote => Ok(wrote.sockets()),
         }
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
         let what = format!("connections.remove {id}");
-        let write = Write::Remove(user.clone(), device.clone(), id.clone());
-        self.write(&what, write).await.map(drop)
+        let write = Write::Remove(user.clone(), device.clone(), id.clone(), now);
+        Ok(self.write(&what, write).await?.sockets())
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        self.read("connections.sockets", |core| {
+            users.iter().map(|u| (u.clone(), core.truth.sockets(u))).collect()
+        })
+        .await
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        let what = format!("connections.watched {user}");
+        let wrote = self.write(&what, Write::Watched(user.clone(), until)).await?;
+        Ok(wrote.sockets().unwrap_or_default())
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let what = format!("connections.set_away {user} {away}");
+        let wrote = self.write(&what, Write::SetAway(user.clone(), away)).await?;
+        Ok(wrote.sockets().unwrap_or_default())
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
@@ -385,6 +448,22 @@ impl Connections for Ports {
         let write = Write::RemoveEndpoint(endpoint.clone());
         self.write("connections.remove_endpoint", write).await.map(drop)
     }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        let what = format!("connections.set_disabled {user}: {since:?}");
+        match self.write(&what, Write::SetDisabled(user.clone(), since)).await? {
+            Wrote::Account(account) => Ok(account),
+            _ => Err(Error::port("no account")),
+        }
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        self.read("connections.account", |core| core.truth.account(user)).await
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        self.read("connections.is_disabled", |core| core.truth.disabled.contains_key(user)).await
+    }
 }
 
 #[async_trait]
@@ -392,6 +471,13 @@ impl Gateway for Ports {
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
         self.turn().await;
         let posted = self.hub.lock().post(self.invocation, to, frame);
+        self.turn().await;
+        posted
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        self.turn().await;
+        let posted = self.hub.lock().close_by_hand(self.invocation, connection);
         self.turn().await;
         posted
     }
@@ -419,6 +505,23 @@ impl Notifier for Ports {
         let pushed = self.hub.lock().push(self.invocation, to, notification);
         self.turn().await;
         pushed
+    }
+}
+
+#[async_trait]
+impl Webhook for Ports {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        self.turn().await;
+        let hooked = self.hub.lock().hook(self.invocation, delivery);
+        self.turn().await;
+        hooked
+    }
+}
+
+#[async_trait]
+impl Moderation for Ports {
+    async fn report(&self, _: &Report) -> Result<()> {
+        self.read("moderation.report", |_| ()).await
     }
 }
 

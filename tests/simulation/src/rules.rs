@@ -9,7 +9,7 @@ use crate::core::{Core, Invocation};
 use crate::faults::Path;
 use crate::invocation::Task;
 use crate::mutants::Mutant;
-use crate::truth::{Registered, Since, Write, Wrote};
+use crate::truth::{LogOf, Registered, Since, Write, Wrote};
 
 /// A socket younger than this may answer 410 although it lives, ms; less what clocks may differ by.
 const FRESH_MS: u64 = 60_000 - 10_000;
@@ -99,6 +99,11 @@ impl Core {
                 change.apply(profile);
                 let hides = Since { on: profile.hide_read_receipts, at: self.moment };
                 let before = self.truth.hides.get(user).is_some_and(|h| h.on);
+                let presence = profile.presence;
+                let stood = self.truth.audiences.get(user).map(|(a, _)| *a).unwrap_or_default();
+                if presence != stood {
+                    self.truth.audiences.insert(user.clone(), (presence, self.moment));
+                }
                 if hides.on != before {
                     self.truth.hides.insert(user.clone(), hides);
                 }
@@ -112,7 +117,24 @@ impl Core {
                 Wrote::Yes
             }
             Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
+            Write::Watch(user, watcher, until) => {
+                let watches = self.truth.watches.entry(user.clone()).or_default();
+                watches.insert(watcher.clone(), *until);
+                Wrote::Yes
+            }
+            Write::Watched(user, until) => {
+                let beside = self.truth.beside.entry(user.clone()).or_default();
+                beside.watched_until = beside.watched_until.max(*until);
+                Wrote::Sockets(self.truth.sockets(user))
+            }
+            Write::SetAway(user, away) => {
+                self.truth.beside.entry(user.clone()).or_default().away = *away;
+                Wrote::Sockets(self.truth.sockets(user))
+            }
             Write::Register(connection) => {
+                if self.truth.disabled.contains_key(&connection.user) {
+                    return Wrote::Account(self.truth.account(&connection.user));
+                }
                 let devices = self.truth.connections.entry(connection.user.clone()).or_default();
                 let stands = devices.get(&connection.device);
                 if stands.is_some_and(|s| s.connection.connected_at > connection.connected_at) {
@@ -133,15 +155,17 @@ impl Core {
                 if again {
                     self.passed(Path::Registered);
                 }
-                let user = std::slice::from_ref(&connection.user);
-                Wrote::Registered(self.truth.devices(user).connections)
+                self.came_or_went(&connection.user);
+                Wrote::Sockets(self.truth.sockets(&connection.user))
             }
-            Write::Remove(user, device, id) => {
+            Write::Remove(user, device, id, now) => {
                 let devices = self.truth.connections.entry(user.clone()).or_default();
                 if devices.get(device).is_none_or(|r| r.connection.id != *id) {
                     return Wrote::No;
                 }
                 devices.remove(device);
+                self.truth.beside.entry(user.clone()).or_default().last_seen = Some(*now);
+                self.came_or_went(user);
                 if by.and_then(|by| self.notes.get(&by)).is_some_and(|n| n.delivers) {
                     self.passed(Path::Removed);
                     let lives = self.gateway.is_fresh(id, self.now, FRESH_MS);
@@ -149,7 +173,7 @@ impl Core {
                         self.broke(format!("{user}'s fresh socket {id} was removed after a 410"));
                     }
                 }
-                Wrote::Yes
+                Wrote::Sockets(self.truth.sockets(user))
             }
             Write::SetEndpoint(endpoint) => {
                 for devices in self.truth.endpoints.values_mut() {
@@ -159,11 +183,36 @@ impl Core {
                 devices.insert(endpoint.device.clone(), (endpoint.clone(), self.moment));
                 Wrote::Yes
             }
+            Write::SetDisabled(user, since) => {
+                match since {
+                    Some(since) => {
+                        self.passed(Path::Disabled);
+                        self.truth.disabled.entry(user.clone()).or_insert(*since);
+                    }
+                    None => {
+                        self.cut_off.remove(user);
+                        if self.truth.disabled.remove(user).is_some() {
+                            self.truth.disabled_until.insert(user.clone(), self.moment);
+                        }
+                    }
+                }
+                Wrote::Account(self.truth.account(user))
+            }
             Write::RemoveEndpoint(endpoint) => {
                 let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
                 devices.retain(|_, (e, _)| e != endpoint);
                 Wrote::Yes
             }
+        }
+    }
+
+    /// A user's sockets have changed.
+    fn came_or_went(&mut self, user: &UserId) {
+        let on = self.truth.connections.get(user).is_some_and(|devices| !devices.is_empty());
+        let now = Since { on, at: self.moment };
+        let since = self.truth.online.entry(user.clone()).or_insert(Since { on: false, at: 0 });
+        if since.on != on {
+            *since = now;
         }
     }
 
@@ -239,6 +288,24 @@ impl Core {
         self.passed(Path::Stored);
     }
 
+    /// Nobody writes more into a conversation than its limit lets in: twice what fits at once in one period, and what was
+    /// admitted before its put came late.
+    fn within_the_limit(&self, entry: &Entry, log: &LogOf) -> Result<(), String> {
+        let limit = self.limits.conversation;
+        let people = |e: &Entry| !matches!(e.content, Content::System { .. });
+        if !limit.is_on() || !people(entry) {
+            return Ok(());
+        }
+        let from = entry.sent_at.saturating_sub(u64::from(limit.period_s()) * 1_000);
+        let recent = log.history.iter().rev().take_while(|s| s.entry.sent_at > from);
+        let count = recent.filter(|s| people(&s.entry)).count();
+        if count > 2 * limit.count() as usize + 4 {
+            let of = &entry.conversation_id;
+            return Err(format!("{of}: {count} messages where {limit} are allowed"));
+        }
+        Ok(())
+    }
+
     fn may_be_stored(&self, entry: &Entry) -> Result<(), String> {
         let (of, seq) = (&entry.conversation_id, entry.seq);
         let place = || format!("{of} {seq}");
@@ -267,6 +334,7 @@ impl Core {
         if entry.sent_at <= sent_at {
             return Err(format!("{}: sent_at does not grow", place()));
         }
+        self.within_the_limit(entry, log)?;
         if entry.ordinal != ordinal + u64::from(entry.content.counts()) {
             return Err(format!("{}: the ordinal is {} after {ordinal}", place(), entry.ordinal));
         }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use petrel_core::events::Reason;
 use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, InviteCode, Seq, UserId};
 use petrel_core::media::{ContentType, Sha256};
 use petrel_core::people::{DisplayName, ProfileChange};
+use petrel_core::ports::mint;
 use petrel_core::services::{Intent, NewInvite, NewUpload};
 use serde_json::{Value, json};
 
@@ -24,7 +26,9 @@ enum Part {
     Groups,
     Pushes,
     Media,
+    Operators,
     People,
+    Presence,
 }
 
 /// The bills by operation.
@@ -61,7 +65,9 @@ pub async fn measure() -> Bills {
     changes(&mut bills).await;
     pushes(&mut bills).await;
     files(&mut bills).await;
+    operators(&mut bills).await;
     people(&mut bills).await;
+    presence(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -282,9 +288,10 @@ async fn changes(bills: &mut Bills) {
     };
     bills.add(Part::Groups, "make an invite to a group of 10", world.bill(invite).await);
     let code = code.unwrap();
-    let look = async { world.app.preview(&code).await.unwrap() };
+    let eve = caller(11);
+    let look = async { world.app.preview(&eve, &code).await.unwrap() };
     bills.add(Part::Groups, "look at an invite to a group of 10", world.bill(look).await);
-    let (eve, code) = (caller(11), &code);
+    let code = &code;
     let join = async { world.app.join(&eve, code).await.unwrap() };
     bills.add(Part::Groups, "join a group of 10 by an invite, all online", world.bill(join).await);
 }
@@ -301,6 +308,44 @@ async fn pushes(bills: &mut Bills) {
     to.truncate(1);
     let push = async { world.app.push(to, &group, Seq::new(2), 0).await.unwrap() };
     bills.add(Part::Pushes, "push job of 1", world.bill(push).await);
+}
+
+/// What goes beyond the members: what operators ask, what moderators and receivers are told.
+async fn operators(bills: &mut Bills) {
+    let sent = Some("sent");
+    let world = World::new().await;
+    let c = direct(0, 1);
+    world.online(0..2).await;
+    world.said(0, &c, 20).await;
+    let notice = async {
+        let id = mint(&*world.app.world);
+        world.app.post_notice(c.clone(), id, "x".repeat(200)).await.unwrap()
+    };
+    bills.add(Part::Operators, "a notice, 1:1, both online", world.bill(notice).await);
+    let bo = caller(1);
+    let report =
+        async { world.app.report(&bo, &c, Seq::new(10), Reason::Spam, None).await.unwrap() };
+    bills.add(
+        Part::Operators,
+        "report a message, 5 before and 5 after it",
+        world.bill(report).await,
+    );
+    let check = async { world.app.check_enabled(&user(1)).await.unwrap() };
+    bills.add(
+        Part::Operators,
+        "whether a user is disabled, at each HTTP request",
+        world.bill(check).await,
+    );
+    let out = async { world.app.sign_out(&user(0), &socket(0).device).await.unwrap() };
+    bills.add(Part::Operators, "sign a device out", world.bill(out).await);
+    let disable = async { assert_eq!(world.app.disable(&user(1)).await.unwrap(), 1) };
+    bills.add(Part::Operators, "disable a user with one socket", world.bill(disable).await);
+
+    let told = World::telling().await;
+    told.online(0..2).await;
+    told.said(0, &c, 1).await;
+    let bill = told.frame(0, told.send(&c).await, sent).await;
+    bills.add(Part::Operators, "send 1:1, both online, with webhooks", bill);
 }
 
 async fn files(bills: &mut Bills) {
@@ -373,4 +418,32 @@ async fn people(bills: &mut Bills) {
     bills.add(Part::People, "block a user no more", world.bill(unblock).await);
     let list = async { world.app.blocked(&ana, None).await.unwrap() };
     bills.add(Part::People, "list of whom one blocks, none", world.bill(list).await);
+}
+
+async fn presence(bills: &mut Bills) {
+    let asks = |users: Vec<UserId>, watch: bool| json!({"action": "presence", "user_ids": users, "watch": watch});
+    let answer = Some("presence");
+    let world = World::new().await;
+    world.conversations(0, 99).await;
+    world.online(0..2).await;
+    let one = asks(vec![user(1)], false);
+    bills.add(Part::Presence, "presence of 1", world.frame(0, one, answer).await);
+    let all = world.frame(0, asks(users(100), false), answer).await;
+    bills.add(Part::Presence, "presence of 100", all);
+    let watch = || asks(vec![user(1)], true);
+    let bill = world.frame(0, watch(), answer).await;
+    bills.add(Part::Presence, "presence of 1, watched from now on", bill);
+    let bill = world.frame(0, watch(), answer).await;
+    bills.add(Part::Presence, "presence of 1, watched already", bill);
+    let bo = socket(1);
+    let leave = async { world.app.disconnect(&bo.user, &bo.device, &bo.id).await.unwrap() };
+    bills.add(Part::Presence, "disconnect, watched", world.bill(leave).await);
+    let settle = async || {
+        let settle = world.app.settle_presence(&bo.user);
+        world.bill(async { settle.await.unwrap() }).await
+    };
+    bills.add(Part::Presence, "presence job, 1 watcher is told", settle().await);
+    bills.add(Part::Presence, "presence job, nothing to tell", settle().await);
+    let come = async { world.app.connect(&bo).await.unwrap() };
+    bills.add(Part::Presence, "connect, watched", world.bill(come).await);
 }

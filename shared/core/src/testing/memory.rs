@@ -7,15 +7,16 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::events::Report;
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use crate::message::Entry;
 use crate::metrics::NoMetrics;
 use crate::people::{Profile, ProfileChange};
 use crate::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, People, Platform, Posted, Pushed, Put, UserConversation, Watermarks,
-    World,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, People, Platform, Posted, Pushed,
+    Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -29,8 +30,13 @@ struct State {
     rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
     blocks: BTreeSet<(UserId, UserId)>,
     profiles: BTreeMap<UserId, Profile>,
+    watches: BTreeMap<(UserId, UserId), u64>,
+    /// What of a user's sockets is no connection.
+    seen: BTreeMap<UserId, Sockets>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
+    disabled_users: BTreeMap<UserId, u64>,
     gone: BTreeSet<ConnectionId>,
+    closed: Vec<ConnectionId>,
     overloaded: BTreeSet<ConnectionId>,
     no_queue: bool,
     posts: Vec<(ConnectionId, String)>,
@@ -39,6 +45,9 @@ struct State {
     disabled: BTreeSet<EndpointId>,
     pushes_later: bool,
     pushes: Vec<(EndpointId, Notification)>,
+    deliveries: Vec<Delivery>,
+    receiver_refuses: bool,
+    reports: Vec<Report>,
     ticks: u64,
     ids: u64,
 }
@@ -58,10 +67,13 @@ impl Memory {
             gateway: self.clone(),
             jobs: self.clone(),
             notifier: self.clone(),
+            webhook: self.clone(),
+            moderation: self.clone(),
             uploads: self.1.clone(),
             files: self.1.clone(),
             world: self.clone(),
             metrics: Arc::new(NoMetrics),
+            usage: Arc::default(),
             settings: Settings::default(),
         }
     }
@@ -95,6 +107,21 @@ impl Memory {
         self.state().pushes.clone()
     }
 
+    /// Every delivery that the receiver of webhooks took, in order.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.state().deliveries.clone()
+    }
+
+    /// Whether the receiver of webhooks refuses from now on.
+    pub fn refuse_webhooks(&self, refuses: bool) {
+        self.state().receiver_refuses = refuses;
+    }
+
+    /// Every report, in order.
+    pub fn reports(&self) -> Vec<Report> {
+        self.state().reports.clone()
+    }
+
     /// From now on the endpoint is disabled.
     pub fn disable(&self, endpoint: &EndpointId) {
         self.state().disabled.insert(endpoint.clone());
@@ -113,6 +140,11 @@ impl Memory {
     /// From now on the connection answers 410.
     pub fn cut(&self, connection: &ConnectionId) {
         self.state().gone.insert(connection.clone());
+    }
+
+    /// Every connection that was closed from here, in order.
+    pub fn closed(&self) -> Vec<ConnectionId> {
+        self.state().closed.clone()
     }
 
     /// From now on posts to the connection are refused for now (429).
@@ -145,6 +177,22 @@ impl Memory {
 }
 
 impl State {
+    fn devices(&self, users: &[UserId]) -> Devices {
+        let connections = self.connections.values().filter(|c| users.contains(&c.user));
+        let endpoints = self.endpoints.values().filter(|e| users.contains(&e.user));
+        Devices {
+            connections: connections.cloned().collect(),
+            endpoints: endpoints.cloned().collect(),
+        }
+    }
+
+    fn account(&self, user: &UserId) -> Account {
+        Account {
+            disabled_at: self.disabled_users.get(user).copied(),
+            devices: self.devices(std::slice::from_ref(user)),
+        }
+    }
+
     fn put(&mut self, entry: &Entry) -> Put {
         let log = self.log.entry(entry.conversation_id.clone()).or_default();
         if log.contains_key(&entry.seq) {
@@ -152,6 +200,11 @@ impl State {
         }
         log.insert(entry.seq, entry.clone());
         Put::Stored
+    }
+
+    fn sockets(&self, user: &UserId) -> Sockets {
+        let connections = self.connections.values().filter(|c| c.user == *user).cloned().collect();
+        Sockets { connections, ..self.seen.get(user).cloned().unwrap_or_default() }
     }
 
     fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
@@ -391,6 +444,31 @@ impl People for Memory {
         Ok(of_owner.filter(|u| page.is_none_or(|p| *u > p)).take(limit).cloned().collect())
     }
 
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        let state = self.state();
+        let blocks = |a: &UserId, b: &UserId| state.blocks.contains(&(a.clone(), b.clone()));
+        let regard = |(who, user): &(UserId, UserId)| Regard {
+            presence: state.profiles.get(user).map(|p| p.presence).unwrap_or_default(),
+            contact: state
+                .rows
+                .get(user)
+                .is_some_and(|r| r.contains_key(&ConversationId::direct(who, user))),
+            blocked: blocks(who, user) || blocks(user, who),
+        };
+        Ok(pairs.iter().map(regard).collect())
+    }
+
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()> {
+        self.state().watches.insert((user.clone(), watcher.clone()), until);
+        Ok(())
+    }
+
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>> {
+        let state = self.state();
+        let live = state.watches.iter().filter(|((u, _), until)| u == user && **until > now);
+        Ok(live.take(limit).map(|((_, watcher), _)| watcher.clone()).collect())
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         let state = self.state();
         let blocks = |u: &&UserId| state.blocks.contains(&((*u).clone(), other.clone()));
@@ -400,36 +478,64 @@ impl People for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let mut state = self.state();
+        if state.disabled_users.contains_key(&connection.user) {
+            return Err(Error::disabled());
+        }
         let key = (connection.user.clone(), connection.device.clone());
         let newer =
             state.connections.get(&key).is_some_and(|c| c.connected_at > connection.connected_at);
         if newer {
-            return Ok(vec![]);
+            return Ok(None);
         }
         state.connections.insert(key, connection.clone());
-        let of_user = state.connections.values().filter(|c| c.user == connection.user);
-        Ok(of_user.cloned().collect())
+        state.seen.entry(connection.user.clone()).or_default();
+        Ok(Some(state.sockets(&connection.user)))
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
         let mut state = self.state();
         let key = (user.clone(), device.clone());
-        if state.connections.get(&key).is_some_and(|c| c.id == *id) {
-            state.connections.remove(&key);
+        if state.connections.get(&key).is_none_or(|c| c.id != *id) {
+            return Ok(None);
         }
-        Ok(())
+        state.connections.remove(&key);
+        state.seen.entry(user.clone()).or_default().last_seen = Some(now);
+        Ok(Some(state.sockets(user)))
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        let state = self.state();
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let known = users.into_iter().filter(|u| state.seen.contains_key(*u));
+        Ok(known.map(|u| (u.clone(), state.sockets(u))).collect())
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        let mut state = self.state();
+        let seen = state.seen.entry(user.clone()).or_default();
+        seen.watched_until = seen.watched_until.max(until);
+        Ok(state.sockets(user))
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let mut state = self.state();
+        state.seen.entry(user.clone()).or_default().away = away;
+        Ok(state.sockets(user))
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
         let state = self.state();
-        let connections = state.connections.values().filter(|c| users.contains(&c.user));
-        let endpoints = state.endpoints.values().filter(|e| users.contains(&e.user));
-        Ok(Devices {
-            connections: connections.cloned().collect(),
-            endpoints: endpoints.cloned().collect(),
-        })
+        let enabled = users.iter().filter(|u| !state.disabled_users.contains_key(*u));
+        let enabled: Vec<UserId> = enabled.cloned().collect();
+        Ok(state.devices(&enabled))
     }
 
     async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
@@ -442,6 +548,27 @@ impl Connections for Memory {
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         self.state().endpoints.retain(|_, e| e != endpoint);
         Ok(())
+    }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        let mut state = self.state();
+        match since {
+            Some(since) => {
+                state.disabled_users.entry(user.clone()).or_insert(since);
+            }
+            None => {
+                state.disabled_users.remove(user);
+            }
+        }
+        Ok(state.account(user))
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        Ok(self.state().account(user))
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        Ok(self.state().disabled_users.contains_key(user))
     }
 }
 
@@ -456,6 +583,19 @@ impl Gateway for Memory {
             return Posted::Later;
         }
         state.posts.push((to.clone(), frame.to_owned()));
+        Posted::Accepted
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        let mut state = self.state();
+        if state.gone.contains(connection) {
+            return Posted::Gone;
+        }
+        if state.overloaded.contains(connection) {
+            return Posted::Later;
+        }
+        state.gone.insert(connection.clone());
+        state.closed.push(connection.clone());
         Posted::Accepted
     }
 }
@@ -488,6 +628,30 @@ impl Notifier for Memory {
         }
         state.pushes.push((to.clone(), notification.clone()));
         Pushed::Accepted
+    }
+}
+
+#[async_trait]
+impl Webhook for Memory {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        let mut state = self.state();
+        if state.receiver_refuses {
+            return Hooked::Refused { retry_after_s: None };
+        }
+        state.deliveries.push(delivery.clone());
+        Hooked::Accepted
+    }
+}
+
+#[async_trait]
+impl Moderation for Memory {
+    async fn report(&self, report: &Report) -> Result<()> {
+        let mut state = self.state();
+        if state.no_queue {
+            return Err(Error::port("the topic is out"));
+        }
+        state.reports.push(report.clone());
+        Ok(())
     }
 }
 

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod beyond;
 mod delivering;
 mod groups;
+mod limits;
 mod media;
 mod noting;
 mod people;
+mod presence;
 mod pushing;
 mod reading;
 mod roles;
