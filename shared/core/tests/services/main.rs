@@ -9,6 +9,7 @@ mod limits;
 mod media;
 mod noting;
 mod people;
+mod presence;
 mod pushing;
 mod reading;
 mod roles;
