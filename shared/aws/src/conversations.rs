@@ -12,7 +12,9 @@ use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
 use petrel_core::ports::{Change, Conversations, Put, UserConversation, Watermarks};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
+use crate::calls::{
+    CHECK_FAILED, CONFLICT, REASON_CHECK, REASON_CONFLICT, read_all, reasons, unless,
+};
 use crate::item::{Item, item, malformed, n, s, text};
 use crate::keys;
 use crate::log;
@@ -25,10 +27,6 @@ use crate::rows::{
 const CONCURRENT: usize = 16;
 /// Members founded in one transaction: it holds at most 100 actions, two a member, the info and the check.
 const FOUNDERS: usize = 49;
-/// The cancellation reason of a condition that does not hold.
-const REASON_CHECK: &str = "ConditionalCheckFailed";
-/// The cancellation reason of an item that another write was changing.
-const REASON_CONFLICT: &str = "TransactionConflict";
 
 impl Dynamo {
     /// Writes an item of the conversations table unless one stands there.
@@ -163,11 +161,7 @@ impl Dynamo {
 
 /// Whether the transaction was cancelled for one of these reasons.
 fn cancelled_for(error: &TransactWriteItemsError, codes: &[&str]) -> bool {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
-        return false;
-    };
-    let reasons = cancelled.cancellation_reasons();
-    reasons.iter().any(|r| r.code().is_some_and(|code| codes.contains(&code)))
+    reasons(error).iter().any(|r| codes.contains(&r.as_str()))
 }
 
 /// Whether another call was first: the place is taken, or a write of the same items was under way.

@@ -81,7 +81,7 @@ impl Op {
 
     /// Whether it makes several writes, so that one that fails may have done some of them.
     pub fn has_steps(self) -> bool {
-        matches!(self, Self::Open | Self::Found | Self::SetEndpoint | Self::Enqueue)
+        matches!(self, Self::Open | Self::Found | Self::Enqueue)
     }
 
     /// How often each request may be asked at most: what the SDK tries, times what we try ourselves.

@@ -233,6 +233,24 @@ pub async fn connections(connections: &dyn Connections) {
     }
     connections.set_endpoint(&endpoint("e2")).await.unwrap();
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, [endpoint("e2")]);
+    // It moves between the devices of one user too, and what the device had before is free again.
+    let mine = Endpoint { device: tablet.device.clone(), ..endpoint("e3") };
+    connections.set_endpoint(&mine).await.unwrap();
+    connections.set_endpoint(&endpoint("e3")).await.unwrap();
+    assert_eq!(of(vec![ana.clone()]).await.endpoints, [endpoint("e3")]);
+    let freed = Endpoint { user: bo.clone(), ..endpoint("e2") };
+    connections.set_endpoint(&freed).await.unwrap();
+    let both = of(vec![ana.clone(), bo.clone()]).await.endpoints;
+    assert_eq!(both, [endpoint("e3"), freed.clone()]);
+    // What was removed is nobody's: who takes it next takes it from no one, and it can be taken from them.
+    connections.remove_endpoint(&freed).await.unwrap();
+    connections.remove_endpoint(&freed).await.unwrap();
+    connections.set_endpoint(&endpoint("e2")).await.unwrap();
+    connections.set_endpoint(&freed).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
+    // A device that lost its endpoint to another does not remove it there.
     connections.remove_endpoint(&endpoint("e2")).await.unwrap();
-    assert_eq!(of(vec![ana.clone()]).await, Devices::default());
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
+    connections.remove_endpoint(&freed).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
 }
