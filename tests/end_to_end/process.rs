@@ -32,10 +32,10 @@ fn mode(of: &Path) -> u32 {
     fs::metadata(of).unwrap().permissions().mode() & 0o777
 }
 
-/// What a command that fails says; nothing of it on stdout.
+/// What a command says that ends with this exit code; nothing of it on stdout.
 #[track_caller]
-fn refusal(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+fn ends_with(code: i32, output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     String::from_utf8(output.stderr.clone()).unwrap()
 }
@@ -92,7 +92,7 @@ async fn a_name_that_is_no_user_id_gets_no_token() {
         let output = run(&data, &["token", name]).await;
         let expected =
             format!("petrel: {name:?} is no user id: 1 to 64 of A-Z a-z 0-9 _ . | @ -\n");
-        assert_eq!(refusal(&output), expected);
+        assert_eq!(ends_with(1, &output), expected);
     }
 }
 
@@ -105,7 +105,7 @@ async fn a_second_server_keeps_away_from_the_data_of_the_first() {
         "petrel: another petrel serves from {}; stop it, or choose another --data\n",
         data.display()
     );
-    assert_eq!(refusal(&output), expected);
+    assert_eq!(ends_with(1, &output), expected);
     server.connect("ana").await.say("d:ana:bo", 0, "and the first lives on").await;
 }
 
@@ -114,7 +114,7 @@ async fn an_address_that_is_taken_is_named() {
     let server = Server::start().await;
     let (_parent, data) = fresh();
     let output = run(&data, &["serve", "--addr", server.addr()]).await;
-    let said = refusal(&output);
+    let said = ends_with(1, &output);
     assert!(said.starts_with(&format!("petrel: cannot listen on {}: ", server.addr())), "{said}");
     assert!(said.ends_with("; choose another --addr\n"), "{said}");
 }
@@ -125,13 +125,13 @@ async fn data_that_cannot_be_used_is_named() {
     let serve = ["serve", "--addr", "127.0.0.1:0"];
     let file = parent.path().join("file");
     fs::write(&file, "not a folder").unwrap();
-    let said = refusal(&run(&file, &serve).await);
+    let said = ends_with(74, &run(&file, &serve).await);
     let expected = format!("petrel: cannot make the data folder {}: ", file.display());
     assert!(said.starts_with(&expected), "{said}");
 
     token(&data, "ana").await;
     fs::write(data.join("petrel.db"), "not a database ".repeat(1000)).unwrap();
-    let said = refusal(&run(&data, &serve).await);
+    let said = ends_with(65, &run(&data, &serve).await);
     assert!(
         said.starts_with(&format!("petrel: cannot open the database in {}: ", data.display())),
         "{said}"
@@ -139,7 +139,7 @@ async fn data_that_cannot_be_used_is_named() {
     assert!(said.lines().count() == 1, "{said}");
 
     fs::write(data.join("key"), "short").unwrap();
-    let said = refusal(&run(&data, &serve).await);
+    let said = ends_with(65, &run(&data, &serve).await);
     let expected = format!(
         "petrel: the key {} is damaged; remove it, and every token with it\n",
         data.join("key").display()

@@ -79,8 +79,11 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
     let (books, late) = finish_people(&mut crowd).await?;
     let logs = crowd.read_logs(&addr).await?;
     gone(&addr).await?;
-    let at = began.elapsed().as_secs_f64();
-    let after = sample(server.pid(), &addr, at, crowd.tally.acknowledged.get()).await?;
+    let after = settled(&before, async || {
+        let at = began.elapsed().as_secs_f64();
+        sample(server.pid(), &addr, at, crowd.tally.acknowledged.get()).await
+    });
+    let after = after.await?;
     stop(server).await?;
     let rows = site.connection_rows().await?;
 
@@ -135,6 +138,19 @@ fn left_behind(before: &Sample, after: &Sample, rows: usize) -> Vec<String> {
     ];
     let left = table.into_iter().filter(|(_, before, after)| after > before);
     left.map(|(what, before, after)| format!("{what}: {before} before, {after} left")).collect()
+}
+
+/// The last look: again and again until nothing is left behind, for the sockets by which the looks before it came may still
+/// be closing. What has not gone by the deadline does not go.
+async fn settled(before: &Sample, look: impl AsyncFn() -> Result<Sample>) -> Result<Sample> {
+    let deadline = Instant::now() + GONE;
+    loop {
+        let after = look().await?;
+        if left_behind(before, &after, 0).is_empty() || Instant::now() > deadline {
+            return Ok(after);
+        }
+        sleep_until(Instant::now() + Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits until the server has let everyone go and has nothing to do.
