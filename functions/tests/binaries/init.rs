@@ -18,14 +18,17 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 11] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
+    "PETREL_EDIT_WINDOW_S",
     "PETREL_FCM_ARN",
     "PETREL_JWKS_URL",
     "PETREL_METRICS_NAMESPACE",
+    "PETREL_PUSH_BADGE",
     "PETREL_PUSH_DELAY_S",
+    "PETREL_PUSH_PREVIEW",
     "PETREL_REVISION",
 ];
 
@@ -43,6 +46,8 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_JWKS_URL" => &["keys", "http://issuer.example/keys"],
         "PETREL_ALLOWED_ORIGINS" => &["chat.example.com", "https://a.example/page", "*.a.example"],
         "PETREL_PUSH_DELAY_S" => &["901", "-1", "soon"],
+        "PETREL_EDIT_WINDOW_S" => &["31536001", "-1", "long"],
+        "PETREL_PUSH_BADGE" | "PETREL_PUSH_PREVIEW" => &["yes", "1", "True"],
         "PETREL_APNS_ARN" => &["apns", "arn:aws:sns:eu-central-1:1:app/GCM/petrel"],
         "PETREL_APNS_SANDBOX_ARN" => &["arn:aws:sns:eu-central-1:1:app/APNS/petrel"],
         "PETREL_FCM_ARN" => &["arn:aws:sns:eu-central-1:1:app/GCM/", "arn:aws:sns::1:topic"],

@@ -103,6 +103,12 @@ fn text(to: Value, n: u8) -> Value {
     send
 }
 
+/// What is done to a first message.
+fn changes() -> [Value; 2] {
+    let edit = json!({"type": "edit", "target": 1, "text": "ho"});
+    [edit, json!({"type": "delete", "target": 1})]
+}
+
 /// Founds a group of this user and these; returns its id.
 async fn found(api: &Watched, name: &str, members: &[String]) -> Value {
     let group = json!({"name": name, "member_ids": members});
@@ -149,6 +155,13 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("ana", "DELETE", &format!("{group}/members/eva"), json!({})).await;
     api.call("bo", "POST", &format!("{group}/ack"), json!({"delivered": 2, "read": 1})).await;
     api.call("bo", "GET", "/api/conversations", json!({})).await;
+    for content in changes() {
+        let changed = json!({"to_user_id": "zoe", "content": content});
+        api.call("ana", "POST", "/api/messages", changed).await;
+    }
+    let mute = json!({"muted_until": 1_900_000_000_000_u64});
+    api.call("bo", "PATCH", &format!("{group}/state"), mute).await;
+    api.call("bo", "GET", "/api/unread", json!({})).await;
     for below in ["", "/messages?before=2", "/receipts?seq=2"] {
         api.call("ana", "GET", &format!("{group}{below}"), json!({})).await;
     }
@@ -165,6 +178,11 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     send.invoke(&frame("ana", &text(json!({"to_user_id": "yan"}), 1))).await;
     send.invoke(&frame("ana", &text(json!({"conversation_id": few}), 2))).await;
     send.invoke(&frame("ana", &text(json!({"conversation_id": many}), 3))).await;
+    for (n, content) in (4..).zip(changes()) {
+        let mut changed = text(json!({"to_user_id": "yan"}), n);
+        changed["content"] = content;
+        send.invoke(&frame("ana", &changed)).await;
+    }
     send.holds("SendRole");
 
     let ack = Watched::start(&stack, env!("CARGO_BIN_EXE_ack")).await;

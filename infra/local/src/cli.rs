@@ -104,6 +104,15 @@ struct Serve {
     /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged; 0 is never
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=900))]
     push_delay: u32,
+    /// Pushes do not say how much their user has not read
+    #[arg(long)]
+    no_push_badge: bool,
+    /// Pushes do not carry the first words of the message
+    #[arg(long)]
+    no_push_preview: bool,
+    /// Seconds in which a message can be edited; 0 is always
+    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=31_536_000))]
+    edit_window: u32,
     /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -252,6 +261,9 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         lifetime: Duration::from_secs(args.lifetime),
         concurrency: args.concurrency,
         push_delay_s: args.push_delay,
+        push_badge: !args.no_push_badge,
+        push_preview: !args.no_push_preview,
+        edit_window_s: args.edit_window,
         origins: args.allow_origin,
         login: !args.no_login,
     };

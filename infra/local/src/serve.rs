@@ -51,6 +51,12 @@ pub struct Options {
     pub concurrency: u32,
     /// [`Settings::push_delay_s`].
     pub push_delay_s: u32,
+    /// [`Settings::push_badge`].
+    pub push_badge: bool,
+    /// [`Settings::push_preview`].
+    pub push_preview: bool,
+    /// [`Settings::edit_window_s`].
+    pub edit_window_s: u32,
     /// Origins of web pages besides the server's own.
     pub origins: Vec<String>,
     /// Whether the page may make tokens for whoever asks on the loopback interface.
@@ -96,7 +102,12 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         _ => Some(data::lock(&options.data)?),
     };
     let sockets = Arc::new(Sockets::default());
-    let settings = Settings { push_delay_s: options.push_delay_s };
+    let settings = Settings {
+        push_delay_s: options.push_delay_s,
+        push_badge: options.push_badge,
+        push_preview: options.push_preview,
+        edit_window_s: options.edit_window_s,
+    };
     let backend = Backend::open(&options.backend, sockets.clone(), settings).await?;
     let listener = TcpListener::bind(options.addr)
         .await

@@ -59,6 +59,16 @@ pub(crate) fn reasons(error: &TransactWriteItemsError) -> Vec<String> {
     reasons.map(|r| r.code().unwrap_or_default().to_owned()).collect()
 }
 
+/// Whether the transaction was cancelled for one of these reasons.
+pub(crate) fn cancelled_for(error: &TransactWriteItemsError, codes: &[&str]) -> bool {
+    reasons(error).iter().any(|r| codes.contains(&r.as_str()))
+}
+
+/// Whether another call was first: the place is taken, or a write of the same items was under way.
+pub(crate) fn lost(error: &TransactWriteItemsError) -> bool {
+    cancelled_for(error, &[REASON_CHECK, REASON_CONFLICT])
+}
+
 /// Reads a query page by page, up to `limit` items.
 pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<Vec<Item>> {
     let mut found = vec![];

@@ -4,8 +4,9 @@ use http::Uri;
 
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
-    FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_DELAY_S, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    EDIT_WINDOW_S, FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MAX_EDIT_WINDOW_S,
+    MESSAGES_TABLE, METRICS_NAMESPACE, PUSH_BADGE, PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL,
+    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
 /// What a variable must be, in words, and whether this value is.
@@ -32,6 +33,10 @@ fn shape(name: &str) -> Shape {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
         }
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
+        PUSH_BADGE | PUSH_PREVIEW => ("true or false", |v| matches!(v, "true" | "false")),
+        EDIT_WINDOW_S => ("a number from 0 to 31536000", |v| {
+            v.parse::<u32>().is_ok_and(|window| window <= MAX_EDIT_WINDOW_S)
+        }),
         APNS_ARN => {
             ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))
         }

@@ -7,8 +7,8 @@ use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, Posted, Put,
-    UserConversation, Watermarks,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, OwnState,
+    Posted, Put, UserConversation, Watermarks,
 };
 
 use crate::settings::SettingsError;
@@ -44,6 +44,10 @@ impl Log for Unset {
     }
 
     async fn put(&self, _: &Entry) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn put_changing(&self, _: &Entry) -> Result<Put> {
         self.fail()
     }
 }
@@ -102,6 +106,10 @@ impl Conversations for Unset {
         _: Watermarks,
         _: Watermarks,
     ) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn set_own(&self, _: &UserId, _: &ConversationId, _: u64, _: OwnState) -> Result<bool> {
         self.fail()
     }
 

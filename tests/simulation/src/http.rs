@@ -7,8 +7,8 @@ use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::services::{
-    Ack, Group, Intent, NewGroup, NewInvite, Outgoing, Range, Receipts, SendRequest, Sent,
-    SyncRequest,
+    Ack, Group, Intent, NewGroup, NewInvite, Outgoing, OwnChange, Range, Receipts, SendRequest,
+    Sent, SyncRequest, Unread,
 };
 use petrel_core::wire::ServerFrame;
 use petrel_core::{App, Caller, Error, ErrorKind};
@@ -22,6 +22,12 @@ use crate::faults::Path;
 pub enum Request {
     /// `POST /api/messages`, without `seen`.
     Send(UserId, ConversationId, MessageId),
+    /// The same with something else than plain text.
+    Say(UserId, ConversationId, MessageId, Content),
+    /// `PATCH …/state`.
+    Choose(UserId, ConversationId, OwnChange),
+    /// `GET /api/unread`.
+    Unread(UserId),
     /// `POST /api/conversations`, with a `request_id`.
     Found(UserId, Vec<UserId>, u64),
     /// `POST …/members`.
@@ -65,6 +71,8 @@ pub enum Asked {
     Receipts(ConversationId, Seq, Receipts),
     /// Who belongs.
     Group(ConversationId, Group),
+    /// How much is unread.
+    Unread(Unread),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -87,6 +95,9 @@ impl Request {
     pub fn user(&self) -> &UserId {
         match self {
             Self::Send(user, ..)
+            | Self::Say(user, ..)
+            | Self::Choose(user, ..)
+            | Self::Unread(user)
             | Self::Found(user, ..)
             | Self::Add(user, ..)
             | Self::Remove(user, ..)
@@ -108,6 +119,7 @@ impl Request {
         matches!(
             self,
             Self::Send(..)
+                | Self::Say(..)
                 | Self::Found(..)
                 | Self::Add(..)
                 | Self::Remove(..)
@@ -119,8 +131,10 @@ impl Request {
 
     fn about(&self) -> Option<ConversationId> {
         match self {
-            Self::Found(..) | Self::Sync(..) => None,
+            Self::Found(..) | Self::Sync(..) | Self::Unread(_) => None,
             Self::Send(_, of, _)
+            | Self::Say(_, of, ..)
+            | Self::Choose(_, of, _)
             | Self::Add(_, of, _)
             | Self::Remove(_, of, _)
             | Self::SetRole(_, of, ..)
@@ -141,18 +155,16 @@ impl Request {
         let about = self.about();
         let asked = match self {
             Self::Send(_, of, message_id) => {
-                let content = Content::Text { text: format!("http {message_id}") };
-                let messages = vec![Outgoing { message_id, content }];
-                let send = SendRequest { conversation: of.clone(), seen: None, messages };
-                match app.send(&caller, send).await {
-                    Ok(mut results) => match results.pop() {
-                        Some(Ok(sent)) => Ok(Asked::Sent(of, sent)),
-                        Some(Err((_, error))) => Err(error),
-                        None => Err(Error::bad_request("no result")),
-                    },
-                    Err(error) => Err(error),
-                }
+                let content = Content::text(format!("http {message_id}"));
+                say(app, &caller, of, message_id, content).await
             }
+            Self::Say(_, of, message_id, content) => {
+                say(app, &caller, of, message_id, content).await
+            }
+            Self::Choose(_, of, change) => {
+                app.set_own(&caller, &of, change).await.map(|_| Asked::Done)
+            }
+            Self::Unread(_) => app.unread(&caller).await.map(Asked::Unread),
             Self::Found(_, members, number) => {
                 let request_id = Some(format!("r{number}"));
                 let group = NewGroup { name: "trip".into(), members, request_id };
@@ -212,6 +224,22 @@ impl Request {
     }
 }
 
+async fn say(
+    app: &App,
+    caller: &Caller,
+    of: ConversationId,
+    message_id: MessageId,
+    content: Content,
+) -> Result<Asked, Error> {
+    let messages = vec![Outgoing { message_id, content }];
+    let send = SendRequest { conversation: of.clone(), seen: None, messages };
+    match app.send(caller, send).await?.pop() {
+        Some(Ok(sent)) => Ok(Asked::Sent(of, sent)),
+        Some(Err((_, error))) => Err(error),
+        None => Err(Error::bad_request("no result")),
+    }
+}
+
 fn value(frame: &ServerFrame) -> Value {
     serde_json::to_value(frame).unwrap_or_default()
 }
@@ -241,6 +269,16 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
         Asked::Frames(frames) => {
             for frame in frames {
                 core.must_read(&user, frame, Some(by));
+            }
+        }
+        Asked::Unread(unread) => {
+            // Whatever is written while it is counted may be in it or not.
+            let calm = core.notes.get(&by).is_some_and(|n| n.began == core.moment);
+            let recount = core.truth.recount(&user, core.now);
+            if calm && (unread.messages, unread.badge) != recount {
+                core.broke(format!(
+                    "{user} was told of {unread:?}, and a recount says {recount:?}"
+                ));
             }
         }
         Asked::Receipts(of, seq, receipts) => {

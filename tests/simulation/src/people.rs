@@ -5,7 +5,7 @@ use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::Endpoint;
-use petrel_core::services::Range;
+use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Range};
 
 use crate::client::Device;
 use crate::core::{Core, Event};
@@ -128,7 +128,7 @@ impl People {
                 message_id,
                 sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
                 sent_at: core.now - 1_000_000 + seq,
-                content: Content::Text { text: message_id.to_string() },
+                content: Content::text(message_id.to_string()),
             };
             core.apply(&Write::Put(entry.clone()), None);
             if seq <= 3 {
@@ -232,6 +232,48 @@ impl People {
         self.ask(core, request);
     }
 
+    /// Something is done to a message, mostly a late one; or somebody is mentioned.
+    fn change_message(&mut self, core: &mut Core, of: &ConversationId) {
+        let user = self.someone(core, of);
+        let head = core.truth.log(of).map_or(0, |log| log.head().get());
+        let target = Seq::new(head.saturating_sub(core.dice.below(6)).max(1));
+        // Mostly its author, who may.
+        let author = core.truth.log(of).and_then(|log| log.at(target));
+        let author = author.map(|s| s.entry.sender_id.clone()).filter(|u| self.users.contains(u));
+        let user = author.filter(|_| core.dice.percent(80)).unwrap_or(user);
+        let content = match core.dice.below(8) {
+            0..2 => Content::Edit { target, text: "other".into() },
+            2..5 => Content::Delete { target },
+            5 => Content::Reaction { target, emoji: "+".into(), remove: core.dice.percent(30) },
+            6 => Content::Sealed { ciphertext: "c2VhbGVk".into(), push: core.dice.percent(50) },
+            _ => {
+                let someone = self.users[core.dice.index(self.users.len())].clone();
+                Content::Text { text: "http you".into(), mentions: vec![someone] }
+            }
+        };
+        let id = MessageId::minted(core.uuid());
+        self.ask(core, Request::Say(user, of.clone(), id, content));
+    }
+
+    /// A user mutes a conversation, or the like, and looks at what is unread.
+    fn choose(&mut self, core: &mut Core, of: &ConversationId) {
+        let user = self.someone(core, of);
+        let flag = core.dice.percent(60);
+        let mut change = OwnChange::default();
+        match core.dice.below(5) {
+            0..2 => change.muted_until = Some(u64::from(flag) * MAX_MUTED_UNTIL),
+            2 => change.archived = Some(flag),
+            3 => change.pinned = Some(flag),
+            _ => change.marked_unread = Some(flag),
+        }
+        let request = if core.dice.percent(25) {
+            Request::Unread(user)
+        } else {
+            Request::Choose(user, of.clone(), change)
+        };
+        self.ask(core, request);
+    }
+
     fn read(&mut self, core: &mut Core) {
         let Some(of) = core.dice.pick(&self.conversations).cloned() else { return };
         let user = self.someone(core, &of);
@@ -311,7 +353,9 @@ impl Run {
     fn this_and_that(&mut self, core: &mut Core, device: usize) {
         let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
         let device = &mut self.devices[device];
-        match core.dice.below(9) {
+        match core.dice.below(14) {
+            9..12 => self.people.change_message(core, &of),
+            12.. => self.people.choose(core, &of),
             0..2 => {
                 let user = self.people.someone(core, &of);
                 let id = MessageId::minted(core.uuid());

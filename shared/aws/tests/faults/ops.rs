@@ -90,6 +90,9 @@ impl Op {
             // The batch is asked six times for what it left out.
             Self::Of | Self::RowsOf => 3 * 6,
             Self::Enqueue => 2 * 3,
+            // What meets a transaction is tried five times, and an endpoint reads the users in between.
+            Self::Register | Self::Remove => 3 * 5,
+            Self::SetEndpoint | Self::RemoveEndpoint => 3 * 6 * 5,
             Self::Post | Self::MakeEndpoint | Self::Push => 2,
             _ => 3,
         }
@@ -100,6 +103,8 @@ impl Op {
         Duration::from_millis(match self {
             Self::Of | Self::RowsOf => 6 * 6_000 + 700,
             Self::Enqueue => 3 * 2_200 + 200,
+            Self::Register | Self::Remove => 5 * 6_000 + 700,
+            Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),
             Self::Post | Self::MakeEndpoint | Self::Push => 2_200,
             _ => 6_000,
         })
@@ -139,7 +144,7 @@ impl Stage {
     }
 
     fn said(&self, seq: u64) -> Entry {
-        self.entry(seq, Content::Text { text: format!("message {seq}") })
+        self.entry(seq, Content::text(format!("message {seq}")))
     }
 
     fn socket(&self, who: &str) -> Connection {
@@ -212,9 +217,7 @@ impl Stage {
             Op::Newest => say(log.newest(&group, Seq::FIRST, None, 2).await?),
             Op::After => say(log.after(&group, Seq::ZERO, 9).await?),
             Op::Put => say(log.put(&self.said(4)).await?),
-            Op::PutTaken => {
-                say(log.put(&self.entry(3, Content::Text { text: "?".into() })).await?)
-            }
+            Op::PutTaken => say(log.put(&self.entry(3, Content::text("?"))).await?),
             Op::Members => say(of.roster(&group, usize::MAX).await?),
             Op::Open => say(of.open(&self.direct(), &both).await?),
             Op::Found => say(of.found(&self.new_group(), &info(), &self.roles()).await?),
@@ -247,6 +250,8 @@ impl Stage {
                     seq: Seq::FIRST,
                     sender_id: ana,
                     preview: None,
+                    badge: None,
+                    mentioned: false,
                 };
                 say(app.notifier.push(&EndpointId::parse(ENDPOINT)?, &notification).await)
             }

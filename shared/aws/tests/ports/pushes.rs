@@ -118,6 +118,8 @@ async fn push_to(stub: &Stub, endpoint: &str) -> Pushed {
         seq: Seq::new(42),
         sender_id: UserId::parse("ana").unwrap(),
         preview: Some("hi & bye".to_owned()),
+        badge: None,
+        mentioned: false,
     };
     sns(stub).push(&EndpointId::parse(endpoint).unwrap(), &notification).await
 }

@@ -80,6 +80,9 @@ impl App {
                     marks: new,
                 };
                 self.metrics.count(Count::Acks, 1);
+                if new.read > old.read {
+                    self.unmark(caller, &row).await;
+                }
                 self.tell_authors(&receipt, covered).await;
                 return Ok(Some(receipt));
             }

@@ -9,6 +9,7 @@ mod history;
 mod invites;
 mod members;
 mod notes;
+mod own;
 mod push;
 mod receipts;
 mod rules;
@@ -23,6 +24,7 @@ pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
 pub use invites::{NewInvite, Preview};
+pub use own::{MAX_COUNTED, MAX_MUTED_UNTIL, OwnChange, Unread};
 pub use receipts::{Reader, Receipts};
 pub use rules::Intent;
 pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
@@ -61,11 +63,17 @@ pub struct Settings {
     /// Seconds after which a phone whose socket took a message gets a push too, unless the message was acknowledged by
     /// then: a half-open socket takes what its device never sees. 0: never. At most 900.
     pub push_delay_s: u32,
+    /// Whether pushes carry how much the user has not read: one read for each of his conversations, each time.
+    pub push_badge: bool,
+    /// Whether pushes carry the first words of the message.
+    pub push_preview: bool,
+    /// Seconds after which a message can be edited no more. 0: it always can.
+    pub edit_window_s: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { push_delay_s: 30 }
+        Self { push_delay_s: 30, push_badge: true, push_preview: true, edit_window_s: 900 }
     }
 }
 

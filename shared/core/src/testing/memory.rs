@@ -9,11 +9,12 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
-use crate::message::Entry;
+use crate::message::{Content, Entry};
 use crate::metrics::NoMetrics;
 use crate::ports::{
     Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, Platform, Posted, Pushed, Put, UserConversation, Watermarks, World,
+    Notification, Notifier, OwnState, Platform, Posted, Pushed, Put, UserConversation, Watermarks,
+    World,
 };
 use crate::services::{App, Settings};
 
@@ -147,6 +148,25 @@ impl State {
         Put::Stored
     }
 
+    fn put_changing(&mut self, entry: &Entry) -> Put {
+        let log = self.log.entry(entry.conversation_id.clone()).or_default();
+        let of = entry.content.target();
+        let gone = |e: &Entry| matches!(e.content, Content::Gone { .. });
+        if of.and_then(|of| log.get(&of)).is_none_or(gone) || log.contains_key(&entry.seq) {
+            return Put::Taken;
+        }
+        if matches!(entry.content, Content::Delete { .. }) {
+            for other in log.values_mut() {
+                let edits = matches!(other.content, Content::Edit { .. });
+                if Some(other.seq) == of || edits && other.content.target() == of {
+                    other.content = other.content.deleted();
+                }
+            }
+        }
+        log.insert(entry.seq, entry.clone());
+        Put::Stored
+    }
+
     fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
@@ -154,6 +174,7 @@ impl State {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks::default(),
+                own: OwnState::default(),
             },
         );
     }
@@ -195,6 +216,10 @@ impl Log for Memory {
 
     async fn put(&self, entry: &Entry) -> Result<Put> {
         Ok(self.state().put(entry))
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        Ok(self.state().put_changing(entry))
     }
 }
 
@@ -316,6 +341,23 @@ impl Conversations for Memory {
         match state.rows.get_mut(user).and_then(|r| r.get_mut(of)) {
             Some(row) if row.marks == old => {
                 row.marks = new;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        let mut state = self.state();
+        match state.rows.get_mut(user).and_then(|r| r.get_mut(of)) {
+            Some(row) if row.own.version == old => {
+                row.own = new;
                 Ok(true)
             }
             _ => Ok(false),

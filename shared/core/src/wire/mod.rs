@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::ports::OwnState;
 use crate::services::{Conversation, Page, Receipt, SendResult, Sent, Synced};
 
 /// An entry inside a `batch`: without `type` and `conversation_id`.
@@ -101,6 +102,14 @@ pub enum ServerFrame {
         user_id: UserId,
         /// Whether it goes on.
         active: bool,
+    },
+    /// What the user chose for a conversation, on another device. Of two, the higher `version` is the newer.
+    State {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// All of it.
+        #[serde(flatten)]
+        state: OwnState,
     },
     /// The end of a sync.
     Synced {
@@ -223,6 +232,9 @@ pub struct ConversationFrame {
     delivered: Seq,
     read: Seq,
     unread: u64,
+    /// What the user chose for it, if he ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<OwnState>,
 }
 
 impl From<&Conversation> for ConversationFrame {
@@ -234,6 +246,7 @@ impl From<&Conversation> for ConversationFrame {
             delivered: c.marks.delivered,
             read: c.marks.read,
             unread: c.unread,
+            state: (c.own.version > 0).then_some(c.own),
         }
     }
 }
@@ -291,6 +304,11 @@ impl ServerFrame {
         }
     }
 
+    /// `state`.
+    pub fn state(conversation_id: ConversationId, state: OwnState) -> Self {
+        Self::State { conversation_id, state }
+    }
+
     /// `error`.
     pub fn error(error: &Error, action: Option<&str>, message_id: Option<MessageId>) -> Self {
         Self::Error {
@@ -322,7 +340,7 @@ mod tests {
             message_id: MessageId::parse("0192f3c4-0000-7000-8000-000000000001").unwrap(),
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_123,
-            content: Content::Text { text: "hi".into() },
+            content: Content::text("hi"),
         };
         let frame: serde_json::Value =
             serde_json::from_str(&ServerFrame::message(&entry).to_json()).unwrap();

@@ -5,8 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, Messages, PostAck, PostGroup, PostMembers,
-    PostMessage, PostSync, PutPush, ReceiptsAnswer, SyncAnswer,
+    ChangeAnswer, ConversationList, GroupAnswer, Messages, PatchState, PostAck, PostGroup,
+    PostMembers, PostMessage, PostSync, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer,
+    UnreadAnswer,
 };
 use super::{Answer, ClientFrame};
 
@@ -22,6 +23,7 @@ pub fn schema() -> Value {
     incoming.subschema_for::<PostAck>();
     incoming.subschema_for::<PostSync>();
     incoming.subschema_for::<PutPush>();
+    incoming.subschema_for::<PatchState>();
     let mut outgoing = SchemaSettings::draft2020_12().for_serialize().into_generator();
     outgoing.subschema_for::<Answer>();
     outgoing.subschema_for::<Messages>();
@@ -30,6 +32,8 @@ pub fn schema() -> Value {
     outgoing.subschema_for::<GroupAnswer>();
     outgoing.subschema_for::<ChangeAnswer>();
     outgoing.subschema_for::<ReceiptsAnswer>();
+    outgoing.subschema_for::<StateAnswer>();
+    outgoing.subschema_for::<UnreadAnswer>();
     let mut all = definitions(&mut outgoing);
     all.extend(definitions(&mut incoming));
     json!({

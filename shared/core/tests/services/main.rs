@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod changing;
 mod delivering;
 mod groups;
 mod noting;
+mod own;
 mod pushing;
 mod reading;
 mod roles;
