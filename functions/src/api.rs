@@ -15,21 +15,20 @@ use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use petrel_aws::token::is_access;
 use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
-use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, Seq, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, UserId};
 use petrel_core::ports::mint;
 use petrel_core::services::{
     Ack, DEFAULT_LIMIT, Intent, NewGroup, NewInvite, Outgoing, SendRequest, SyncRequest,
 };
 use petrel_core::wire::ServerFrame;
+use petrel_core::wire::query::{ListQuery, MessagesQuery, ReceiptsQuery};
 use petrel_core::wire::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, InviteAnswer, InviteList, Messages, PatchGroup,
-    PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostSync,
-    PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
+    ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
+    PatchGroup, PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage,
+    PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
 };
 use petrel_core::{App, Caller, Error, ErrorKind};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -194,11 +193,11 @@ impl<S: Send + Sync> FromRequestParts<S> for In {
     }
 }
 
-async fn health() -> axum::Json<serde_json::Value> {
-    axum::Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "revision": std::env::var("PETREL_REVISION").ok(),
-    }))
+async fn health() -> axum::Json<HealthAnswer> {
+    axum::Json(HealthAnswer {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: std::env::var("PETREL_REVISION").ok(),
+    })
 }
 
 async fn send(
@@ -233,15 +232,10 @@ async fn sync(
     Ok(axum::Json((&app.sync(&caller, &request).await?).into()))
 }
 
-#[derive(Deserialize)]
-struct ListParams {
-    page: Option<ConversationId>,
-}
-
 async fn list(
     State(app): State<App>,
     Who(caller): Who,
-    Params(params): Params<ListParams>,
+    Params(params): Params<ListQuery>,
 ) -> Answer<axum::Json<ConversationList>> {
     Ok(axum::Json((&app.overview(&caller, params.page.as_ref()).await?).into()))
 }
@@ -280,35 +274,22 @@ async fn group(
     Ok(axum::Json(GroupAnswer::new(id, group)))
 }
 
-#[derive(Deserialize)]
-struct MessagesParams {
-    before: Option<Seq>,
-    after: Option<Seq>,
-    limit: Option<usize>,
-}
-
 async fn messages(
     State(app): State<App>,
     Who(caller): Who,
     In(id): In,
-    Params(params): Params<MessagesParams>,
+    Params(params): Params<MessagesQuery>,
 ) -> Answer<axum::Json<Messages>> {
     let range = range(params.before, params.after)?;
     let page = app.history(&caller, &id, range, params.limit.unwrap_or(DEFAULT_PAGE)).await?;
     Ok(axum::Json((&page).into()))
 }
 
-#[derive(Deserialize)]
-struct ReceiptsParams {
-    seq: Seq,
-    page: Option<UserId>,
-}
-
 async fn receipts(
     State(app): State<App>,
     Who(caller): Who,
     In(id): In,
-    Params(params): Params<ReceiptsParams>,
+    Params(params): Params<ReceiptsQuery>,
 ) -> Answer<axum::Json<ReceiptsAnswer>> {
     let receipts = app.receipts(&caller, &id, params.seq, params.page.as_ref()).await?;
     Ok(axum::Json(ReceiptsAnswer::new(id, params.seq, receipts)))

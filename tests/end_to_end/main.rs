@@ -18,6 +18,7 @@ mod answers;
 mod contents;
 mod direct;
 mod endpoint;
+mod examples;
 mod gateway;
 mod groups;
 mod killed;

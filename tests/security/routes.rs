@@ -237,6 +237,8 @@ pub const LOCAL: &[&str] = &[
     "/session.js",
     "/view.js",
     "/wire.js",
+    "/openapi.json",
+    "/asyncapi.json",
 ];
 
 impl Row {

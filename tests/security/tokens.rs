@@ -163,7 +163,8 @@ async fn no_forged_token_opens_anything() {
             assert!(!answer.contains("not for everyone"), "{why}");
         }
     }
-    assert_eq!(server.state().await["connections"], 0);
+    // Ana's may still be closing; one that was let in would stay.
+    server.wait_until("no socket is open", |state| state["connections"] == 0).await;
 }
 
 /// When it was issued is no reason to refuse a token: only its end and its beginning are.

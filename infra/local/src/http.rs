@@ -48,6 +48,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/local/token", post(token))
         .route("/local/state", get(state))
         .merge(page())
+        .merge(documents())
         .layer(map_response(harden))
         .with_state(server)
 }
@@ -272,4 +273,14 @@ fn page() -> Router<Arc<Server>> {
         .route("/session.js", file(script, include_str!("../page/session.js")))
         .route("/view.js", file(script, include_str!("../page/view.js")))
         .route("/wire.js", file(script, include_str!("../page/wire.js")))
+}
+
+/// The documents about the API, for machines.
+fn documents() -> Router<Arc<Server>> {
+    let document = |text: &'static str| {
+        get(move || async move { ([(header::CONTENT_TYPE, "application/json")], text) })
+    };
+    Router::new()
+        .route("/openapi.json", document(include_str!("../../../docs/openapi.json")))
+        .route("/asyncapi.json", document(include_str!("../../../docs/asyncapi.json")))
 }

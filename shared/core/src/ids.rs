@@ -172,6 +172,18 @@ impl InviteCode {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for InviteCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InviteCode".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let pattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.[0-9a-f]{32}$";
+        schemars::json_schema!({ "type": "string", "pattern": pattern })
+    }
+}
+
 impl fmt::Display for InviteCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let group = self.group.as_str();

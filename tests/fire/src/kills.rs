@@ -57,9 +57,10 @@ pub async fn run(site: &Site, args: &KillsArgs, seed: u64) -> Result<Report> {
     let mut crowd = Crowd::gather(&plan, &addr, site.key()?).await?;
     let copy = tempfile::tempdir()?;
     let (mut starting, mut under_way) = (0, 0);
-    let mut copied = false;
+    let mut copied_at = None;
     for time in 1..=times {
-        let early = time > 1 && dice.u32(0..WHILE_STARTING) == 0;
+        let sabotaged = sabotage && time == times;
+        let early = time > 1 && dice.u32(0..WHILE_STARTING) == 0 && !sabotaged;
         if early {
             sleep_until(Instant::now() + STARTING.mul_f64(dice.f64())).await;
             starting += 1;
@@ -70,15 +71,22 @@ pub async fn run(site: &Site, args: &KillsArgs, seed: u64) -> Result<Report> {
             }
             let life = Duration::from_millis(longest).mul_f64(dice.f64());
             sleep_until(Instant::now() + life).await;
+            if let (true, Some(copied)) = (sabotaged, copied_at) {
+                // Without a message since the copy, nothing is lost by putting it back.
+                let deadline = Instant::now() + PATIENCE;
+                while crowd.tally.acknowledged.get() <= copied && Instant::now() < deadline {
+                    sleep_until(Instant::now() + Duration::from_millis(20)).await;
+                }
+            }
             under_way += u32::from(crowd.tally.pending.get() > 0);
         }
         server.kill().await?;
         crowd.move_to(None);
-        if sabotage && time == times {
+        if sabotaged {
             site.put_back(copy.path())?;
-        } else if sabotage && !copied {
+        } else if sabotage && copied_at.is_none() {
             site.copy_to(copy.path())?;
-            copied = true;
+            copied_at = Some(crowd.tally.acknowledged.get());
         }
         if time % 10 == 0 || time == times {
             let acknowledged = crowd.tally.acknowledged.get();

@@ -1,6 +1,9 @@
 //! The protocol's frames, each defined once. Flat, snake_case, times in ms since 1970.
 
 mod client;
+#[cfg(feature = "schema")]
+pub mod documents;
+pub mod query;
 pub mod rest;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -172,6 +172,16 @@ pub struct PutPush {
     pub token: String,
 }
 
+/// What a `GET /api/health` answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HealthAnswer {
+    /// The product's.
+    pub version: &'static str,
+    /// The commit that it was built from; `null` if nobody said so.
+    pub revision: Option<String>,
+}
+
 /// A stretch of a log.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

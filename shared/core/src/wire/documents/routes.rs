@@ -1,0 +1,140 @@
+//! The table of the HTTP API: a row a method and path. `functions/tests` holds it beside the router.
+
+use super::route::{Route, route};
+use crate::error::ErrorKind::{Forbidden, NotAMember, NotFound, SyncRequired, TooManyMembers};
+use crate::wire::query::{ListQuery, MessagesQuery, ReceiptsQuery};
+use crate::wire::rest::{
+    ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
+    PatchGroup, PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage,
+    PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
+};
+
+/// Every route.
+pub fn routes() -> Vec<Route> {
+    let mut all = vec![
+        route("GET", "/api/health", "health", "Which version answers")
+            .open()
+            .gives::<HealthAnswer>(200),
+    ];
+    all.extend(messages());
+    all.extend(conversations());
+    all.extend(invites());
+    all.extend(devices());
+    all
+}
+
+fn messages() -> Vec<Route> {
+    vec![
+        route("POST", "/api/messages", "send", "Stores a message and delivers it")
+            .takes::<PostMessage>()
+            .gives_frame(201, "sent")
+            .gives_frame(200, "sent")
+            .fails(&[NotAMember, Forbidden, NotFound, SyncRequired]),
+        route("POST", "/api/sync", "sync", "Everything above the cursors")
+            .takes::<PostSync>()
+            .gives::<SyncAnswer>(200),
+        route(
+            "GET",
+            "/api/conversations/{id}/messages",
+            "history",
+            "A stretch of a conversation's log, back or forth",
+        )
+        .query::<MessagesQuery>()
+        .gives::<Messages>(200)
+        .fails(&[NotAMember]),
+        route(
+            "GET",
+            "/api/conversations/{id}/receipts",
+            "receipts",
+            "Who has a message, and who has read it",
+        )
+        .query::<ReceiptsQuery>()
+        .gives::<ReceiptsAnswer>(200)
+        .fails(&[NotAMember, NotFound]),
+        route("POST", "/api/conversations/{id}/ack", "ack", "Raises the caller's watermarks")
+            .takes::<PostAck>()
+            .gives_nothing()
+            .fails(&[NotAMember]),
+        route(
+            "PATCH",
+            "/api/conversations/{id}/state",
+            "set_state",
+            "Mutes, pins or archives a conversation, or marks it as unread, for the caller",
+        )
+        .takes::<PatchState>()
+        .gives::<StateAnswer>(200)
+        .fails(&[NotAMember]),
+        route("GET", "/api/unread", "unread", "How much the caller has not read")
+            .gives::<UnreadAnswer>(200),
+    ]
+}
+
+fn conversations() -> Vec<Route> {
+    const ONE: &str = "/api/conversations/{id}";
+    const MEMBERS: &str = "/api/conversations/{id}/members";
+    const MEMBER: &str = "/api/conversations/{id}/members/{user}";
+    vec![
+        route("GET", "/api/conversations", "conversations", "The caller's conversations")
+            .query::<ListQuery>()
+            .gives::<ConversationList>(200),
+        route("POST", "/api/conversations", "create_group", "Founds a group")
+            .takes::<PostGroup>()
+            .gives::<ChangeAnswer>(201)
+            .fails(&[TooManyMembers]),
+        route("GET", ONE, "conversation", "A conversation and its members")
+            .gives::<GroupAnswer>(200)
+            .fails(&[NotAMember]),
+        route("PATCH", ONE, "update_group", "Renames a group, or changes its rules")
+            .takes::<PatchGroup>()
+            .gives::<ChangeAnswer>(200)
+            .fails(&[NotAMember, Forbidden]),
+        route("POST", MEMBERS, "add_members", "Adds members to a group")
+            .takes::<PostMembers>()
+            .gives::<ChangeAnswer>(200)
+            .fails(&[NotAMember, Forbidden, TooManyMembers]),
+        route("DELETE", MEMBER, "remove_member", "Removes a member; one's own id leaves")
+            .gives::<ChangeAnswer>(200)
+            .fails(&[NotAMember, Forbidden, NotFound]),
+        route("PATCH", MEMBER, "set_role", "Changes a member's role, or hands the group over")
+            .takes::<PatchMember>()
+            .gives::<ChangeAnswer>(200)
+            .fails(&[NotAMember, Forbidden, NotFound]),
+    ]
+}
+
+fn invites() -> Vec<Route> {
+    const ALL: &str = "/api/conversations/{id}/invites";
+    vec![
+        route("POST", ALL, "create_invite", "Makes a code that whoever has it joins by")
+            .takes::<PostInvite>()
+            .gives::<InviteAnswer>(201)
+            .fails(&[NotAMember, Forbidden]),
+        route("GET", ALL, "invites", "The invites that can still be used")
+            .gives::<InviteList>(200)
+            .fails(&[NotAMember, Forbidden]),
+        route(
+            "DELETE",
+            "/api/conversations/{id}/invites/{invite}",
+            "revoke_invite",
+            "Takes an invite back",
+        )
+        .gives_nothing()
+        .fails(&[NotAMember, Forbidden]),
+        route("GET", "/api/invites/{code}", "preview_invite", "What a code leads to")
+            .gives::<PreviewAnswer>(200)
+            .fails(&[NotFound]),
+        route("POST", "/api/invites/{code}", "join", "Joins by a code")
+            .gives::<ChangeAnswer>(200)
+            .fails(&[NotFound, TooManyMembers]),
+    ]
+}
+
+fn devices() -> Vec<Route> {
+    const PUSH: &str = "/api/devices/{device}/push";
+    vec![
+        route("PUT", PUSH, "set_push", "From now on this device is woken")
+            .takes::<PutPush>()
+            .gives_nothing(),
+        route("DELETE", PUSH, "remove_push", "From now on it is not").gives_nothing(),
+    ]
+}

@@ -1,0 +1,124 @@
+//! What a story calls things that another run would call otherwise: ids that the server mints, and times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+/// The time of an entry at seq 0 in a story, ms.
+const DAWN: u64 = 1_790_000_000_000;
+const WEEK: u64 = 7 * 86_400_000;
+
+/// Real and written names of one telling.
+pub struct Names {
+    written: BTreeMap<String, String>,
+    real: BTreeMap<String, String>,
+    /// What was sent: it is what it is.
+    said: BTreeSet<String>,
+    addr: String,
+}
+
+impl Names {
+    /// Nothing has been named yet by the server at `addr`.
+    pub fn new(addr: &str) -> Self {
+        let (written, real) = (BTreeMap::new(), BTreeMap::new());
+        Self { written, real, said: BTreeSet::new(), addr: addr.to_owned() }
+    }
+
+    /// What is written, as this server calls it.
+    pub fn real(&mut self, written: &str) -> String {
+        let mut text = written.to_owned();
+        for token in tokens(written) {
+            match self.real.get(&token) {
+                Some(real) => text = text.replace(&token, real),
+                None => {
+                    self.said.insert(token);
+                }
+            }
+        }
+        text
+    }
+
+    /// The same of every string in it.
+    pub fn real_in(&mut self, written: &Value) -> Value {
+        each(written, &mut |text| self.real(text))
+    }
+
+    /// What this server said, as it is written.
+    pub fn written(&mut self, real: &Value) -> Value {
+        let mut named = each(real, &mut |text| {
+            let mut text = text.replace(&self.addr, "127.0.0.1:8080");
+            for token in tokens(&text) {
+                let name = self.name(&token);
+                text = text.replace(&token, &name);
+            }
+            text
+        });
+        times(&mut named);
+        named
+    }
+
+    fn name(&mut self, real: &str) -> String {
+        if self.said.contains(real) {
+            return real.to_owned();
+        }
+        if let Some(written) = self.written.get(real) {
+            return written.clone();
+        }
+        let number = self.written.len() + 1;
+        let written = match real.len() {
+            36 => format!("0192f3c4-0000-7000-9000-{number:012x}"),
+            length => format!("{number:0length$x}"),
+        };
+        self.real.insert(written.clone(), real.to_owned());
+        self.written.insert(real.to_owned(), written.clone());
+        written
+    }
+}
+
+/// The uuids and the long hexadecimal numbers in a text.
+fn tokens(text: &str) -> Vec<String> {
+    let runs = text.split(|c: char| !matches!(c, '0'..='9' | 'a'..='f' | '-'));
+    let uuid = |run: &&str| run.len() == 36 && run.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let number = |run: &&str| run.len() >= 32 && !run.contains('-');
+    runs.filter(|run| uuid(run) || number(run)).map(str::to_owned).collect()
+}
+
+fn each(value: &Value, change: &mut impl FnMut(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => change(text).into(),
+        Value::Array(all) => all.iter().map(|one| each(one, change)).collect(),
+        Value::Object(fields) => {
+            let mut changed = serde_json::Map::new();
+            for (name, field) in fields {
+                changed.insert(change(name), each(field, change));
+            }
+            changed.into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Gives every time a written one: of an entry by its place, of an end a week later, of all else the dawn.
+fn times(value: &mut Value) {
+    match value {
+        Value::Array(all) => all.iter_mut().for_each(times),
+        Value::Object(fields) => {
+            let seq = fields.get("seq").and_then(Value::as_u64).unwrap_or(0);
+            for (name, field) in fields.iter_mut() {
+                // What is no time of our century is no time.
+                if field.as_u64().is_some_and(|ms| ms > 1_600_000_000_000) {
+                    *field = match name.as_str() {
+                        "sent_at" => json!(DAWN + 1_000 * seq),
+                        "expires_at" => json!(DAWN + WEEK),
+                        _ => json!(DAWN),
+                    };
+                } else if name == "revision" {
+                    *field = Value::Null;
+                } else {
+                    times(field);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,98 @@
+//! One of the documents, to hold what goes over the wire beside it.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::file;
+
+/// A document of `docs`.
+pub struct Document(Value);
+
+impl Document {
+    pub fn read(name: &str) -> Self {
+        Self(serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap())
+    }
+
+    /// That a value is of this schema, which stands somewhere in the document.
+    fn check(&self, schema: &Value, value: &Value, what: &str) {
+        let mut whole = schema.clone();
+        whole["components"] = self.0["components"].clone();
+        let validator = jsonschema::draft202012::new(&whole).unwrap();
+        let faults: Vec<_> = validator.iter_errors(value).map(|e| e.to_string()).collect();
+        assert!(faults.is_empty(), "{what} {value}: {faults:?}");
+    }
+
+    /// The operation that a request is for.
+    fn operation(&self, method: &str, target: &str) -> &Value {
+        let path = target.split('?').next().unwrap();
+        let is = |template: &str| {
+            template.split('/').count() == path.split('/').count()
+                && template
+                    .split('/')
+                    .zip(path.split('/'))
+                    .all(|(t, p)| t.starts_with('{') || t == p)
+        };
+        let paths = self.0["paths"].as_object().unwrap();
+        // What is named comes before what stands for anything.
+        let mut found: Vec<_> = paths.iter().filter(|(template, _)| is(template)).collect();
+        found.sort_by_key(|(template, _)| template.matches('{').count());
+        let operation = found.iter().find_map(|(_, ways)| ways.get(method.to_lowercase()));
+        operation.unwrap_or_else(|| panic!("{method} {target} is not documented"))
+    }
+
+    /// That a request which succeeds is what the document says that it takes.
+    pub fn check_request(&self, method: &str, target: &str, body: Option<&Value>, status: u16) {
+        if status >= 300 {
+            return;
+        }
+        let operation = self.operation(method, target);
+        let taken = &operation["requestBody"]["content"]["application/json"]["schema"];
+        match body {
+            Some(body) => self.check(taken, body, target),
+            None => assert!(taken.is_null(), "{method} {target} has a body"),
+        }
+        let (_, query) = target.split_once('?').unwrap_or_default();
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap();
+            let parameter = parameters.iter().find(|p| p["in"] == "query" && p["name"] == name);
+            let schema = &parameter.unwrap_or_else(|| panic!("{target}: no {name}"))["schema"];
+            let value = value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
+            self.check(schema, &value, target);
+        }
+    }
+
+    /// That the document has an answer of this status, and that it looks like this.
+    pub fn check_answer(&self, method: &str, target: &str, status: u16, body: &Value) {
+        let answers = &self.operation(method, target)["responses"];
+        let answer = answers.get(status.to_string());
+        let answer = answer.unwrap_or_else(|| panic!("{method} {target}: {status}: {body}"));
+        match answer.pointer("/content/application~1json/schema") {
+            Some(schema) => self.check(schema, body, target),
+            None => assert_eq!(*body, Value::Null, "{method} {target}"),
+        }
+    }
+
+    /// That a frame is one of those that this side sends.
+    pub fn check_frame(&self, side: &str, tag: &str, frame: &Value) {
+        let messages = self.0["components"]["messages"].as_object().unwrap();
+        let fits: Vec<Value> = messages
+            .iter()
+            .filter(|(name, message)| name.starts_with(side) && message["name"] == frame[tag])
+            .map(|(_, message)| message["payload"].clone())
+            .collect();
+        assert!(!fits.is_empty(), "{side} sends no such frame: {frame}");
+        self.check(&json!({ "oneOf": fits }), frame, "frame");
+    }
+
+    /// The types of the frames that arrive unasked.
+    pub fn pushes(&self) -> BTreeSet<&str> {
+        let operations = self.0["operations"].as_object().unwrap().values();
+        let pushes = operations.filter(|o| o["action"] == "send");
+        let messages = pushes.flat_map(|o| o["messages"].as_array().unwrap());
+        let names = messages.map(|m| m["$ref"].as_str().unwrap().rsplit('/').next().unwrap());
+        names.map(|n| self.0["components"]["messages"][n]["name"].as_str().unwrap()).collect()
+    }
+}
