@@ -22,6 +22,7 @@ mod examples;
 mod gateway;
 mod groups;
 mod killed;
+mod own;
 mod process;
 mod pushes;
 mod reading;
