@@ -176,7 +176,10 @@ impl Core {
             let phones = self.truth.endpoints.get(user).into_iter().flatten();
             let phone = phones.map(|(_, (_, at))| *at).any(|at| at < since);
             let thought_of = delivery.pushes.contains(user) || delivery.lost.contains(user);
-            let wanted = stored.entry.content.counts() && *user != stored.entry.sender_id;
+            // What was deleted before it was delivered is announced to nobody.
+            let wanted = stored.entry.content.counts()
+                && *user != stored.entry.sender_id
+                && !self.truth.is_gone(of, seq);
             if phone && wanted && !thought_of {
                 return Err(format!("{user}'s phone was forgotten"));
             }

@@ -241,13 +241,19 @@ impl People {
         let author = core.truth.log(of).and_then(|log| log.at(target));
         let author = author.map(|s| s.entry.sender_id.clone()).filter(|u| self.users.contains(u));
         let user = author.filter(|_| core.dice.percent(80)).unwrap_or(user);
-        let content = match core.dice.below(8) {
+        let content = match core.dice.below(11) {
             0..2 => Content::Edit { target, text: "other".into() },
             2..5 => Content::Delete { target },
             5 => Content::Reaction { target, emoji: "+".into(), remove: core.dice.percent(30) },
             6 => Content::Sealed { ciphertext: "c2VhbGVk".into(), push: core.dice.percent(50) },
             _ => {
-                let someone = self.users[core.dice.index(self.users.len())].clone();
+                // Best someone who wants to hear nothing else of it.
+                let quiet = |u: &&UserId| {
+                    core.truth.row(u, of).is_some_and(|row| row.own.is_quiet(core.now))
+                };
+                let quiet: Vec<UserId> = self.users.iter().filter(quiet).cloned().collect();
+                let from = if quiet.is_empty() { &self.users } else { &quiet };
+                let someone = from[core.dice.index(from.len())].clone();
                 Content::Text { text: "http you".into(), mentions: vec![someone] }
             }
         };
