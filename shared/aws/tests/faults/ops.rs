@@ -13,8 +13,8 @@ use petrel_core::ids::{
 };
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, Platform,
-    Watermarks,
+    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, OwnState,
+    Platform, Watermarks,
 };
 use uuid::Uuid;
 
@@ -27,6 +27,8 @@ pub enum Op {
     After,
     Put,
     PutTaken,
+    Edit,
+    Delete,
     Members,
     Open,
     Found,
@@ -34,6 +36,7 @@ pub enum Op {
     Row,
     Rows,
     Advance,
+    SetOwn,
     RowsOf,
     Blocks,
     Register,
@@ -52,6 +55,8 @@ pub const OPS: &[Op] = &[
     Op::After,
     Op::Put,
     Op::PutTaken,
+    Op::Edit,
+    Op::Delete,
     Op::Members,
     Op::Open,
     Op::Found,
@@ -59,6 +64,7 @@ pub const OPS: &[Op] = &[
     Op::Row,
     Op::Rows,
     Op::Advance,
+    Op::SetOwn,
     Op::RowsOf,
     Op::Blocks,
     Op::Register,
@@ -218,6 +224,14 @@ impl Stage {
             Op::After => say(log.after(&group, Seq::ZERO, 9).await?),
             Op::Put => say(log.put(&self.said(4)).await?),
             Op::PutTaken => say(log.put(&self.entry(3, Content::text("?"))).await?),
+            Op::Edit => {
+                let edit = Content::Edit { target: Seq::new(2), text: "!".into() };
+                say(log.put_changing(&self.entry(4, edit)).await?)
+            }
+            Op::Delete => {
+                let delete = Content::Delete { target: Seq::new(2) };
+                say(log.put_changing(&self.entry(4, delete)).await?)
+            }
             Op::Members => say(of.roster(&group, usize::MAX).await?),
             Op::Open => say(of.open(&self.direct(), &both).await?),
             Op::Found => say(of.found(&self.new_group(), &info(), &self.roles()).await?),
@@ -225,6 +239,10 @@ impl Stage {
             Op::Row => say(of.row(&bo, &group).await?),
             Op::Rows => say(of.rows(&bo, None, 9).await?),
             Op::Advance => say(of.advance(&bo, &group, Watermarks::default(), one).await?),
+            Op::SetOwn => {
+                let own = OwnState { version: 1, pinned: true, ..OwnState::default() };
+                say(of.set_own(&bo, &group, 0, own).await?)
+            }
             Op::RowsOf => {
                 let mut rows = of.rows_of(&group, &both).await?;
                 rows.sort_by(|a, b| a.0.cmp(&b.0));
