@@ -1,5 +1,7 @@
 //! The HTTP API: everything that needs no socket. The gateway has checked the token; its claims come with the event.
 
+mod people;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -55,6 +57,7 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations/{id}/invites/{invite}", delete(revoke))
         .route("/api/invites/{code}", get(preview).post(join))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
+        .merge(people::routes())
         .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })
         .method_not_allowed_fallback(|| async {
             Refusal::from(Error::new(ErrorKind::NotFound, "no such method here"))

@@ -220,8 +220,8 @@ async fn a_group_changes_hands_its_name_and_its_rules_and_everyone_is_told() {
     let seen = server.request_as("cy", "GET", &path).send().await.expect(200);
     assert_eq!(
         seen["members"],
-        json!([{"user_id": "ana", "role": "owner", "joined": 1},
-        {"user_id": "cy", "role": "member", "joined": 1}])
+        json!([{"user_id": "ana", "role": "owner", "joined": 1, "name": null, "avatar": null},
+        {"user_id": "cy", "role": "member", "joined": 1, "name": null, "avatar": null}])
     );
     assert_eq!(
         (&seen["name"], &seen["post"], &seen["add"]),

@@ -23,6 +23,7 @@ mod gateway;
 mod groups;
 mod killed;
 mod own;
+mod people;
 mod process;
 mod pushes;
 mod reading;

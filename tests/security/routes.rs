@@ -71,6 +71,8 @@ const INVITE: &str = "/api/invites/{code}";
 const GUESSED: &str =
     "/api/invites/0192f3c4-0000-7000-8000-000000000001.00000000000000000000000000000001";
 const PUSH: &str = "/api/devices/{device}/push";
+const PROFILE: &str = "/api/profile";
+const BLOCK: &str = "/api/blocks/{user}";
 
 /// The table. Presigned URLs and webhooks do not exist yet; their rows belong here when they do.
 pub const ROUTES: &[Row] = &[
@@ -196,6 +198,13 @@ pub const ROUTES: &[Row] = &[
         Who::Self_,
     ),
     http("DELETE", PUSH, "/api/devices/phone/push", "", Who::Self_),
+    http("GET", PROFILE, PROFILE, "", Who::Self_),
+    http("PATCH", PROFILE, PROFILE, r#"{"name":"X","hide_read_receipts":false}"#, Who::Self_),
+    // Names and pictures are for whoever knows the id.
+    http("POST", "/api/profiles", "/api/profiles", r#"{"user_ids":["ana","nobody"]}"#, Who::Self_),
+    http("GET", "/api/blocks", "/api/blocks", "", Who::Self_),
+    http("PUT", BLOCK, "/api/blocks/nobody", "", Who::Self_),
+    http("DELETE", BLOCK, "/api/blocks/nobody", "", Who::Self_),
     frame(
         "send",
         r#"{"action":"send","conversation_id":"{conversation}","seen":0,"message_id":"{id}","content":{"type":"text","text":"x"}}"#,
@@ -225,6 +234,11 @@ pub const ROUTES: &[Row] = &[
     frame(
         "typing",
         r#"{"action":"typing","conversation_id":"{conversation}","active":true}"#,
+        Who::Writers,
+    ),
+    frame(
+        "typing",
+        r#"{"action":"typing","conversation_id":"{conversation}","active":true,"kind":"audio"}"#,
         Who::Writers,
     ),
 ];

@@ -167,6 +167,9 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     }
     api.call("bo", "POST", "/api/sync", json!({"cursors": {}})).await;
     api.call("cy", "DELETE", "/api/devices/tablet/push", json!({})).await;
+    api.call("cy", "PATCH", "/api/profile", json!({"name": "Cy"})).await;
+    api.call("cy", "PUT", "/api/blocks/zoe", json!({})).await;
+    api.call("cy", "DELETE", "/api/blocks/zoe", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
     api.holds("ApiRole");

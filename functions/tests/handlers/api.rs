@@ -175,8 +175,8 @@ async fn a_group_from_its_creation_to_the_leave() {
     let group = ok(&app, "bo", "GET", &path, Value::Null).await;
     let expected = json!({"conversation_id": id, "name": "trip", "created_by": "ana",
         "created_at": group["created_at"], "post": "all", "add": "admins", "members": [
-        {"user_id": "ana", "role": "owner", "joined": 1},
-        {"user_id": "bo", "role": "member", "joined": 1}]});
+        {"user_id": "ana", "role": "owner", "joined": 1, "name": null, "avatar": null},
+        {"user_id": "bo", "role": "member", "joined": 1, "name": null, "avatar": null}]});
     assert!(group["created_at"].is_u64());
     assert_eq!(group, expected);
 

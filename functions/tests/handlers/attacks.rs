@@ -8,7 +8,7 @@ use petrel_aws::Origins;
 use petrel_aws::token::{Expected, LocalKey, Verifier, sign};
 use petrel_core::ErrorKind;
 use petrel_core::ids::UserId;
-use petrel_core::ports::World;
+use petrel_core::ports::{People, World};
 use petrel_core::testing::Memory;
 use petrel_functions::authorizer::{Authorizer, handle};
 use petrel_functions::{connect, route};
@@ -191,7 +191,7 @@ async fn one_who_is_blocked_writes_nothing_and_is_told_nothing() {
         ask(&memory.app(), "ana", "POST", "/api/messages", hi(words)).await;
     }
     let id = |user: &str| UserId::parse(user).unwrap();
-    memory.block(&id("bo"), &id("ana"));
+    memory.block(&id("bo"), &id("ana")).await.unwrap();
     let posts = memory.posts().len();
     let mut writers = 0;
     for row in Row::guarded().filter(|row| !row.groups_only) {

@@ -90,6 +90,7 @@ impl Backend {
         let app = App {
             log: dynamo.clone(),
             conversations: dynamo.clone(),
+            people: dynamo.clone(),
             connections: dynamo,
             gateway,
             jobs: queues.clone(),

@@ -121,7 +121,7 @@ def http_wants_a_token(t):
                     yield "get /api/health wants a token"
             elif not held:
                 yield f"{method} {path} wants no token"
-    for route in [("get", "/api/health"), *((m, "/api/{proxy+}") for m in ("get", "post", "delete"))]:
+    for route in [("get", "/api/health"), *((m, "/api/{proxy+}") for m in ("get", "post", "put", "patch", "delete"))]:
         if route not in seen:
             yield f"{' '.join(route)} is missing"
 

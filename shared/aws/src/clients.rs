@@ -11,7 +11,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier};
+use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier, People};
 
 use crate::Dynamo;
 use crate::gateway::ApiGateway;
@@ -136,10 +136,11 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, connections) = tables(config, settings);
+    let (log, conversations, people, connections) = tables(config, settings);
     App {
         log,
         conversations,
+        people,
         connections,
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
@@ -150,7 +151,7 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn Connections>);
+type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn People>, Arc<dyn Connections>);
 
 fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
@@ -169,11 +170,15 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let people: Arc<dyn People> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let connections: Arc<dyn Connections> = match settings.connections_table {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, connections)
+    (log, conversations, people, connections)
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

@@ -14,9 +14,10 @@ use petrel_core::ports::{Change, Conversations, OwnState, Put, UserConversation,
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, CONFLICT, REASON_CHECK, cancelled_for, lost, read_all, unless};
-use crate::item::{Item, item, malformed, n, s, text};
+use crate::item::{Item, malformed, n, s, text};
 use crate::keys;
 use crate::log;
+use crate::people::block_key;
 use crate::rows::{
     invite_key, member_key, new_info, new_invite, new_member, new_row, read_info, read_invite,
     read_member, read_row, row_key,
@@ -43,7 +44,7 @@ impl Dynamo {
     }
 
     /// The items of a partition of the conversations table whose sort key begins so, after `page`.
-    async fn partition(
+    pub(crate) async fn partition(
         &self,
         pk: &str,
         prefix: &str,
@@ -330,7 +331,6 @@ impl Conversations for Dynamo {
     }
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
-        let key = item([(keys::PK, s(keys::user(owner))), (keys::SK, s(keys::block(other)))]);
-        Ok(self.get(&self.tables.conversations, key).await?.is_some())
+        Ok(self.get(&self.tables.conversations, block_key(owner, other)).await?.is_some())
     }
 }

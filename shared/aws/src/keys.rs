@@ -33,7 +33,7 @@ pub const EDITS: &str = "ed";
 
 /// conversations, partition key: a group's id or [`user`].
 pub const PK: &str = "pk";
-/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`row`] or [`block`].
+/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`row`], [`PROFILE`] or [`block`].
 pub const SK: &str = "sk";
 /// conversations, sort key of what holds for a group. Sorts before its members and begins as they do: one query reads both.
 pub const INFO: &str = "m";
@@ -70,6 +70,13 @@ pub const ARCHIVED: &str = "archived";
 /// conversations, row: whether it is marked as unread (BOOL).
 pub const MARKED_UNREAD: &str = "unread";
 
+/// conversations, profile: the media id of the user's picture. The user's name is [`NAME`].
+pub const AVATAR: &str = "avatar";
+/// conversations, profile: whether others are not told what the user has read (BOOL).
+pub const HIDE_READ_RECEIPTS: &str = "hide_read_receipts";
+/// conversations, profile: who sees whether the user is online.
+pub const PRESENCE: &str = "presence";
+
 /// connections, partition key: the user.
 pub const USER_ID: &str = "user_id";
 /// connections, in a device's map: the connection's id.
@@ -87,6 +94,10 @@ pub const OWNER_DEVICE: &str = "device";
 pub const MEMBER: &str = "m#";
 /// Begins the sort key of an invite.
 pub const INVITE: &str = "i#";
+/// Sort key of what a user shows of himself, in his partition.
+pub const PROFILE: &str = "p";
+/// Begins the sort key of a blocked user.
+pub const BLOCK: &str = "b#";
 /// Begins the sort key of a row of a user's list.
 pub const ROW: &str = "c#";
 /// Begins the name of a device's map.
@@ -116,7 +127,7 @@ pub fn row(conversation: &ConversationId) -> String {
 
 /// A blocked user, in a user's partition.
 pub fn block(other: &UserId) -> String {
-    format!("b#{other}")
+    format!("{BLOCK}{other}")
 }
 
 /// The name of a device's map.

@@ -15,6 +15,7 @@ pub mod keys;
 mod log;
 mod metrics;
 mod payload;
+mod people;
 mod pushes;
 mod queues;
 mod rows;

@@ -52,6 +52,10 @@ pub(crate) fn of(kind: Kind, notification: &Notification) -> Payload {
     Payload { message: message.to_string(), attributes }
 }
 
+fn title(notification: &Notification) -> &str {
+    notification.sender_name.as_deref().unwrap_or(notification.sender_id.as_str())
+}
+
 fn body(notification: &Notification) -> &str {
     notification.preview.as_deref().unwrap_or(GENERIC_BODY)
 }
@@ -59,7 +63,7 @@ fn body(notification: &Notification) -> &str {
 fn apns(notification: &Notification) -> Value {
     let mut payload = json!({
         "aps": {
-            "alert": { "title": notification.sender_id, "body": body(notification) },
+            "alert": { "title": title(notification), "body": body(notification) },
             "sound": "default",
             "thread-id": notification.conversation_id,
             // Lets the app's extension decrypt or name what the server cannot.
@@ -93,7 +97,7 @@ fn fcm(notification: &Notification) -> Value {
     let mut payload = json!({
         "fcmV1Message": {
             "message": {
-                "notification": { "title": notification.sender_id, "body": body(notification) },
+                "notification": { "title": title(notification), "body": body(notification) },
                 "data": {
                     "conversation_id": notification.conversation_id,
                     "seq": notification.seq.to_string(),
@@ -137,6 +141,7 @@ mod tests {
             conversation_id: ConversationId::parse("d:ana:bo").unwrap(),
             seq: Seq::new(42),
             sender_id: UserId::parse("ana").unwrap(),
+            sender_name: None,
             preview: preview.map(str::to_owned),
             badge: None,
             mentioned: false,
@@ -205,13 +210,23 @@ mod tests {
 
     #[test]
     fn the_badge_and_the_mention() {
-        let told = Notification { badge: Some(7), mentioned: true, ..notification(None) };
+        let name = Some("Ana".to_owned());
+        let told = Notification {
+            badge: Some(7),
+            mentioned: true,
+            sender_name: name,
+            ..notification(None)
+        };
         let apple = opened(&of(Kind::Apns("APNS"), &told), "APNS");
         assert_eq!((&apple["aps"]["badge"], &apple["mentioned"]), (&json!(7), &json!(true)));
+        assert_eq!(apple["aps"]["alert"]["title"], "Ana");
         let firebase = opened(&of(Kind::Gcm, &told), "GCM");
         let message = &firebase["fcmV1Message"]["message"];
         assert_eq!(message["android"]["notification"]["notification_count"], 7);
-        assert_eq!(message["data"]["badge"], "7");
+        assert_eq!(
+            (&message["data"]["badge"], &message["notification"]["title"]),
+            (&json!("7"), &json!("Ana"))
+        );
         assert_eq!(message["data"]["mentioned"], "true");
         // Nothing unread takes the number away; not counted leaves it as it is.
         let none = Notification { badge: Some(0), ..notification(None) };
@@ -225,6 +240,7 @@ mod tests {
             conversation_id: ConversationId::direct(&user("a"), &user("b")),
             seq: Seq::new(u64::MAX),
             sender_id: user("a"),
+            sender_name: Some("\u{2028}".repeat(42)),
             preview: Some("\u{1}".repeat(120)),
             badge: Some(u64::MAX),
             mentioned: true,

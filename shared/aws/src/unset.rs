@@ -1,14 +1,17 @@
 //! Stands where a port is not configured: a function gets only the variables that it needs, and says at its start which
 //! those are. Should it use another port after all, that fails and names the variable.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
+use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, OwnState,
-    Posted, Put, UserConversation, Watermarks,
+    People, Posted, Put, UserConversation, Watermarks,
 };
 
 use crate::settings::SettingsError;
@@ -122,6 +125,41 @@ impl Conversations for Unset {
     }
 
     async fn blocks(&self, _: &UserId, _: &UserId) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl People for Unset {
+    async fn profiles(&self, _: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        self.fail()
+    }
+
+    async fn set_profile(&self, _: &UserId, _: &ProfileChange) -> Result<Profile> {
+        self.fail()
+    }
+
+    async fn row_and_profile(
+        &self,
+        _: &UserId,
+        _: &ConversationId,
+    ) -> Result<(Option<UserConversation>, Profile)> {
+        self.fail()
+    }
+
+    async fn block(&self, _: &UserId, _: &UserId) -> Result<()> {
+        self.fail()
+    }
+
+    async fn unblock(&self, _: &UserId, _: &UserId) -> Result<()> {
+        self.fail()
+    }
+
+    async fn blocked(&self, _: &UserId, _: Option<&UserId>, _: usize) -> Result<Vec<UserId>> {
+        self.fail()
+    }
+
+    async fn blockers(&self, _: &[UserId], _: &UserId) -> Result<BTreeSet<UserId>> {
         self.fail()
     }
 }

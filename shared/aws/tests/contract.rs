@@ -35,6 +35,12 @@ async fn conversations() {
 }
 
 #[tokio::test]
+async fn people() {
+    let dynamo = fresh().await;
+    contract::people(&dynamo, &dynamo).await;
+}
+
+#[tokio::test]
 async fn connections() {
     contract::connections(&fresh().await).await;
 }

@@ -24,6 +24,7 @@ async fn open(file: &Path) -> App {
     App {
         log: dynamo.clone(),
         conversations: dynamo.clone(),
+        people: dynamo.clone(),
         connections: dynamo,
         ..Arc::new(Memory::default()).app()
     }

@@ -72,8 +72,8 @@ impl App {
                 self.ack(caller, &ack).await?;
                 Ok(vec![])
             }
-            ClientFrame::Typing { conversation_id, active } => {
-                self.typing(caller, &conversation_id, active).await?;
+            ClientFrame::Typing { conversation_id, active, kind } => {
+                self.typing(caller, &conversation_id, active, kind).await?;
                 Ok(vec![])
             }
             ClientFrame::Sync { cursors, limit, tail, page } => {

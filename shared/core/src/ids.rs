@@ -105,6 +105,15 @@ string_id!(
 );
 
 string_id!(
+    /// What was uploaded: 1 to 128 of `A-Z a-z 0-9 _ . -`.
+    MediaId,
+    "media id",
+    r"^[A-Za-z0-9_.-]{1,128}$",
+    |t| (1..=128).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+);
+
+string_id!(
     /// A conversation: `d:<a>:<b>` with the two user ids sorted, or `g:<uuid>`.
     ConversationId,
     "conversation id",

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod message;
 pub mod metrics;
 pub mod mutants;
+pub mod people;
 pub mod ports;
 pub mod services;
 #[cfg(feature = "testing")]

@@ -105,6 +105,12 @@ mod variants {
         MentionIgnored,
         /// Unread: the badge counts what is muted too.
         BadgeCountsMuted,
+        /// Receipts: what someone has read is told, also if he hides it.
+        ReadShown,
+        /// `send`, `typing`: who is blocked writes all the same.
+        BlocksIgnored,
+        /// Groups: who is blocked adds whom he likes.
+        BlockedAdds,
     }
 
     thread_local! {

@@ -2,6 +2,8 @@
 //! implementation to it. A port that fails returns [`Error::port`](crate::Error::port), and then the caller does not
 //! know whether the effect happened, unless the contract says so.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,6 +14,7 @@ use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
 };
 use crate::message::Entry;
+use crate::people::{Profile, ProfileChange};
 
 /// The outcome of a put at a place that must be free.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,13 @@ pub struct Watermarks {
     pub read: Seq,
     /// The ordinal of the entry at `read`, so that unread is a subtraction.
     pub read_ordinal: u64,
+}
+
+impl Watermarks {
+    /// As if nothing had been read: what others see of one who hides it.
+    pub fn unread(self) -> Self {
+        Self { read: Seq::ZERO, read_ordinal: 0, ..self }
+    }
 }
 
 /// What a user chose for one conversation. Only his own devices see it.
@@ -201,6 +211,40 @@ pub trait Conversations: Send + Sync {
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
 
+/// What users show of themselves, and whom they block.
+#[async_trait]
+pub trait People: Send + Sync {
+    /// The profiles of these users (at most 100), those who have set one. Must be strongly consistent.
+    async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>>;
+
+    /// Puts in what the change names, leaves the rest as it stands, and returns the whole. May be repeated.
+    async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile>;
+
+    /// A user's row and the profile beside it, the default if none is set, in one call. Must be strongly consistent.
+    async fn row_and_profile(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+    ) -> Result<(Option<UserConversation>, Profile)>;
+
+    /// `owner` blocks `other` from now on. May be repeated.
+    async fn block(&self, owner: &UserId, other: &UserId) -> Result<()>;
+
+    /// `owner` blocks `other` no more. May be repeated.
+    async fn unblock(&self, owner: &UserId, other: &UserId) -> Result<()>;
+
+    /// Whom `owner` blocks, in the order of their ids (bytes), those after `page`, at most `limit`. Must be strongly consistent.
+    async fn blocked(
+        &self,
+        owner: &UserId,
+        page: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>>;
+
+    /// Those of these users (at most 100) who block `other`. Must be strongly consistent.
+    async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>>;
+}
+
 /// A socket that a device of a user holds open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -333,6 +377,9 @@ pub struct Notification {
     pub seq: Seq,
     /// Who wrote it.
     pub sender_id: UserId,
+    /// The name that they go by, if they have set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_name: Option<String>,
     /// The first words; `None` for what the server cannot or may not read.
     pub preview: Option<String>,
     /// What the icon shows: how many messages the user has not read, in conversations that are neither muted nor

@@ -18,6 +18,12 @@ fn conversations() {
 }
 
 #[test]
+fn people() {
+    let memory = Memory::default();
+    block_on(contract::people(&memory, &memory));
+}
+
+#[test]
 fn connections() {
     block_on(contract::connections(&Memory::default()));
 }

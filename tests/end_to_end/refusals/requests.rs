@@ -83,6 +83,8 @@ async fn what_is_no_json_or_lacks_a_field() {
         "PATCH /api/conversations/{group}",
         "PATCH /api/conversations/{group}/members/bo",
         "PUT /api/devices/phone/push",
+        "PATCH /api/profile",
+        "POST /api/profiles",
     ];
     let mut rows = vec![];
     for post in posts {

@@ -113,6 +113,10 @@ kinds! {
         Busy "busy" 0,
         /// A caller was not a member.
         NotAMember "not-a-member" 0,
+        /// A caller was refused as the other one blocks them.
+        Blocked "blocked" 0,
+        /// Others were not told what someone has read.
+        ReadHidden "read-hidden" 0,
         /// A frame waited for several messages.
         Batch "batch" 0,
         /// A chunk was queued for the fan-out function.

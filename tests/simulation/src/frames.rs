@@ -37,7 +37,7 @@ impl Core {
             }
             Some("state") => self.state(user, frame),
             Some("synced") => self.synced(user, frame, by),
-            Some("receipt") => self.receipt(frame),
+            Some("receipt") => self.receipt(frame, by),
             _ => Ok(()),
         };
         self.must(
@@ -102,13 +102,27 @@ impl Core {
         Ok(())
     }
 
-    fn receipt(&self, frame: &Value) -> Held {
+    fn receipt(&mut self, frame: &Value, by: Option<Invocation>) -> Held {
         let of = ConversationId::parse(frame["conversation_id"].as_str().unwrap_or_default());
         let of = of.map_err(|e| e.to_string())?;
         let head = self.truth.log(&of).map_or(0, |log| log.head().get());
         let (delivered, read) = (frame["delivered"].as_u64(), frame["read"].as_u64());
         if delivered.is_none_or(|d| d > head) || read > delivered {
             return Err(format!("the head is {head}"));
+        }
+        let reader = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
+        self.may_tell_read(&reader.map_err(|e| e.to_string())?, read.unwrap_or(0), by)
+    }
+
+    /// What someone has read is told, if he does not hide it.
+    pub fn may_tell_read(&mut self, of: &UserId, read: u64, by: Option<Invocation>) -> Held {
+        let Some(hides) = self.truth.hides.get(of) else { return Ok(()) };
+        let began = by.and_then(|by| self.notes.get(&by)).map(|n| n.began);
+        if read > 0 && began.is_some_and(|began| hides.holds(began)) {
+            return Err(format!("{of} hides what they have read"));
+        }
+        if read == 0 && hides.on {
+            self.passed(Path::ReadHidden);
         }
         Ok(())
     }
@@ -201,8 +215,12 @@ impl Core {
         if let Some(path) = path {
             self.passed(path);
         }
-        let Some(notes) = self.notes.get(&by) else { return };
         let of = of.and_then(|of| ConversationId::parse(of).ok());
+        let blocked = code == "not_a_member" && self.may_be_refused_as_blocked(by, of.as_ref());
+        if blocked {
+            self.passed(Path::Blocked);
+        }
+        let Some(notes) = self.notes.get(&by) else { return };
         let before = of.as_ref().and_then(|of| notes.tenures.get(of));
         let stays = of.as_ref().zip(notes.user.as_ref()).is_some_and(|(of, user)| {
             let joined = self.truth.row(user, of).map(|r| r.joined);
@@ -214,7 +232,7 @@ impl Core {
             before.is_some_and(|(_, head)| seen <= head.get()) && head.saturating_sub(seen) <= 500
         });
         let without_reason = match code {
-            "not_a_member" => stays,
+            "not_a_member" => stays && !blocked,
             "sync_required" => provable,
             // A dozen lost races are reason enough.
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
@@ -224,5 +242,14 @@ impl Core {
             let rule = format!("#{by} {} was refused without a reason: {error}", notes.name);
             self.broke(rule);
         }
+    }
+
+    /// Whether the other side of a direct conversation blocks who asked, or did while it was asked.
+    fn may_be_refused_as_blocked(&self, by: Invocation, of: Option<&ConversationId>) -> bool {
+        let Some(notes) = self.notes.get(&by) else { return false };
+        let pair = of.and_then(ConversationId::pair);
+        let Some((user, (a, b))) = notes.user.as_ref().zip(pair) else { return false };
+        let peer = if a == *user { b } else { a };
+        self.truth.may_be_blocked(&peer, user, notes.began)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
+use petrel_core::people::ProfileChange;
 use petrel_core::services::{
     Ack, Group, Intent, NewGroup, NewInvite, Outgoing, OwnChange, Range, Receipts, SendRequest,
     Sent, SyncRequest, Unread,
@@ -54,6 +55,10 @@ pub enum Request {
     Receipts(UserId, ConversationId, Seq),
     /// `GET /api/conversations/{id}`.
     Group(UserId, ConversationId),
+    /// `PATCH /api/profile`.
+    Profile(UserId, ProfileChange),
+    /// `PUT` or, with `false`, `DELETE /api/blocks/{user}`.
+    Block(UserId, UserId, bool),
 }
 
 /// What was answered.
@@ -110,6 +115,8 @@ impl Request {
             | Self::Read(user, ..)
             | Self::Ack(user, ..)
             | Self::Receipts(user, ..)
+            | Self::Profile(user, _)
+            | Self::Block(user, ..)
             | Self::Group(user, _) => user,
         }
     }
@@ -131,7 +138,11 @@ impl Request {
 
     fn about(&self) -> Option<ConversationId> {
         match self {
-            Self::Found(..) | Self::Sync(..) | Self::Unread(_) => None,
+            Self::Found(..)
+            | Self::Sync(..)
+            | Self::Unread(_)
+            | Self::Profile(..)
+            | Self::Block(..) => None,
             Self::Send(_, of, _)
             | Self::Say(_, of, ..)
             | Self::Choose(_, of, _)
@@ -216,6 +227,13 @@ impl Request {
                 let receipts = app.receipts(&caller, &of, seq, None).await;
                 receipts.map(|receipts| Asked::Receipts(of, seq, receipts))
             }
+            Self::Profile(_, change) => {
+                app.set_profile(&caller, &change).await.map(|_| Asked::Done)
+            }
+            Self::Block(_, other, true) => app.block(&caller, &other).await.map(|()| Asked::Done),
+            Self::Block(_, other, false) => {
+                app.unblock(&caller, &other).await.map(|()| Asked::Done)
+            }
             Self::Group(_, of) => {
                 app.group(&caller, &of).await.map(|group| Asked::Group(of, group))
             }
@@ -290,6 +308,10 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
                 && receipts.readers.iter().all(|r| r.marks.delivered <= head);
             if !readable || !sane {
                 core.broke(format!("{user} was told of {of} {seq}: {receipts:?}"));
+            }
+            for reader in receipts.readers.iter().filter(|r| r.user != user) {
+                let held = core.may_tell_read(&reader.user, reader.marks.read.get(), Some(by));
+                core.must(held.map_err(|e| format!("{user} was told of {of} {seq}: {e}")));
             }
         }
         Asked::Group(of, group) => {

@@ -4,6 +4,7 @@
 use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
+use petrel_core::people::ProfileChange;
 use petrel_core::ports::Endpoint;
 use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Range};
 
@@ -280,6 +281,22 @@ impl People {
         self.ask(core, request);
     }
 
+    /// Someone sets what he shows, or whom he wants to hear of.
+    fn set_up(&mut self, core: &mut Core) {
+        let user = self.users[core.dice.index(self.users.len())].clone();
+        let other = self.users[core.dice.index(self.users.len())].clone();
+        let blocked: Vec<UserId> = core.truth.blocked_by(&user).cloned().collect();
+        let request = match (core.dice.below(4), core.dice.pick(&blocked)) {
+            (0, _) => Request::Block(user, other, true),
+            (1..3, Some(other)) => Request::Block(user, other.clone(), false),
+            _ => {
+                let hide_read_receipts = Some(core.dice.percent(60));
+                Request::Profile(user, ProfileChange { hide_read_receipts, ..Default::default() })
+            }
+        };
+        self.ask(core, request);
+    }
+
     fn read(&mut self, core: &mut Core) {
         let Some(of) = core.dice.pick(&self.conversations).cloned() else { return };
         let user = self.someone(core, &of);
@@ -359,9 +376,10 @@ impl Run {
     fn this_and_that(&mut self, core: &mut Core, device: usize) {
         let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
         let device = &mut self.devices[device];
-        match core.dice.below(14) {
-            9..12 => self.people.change_message(core, &of),
-            12.. => self.people.choose(core, &of),
+        match core.dice.below(15) {
+            9 => self.people.set_up(core),
+            10..13 => self.people.change_message(core, &of),
+            13.. => self.people.choose(core, &of),
             0..2 => {
                 let user = self.people.someone(core, &of);
                 let id = MessageId::minted(core.uuid());

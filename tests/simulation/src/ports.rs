@@ -1,7 +1,7 @@
 //! The ports, as one invocation of a function sees them. Each call has two scheduling points, one before its effect and
 //! one after, and may fail at either. This is the only place where an `App` is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,10 +11,11 @@ use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::metrics::NoMetrics;
+use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, OwnState, Platform, Posted, Pushed, Put, UserConversation, Watermarks,
-    World,
+    Notification, Notifier, OwnState, People, Platform, Posted, Pushed, Put, UserConversation,
+    Watermarks, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -38,6 +39,7 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     App {
         log: ports.clone(),
         conversations: ports.clone(),
+        people: ports.clone(),
         connections: ports.clone(),
         gateway: ports.clone(),
         jobs: ports.clone(),
@@ -302,9 +304,69 @@ impl Conversations for Ports {
         .await
     }
 
-    async fn blocks(&self, _owner: &UserId, _other: &UserId) -> Result<bool> {
-        // Nothing in the product can set one yet.
-        self.read("conversations.blocks", |_| false).await
+    async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
+        self.read("conversations.blocks", |core| core.truth.blocked_by(owner).any(|u| u == other))
+            .await
+    }
+}
+
+#[async_trait]
+impl People for Ports {
+    async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        self.read("people.profiles", |core| {
+            let profile = |u: &UserId| Some((u.clone(), core.truth.profiles.get(u)?.clone()));
+            users.iter().filter_map(profile).collect()
+        })
+        .await
+    }
+
+    async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile> {
+        let write = Write::SetProfile(user.clone(), change.clone());
+        self.write(&format!("people.set_profile {user}"), write).await?;
+        Ok(self.hub.lock().truth.profiles.get(user).cloned().unwrap_or_default())
+    }
+
+    async fn row_and_profile(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+    ) -> Result<(Option<UserConversation>, Profile)> {
+        self.read("people.row_and_profile", |core| {
+            let profile = core.truth.profiles.get(user).cloned().unwrap_or_default();
+            (core.truth.row(user, of).cloned(), profile)
+        })
+        .await
+    }
+
+    async fn block(&self, owner: &UserId, other: &UserId) -> Result<()> {
+        let write = Write::Block(owner.clone(), other.clone(), true);
+        self.write(&format!("people.block {owner} {other}"), write).await.map(drop)
+    }
+
+    async fn unblock(&self, owner: &UserId, other: &UserId) -> Result<()> {
+        let write = Write::Block(owner.clone(), other.clone(), false);
+        self.write(&format!("people.unblock {owner} {other}"), write).await.map(drop)
+    }
+
+    async fn blocked(
+        &self,
+        owner: &UserId,
+        page: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        self.read("people.blocked", |core| {
+            let all = core.truth.blocked_by(owner).filter(|u| page.is_none_or(|p| *u > p));
+            all.take(limit).cloned().collect()
+        })
+        .await
+    }
+
+    async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
+        self.read("people.blockers", |core| {
+            let blocks = |u: &&UserId| core.truth.blocked_by(u).any(|b| b == other);
+            users.iter().filter(blocks).cloned().collect()
+        })
+        .await
     }
 }
 

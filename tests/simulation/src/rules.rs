@@ -9,7 +9,7 @@ use crate::core::{Core, Invocation};
 use crate::faults::Path;
 use crate::invocation::Task;
 use crate::mutants::Mutant;
-use crate::truth::{Registered, Write, Wrote};
+use crate::truth::{Registered, Since, Write, Wrote};
 
 /// A socket younger than this may answer 410 although it lives, ms; less what clocks may differ by.
 const FRESH_MS: u64 = 60_000 - 10_000;
@@ -40,7 +40,13 @@ impl Core {
                 }
                 Wrote::Yes
             }
-            Write::Found(group, info, user, role) => self.found(group, info, user, *role),
+            Write::Found(group, info, user, role) => {
+                if let Some(founder) = by.and_then(|by| self.notes.get(&by)?.user.clone()) {
+                    let held = self.may_be_added(&founder, std::slice::from_ref(user), by);
+                    self.must(held);
+                }
+                self.found(group, info, user, *role)
+            }
             Write::SetInvite(invite) => {
                 let invites = self.truth.invites.entry(invite.group.clone()).or_default();
                 invites.insert(invite.id.clone(), invite.clone());
@@ -63,6 +69,8 @@ impl Core {
                     return Wrote::No;
                 }
                 let again = change.added.iter().any(|user| self.was_member(group, user));
+                let held = self.may_be_added(&entry.sender_id, &change.added, by);
+                self.must(held);
                 self.stored(entry);
                 for user in &change.added {
                     self.truth.write_row(user, group, entry.seq);
@@ -98,6 +106,23 @@ impl Core {
                 }
                 let held = self.rows_agree(group);
                 self.must(held);
+                Wrote::Yes
+            }
+            Write::SetProfile(user, change) => {
+                let profile = self.truth.profiles.entry(user.clone()).or_default();
+                change.apply(profile);
+                let hides = Since { on: profile.hide_read_receipts, at: self.moment };
+                let before = self.truth.hides.get(user).is_some_and(|h| h.on);
+                if hides.on != before {
+                    self.truth.hides.insert(user.clone(), hides);
+                }
+                Wrote::Yes
+            }
+            Write::Block(owner, other, on) => {
+                let block = (owner.clone(), other.clone());
+                if self.truth.blocks.get(&block).is_some_and(|b| b.on) != *on {
+                    self.truth.blocks.insert(block, Since { on: *on, at: self.moment });
+                }
                 Wrote::Yes
             }
             Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
@@ -179,6 +204,8 @@ impl Core {
             self.lost_race(by);
             return Wrote::No;
         }
+        let held = self.may_be_written(entry, by);
+        self.must(held);
         self.stored(entry);
         Wrote::Yes
     }
@@ -232,6 +259,38 @@ impl Core {
             return Err(format!("{target} is {age} ms old"));
         }
         Ok(())
+    }
+
+    /// When the invocation began, if it is known.
+    fn began(&self, by: Option<Invocation>) -> Option<u64> {
+        Some(self.notes.get(&by?)?.began)
+    }
+
+    /// Nobody writes to someone who blocks him.
+    fn may_be_written(&self, entry: &Entry, by: Option<Invocation>) -> Result<(), String> {
+        let Some((began, (a, b))) = self.began(by).zip(entry.conversation_id.pair()) else {
+            return Ok(());
+        };
+        let peer = if a == entry.sender_id { b } else { a };
+        if self.truth.blocked(&peer, &entry.sender_id, began) {
+            return Err(format!("{} wrote to {peer}, who blocks them", entry.sender_id));
+        }
+        Ok(())
+    }
+
+    /// Nobody adds someone who blocks him.
+    fn may_be_added(
+        &self,
+        by_whom: &UserId,
+        users: &[UserId],
+        by: Option<Invocation>,
+    ) -> Result<(), String> {
+        let Some(began) = self.began(by) else { return Ok(()) };
+        let blocks = |u: &&UserId| *u != by_whom && self.truth.blocked(u, by_whom, began);
+        match users.iter().find(blocks) {
+            Some(user) => Err(format!("{by_whom} added {user}, who blocks them")),
+            None => Ok(()),
+        }
     }
 
     /// Stores an entry, and looks at everything that must hold of it.

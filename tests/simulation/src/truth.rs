@@ -7,6 +7,7 @@ use std::sync::Arc;
 use petrel_core::group::{GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Change, Connection, Devices, Endpoint, OwnState, Put, UserConversation, Watermarks,
 };
@@ -77,6 +78,27 @@ pub struct Registered {
     pub since: u64,
 }
 
+/// Something that is so or not, and since when, in moments.
+#[derive(Clone, Copy, Debug)]
+pub struct Since {
+    /// Whether it is.
+    pub on: bool,
+    /// Since when.
+    pub at: u64,
+}
+
+impl Since {
+    /// Whether it was so all the while since `began`.
+    pub fn holds(self, began: u64) -> bool {
+        self.on && self.at < began
+    }
+
+    /// Whether it was so at some time since `began`.
+    pub fn touches(self, began: u64) -> bool {
+        self.on || self.at >= began
+    }
+}
+
 /// The tables.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
@@ -92,6 +114,12 @@ pub struct Truth {
     pub info: BTreeMap<ConversationId, GroupInfo>,
     /// Every group's invites.
     pub invites: BTreeMap<ConversationId, BTreeMap<InviteId, Invite>>,
+    /// Every user's profile.
+    pub profiles: BTreeMap<UserId, Profile>,
+    /// Who hides what he has read.
+    pub hides: BTreeMap<UserId, Since>,
+    /// Who blocks whom.
+    pub blocks: BTreeMap<(UserId, UserId), Since>,
     /// Every device's socket.
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
     /// Every device's endpoint, and since when.
@@ -119,6 +147,10 @@ pub enum Write {
     RemoveInvite(ConversationId, InviteId),
     /// `Conversations::advance`.
     Advance(UserId, ConversationId, Watermarks, Watermarks),
+    /// `People::set_profile`.
+    SetProfile(UserId, ProfileChange),
+    /// `People::block` and, with `false`, `unblock`.
+    Block(UserId, UserId, bool),
     /// `Connections::register`.
     Register(Connection),
     /// `Connections::remove`.
@@ -223,6 +255,24 @@ impl Truth {
     pub fn write_member(&mut self, group: &ConversationId, user: &UserId, role: Role, joined: Seq) {
         let member = Member { user: user.clone(), role, joined };
         self.members.entry(group.clone()).or_default().insert(user.clone(), member);
+    }
+
+    /// Whether `owner` has blocked `other` all the while since `began`.
+    pub fn blocked(&self, owner: &UserId, other: &UserId, began: u64) -> bool {
+        let block = self.blocks.get(&(owner.clone(), other.clone()));
+        block.is_some_and(|b| b.holds(began))
+    }
+
+    /// Whether `owner` has blocked `other` at some time since `began`.
+    pub fn may_be_blocked(&self, owner: &UserId, other: &UserId, began: u64) -> bool {
+        let block = self.blocks.get(&(owner.clone(), other.clone()));
+        block.is_some_and(|b| b.touches(began))
+    }
+
+    /// Whom `owner` blocks.
+    pub fn blocked_by<'a>(&'a self, owner: &'a UserId) -> impl Iterator<Item = &'a UserId> {
+        let of_owner = self.blocks.iter().filter(move |((o, _), b)| o == owner && b.on);
+        of_owner.map(|((_, other), _)| other)
     }
 
     /// Whether the place is free.

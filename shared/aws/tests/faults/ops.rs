@@ -12,9 +12,10 @@ use petrel_core::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, MessageId, Seq, UserId,
 };
 use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{
     Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, OwnState,
-    Platform, Watermarks,
+    People, Platform, Watermarks,
 };
 use uuid::Uuid;
 
@@ -39,6 +40,13 @@ pub enum Op {
     SetOwn,
     RowsOf,
     Blocks,
+    Profiles,
+    SetProfile,
+    RowAndProfile,
+    Block,
+    Unblock,
+    Blocked,
+    Blockers,
     Register,
     Remove,
     Of,
@@ -67,6 +75,13 @@ pub const OPS: &[Op] = &[
     Op::SetOwn,
     Op::RowsOf,
     Op::Blocks,
+    Op::Profiles,
+    Op::SetProfile,
+    Op::RowAndProfile,
+    Op::Block,
+    Op::Unblock,
+    Op::Blocked,
+    Op::Blockers,
     Op::Register,
     Op::Remove,
     Op::Of,
@@ -81,8 +96,25 @@ pub const OPS: &[Op] = &[
 impl Op {
     /// Whether it only reads.
     pub fn reads(self) -> bool {
-        use Op::{After, Blocks, Members, Newest, Of, Row, Rows, RowsOf};
-        matches!(self, Newest | After | Members | Row | Rows | RowsOf | Blocks | Of)
+        use Op::{
+            After, Blocked, Blockers, Blocks, Members, Newest, Of, Profiles, Row, RowAndProfile,
+            Rows, RowsOf,
+        };
+        matches!(
+            self,
+            Newest
+                | After
+                | Members
+                | Row
+                | Rows
+                | RowsOf
+                | Blocks
+                | Of
+                | Profiles
+                | RowAndProfile
+                | Blocked
+                | Blockers
+        )
     }
 
     /// Whether it makes several writes, so that one that fails may have done some of them.
@@ -94,7 +126,9 @@ impl Op {
     pub fn attempts(self) -> usize {
         match self {
             // The batch is asked six times for what it left out.
-            Self::Of | Self::RowsOf => 3 * 6,
+            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
+                3 * 6
+            }
             Self::Enqueue => 2 * 3,
             // What meets a transaction is tried five times, and an endpoint reads the users in between.
             Self::Register | Self::Remove => 3 * 5,
@@ -107,7 +141,9 @@ impl Op {
     /// What each request may take at most, with all its attempts and the pauses between them.
     pub fn time(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Of | Self::RowsOf => 6 * 6_000 + 700,
+            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
+                6 * 6_000 + 700
+            }
             Self::Enqueue => 3 * 2_200 + 200,
             Self::Register | Self::Remove => 5 * 6_000 + 700,
             Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),
@@ -207,6 +243,10 @@ impl Stage {
         }
         truth.register(&self.socket("bo")).await.unwrap();
         truth.set_endpoint(&self.endpoint("bo")).await.unwrap();
+        truth.block(&self.user("bo"), &self.user("ana")).await.unwrap();
+        let name = DisplayName::parse("Bo").unwrap();
+        let change = ProfileChange { name: Some(Some(name)), ..Default::default() };
+        truth.set_profile(&self.user("bo"), &change).await.unwrap();
     }
 
     /// Makes the call; what it came to, in words.
@@ -249,6 +289,16 @@ impl Stage {
                 say(rows)
             }
             Op::Blocks => say(of.blocks(&ana, &bo).await?),
+            Op::Profiles => say(app.people.profiles(&both).await?),
+            Op::SetProfile => {
+                let change = ProfileChange { hide_read_receipts: Some(true), ..Default::default() };
+                say(app.people.set_profile(&ana, &change).await?)
+            }
+            Op::RowAndProfile => say(app.people.row_and_profile(&bo, &group).await?),
+            Op::Block => say(app.people.block(&ana, &bo).await?),
+            Op::Unblock => say(app.people.unblock(&bo, &ana).await?),
+            Op::Blocked => say(app.people.blocked(&bo, None, 9).await?),
+            Op::Blockers => say(app.people.blockers(&both, &ana).await?),
             Op::Register => say(app.connections.register(&self.socket("ana")).await?),
             Op::Remove => {
                 let Connection { user, device, id, .. } = self.socket("bo");
@@ -267,6 +317,7 @@ impl Stage {
                     conversation_id: group,
                     seq: Seq::FIRST,
                     sender_id: ana,
+                    sender_name: None,
                     preview: None,
                     badge: None,
                     mentioned: false,
@@ -286,6 +337,9 @@ impl Stage {
         }
         for user in &users {
             seen += &format!("{:?}", truth.rows(user, None, 99).await.unwrap());
+            seen += &format!("{:?}", truth.blocked(user, None, 99).await.unwrap());
+            let one = std::slice::from_ref(user);
+            seen += &format!("{:?}", truth.profiles(one).await.unwrap());
         }
         seen += &format!("{:?}", truth.of(&users).await.unwrap());
         Look { stored: seen, taken: injector.taken() }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, EndpointId, InviteCode, Seq, UserId};
+use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::Endpoint;
 use petrel_core::services::{Intent, NewInvite, OwnChange};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ enum Part {
     Reads,
     Groups,
     Pushes,
+    People,
 }
 
 /// The bills by operation.
@@ -57,6 +59,7 @@ pub async fn measure() -> Bills {
     syncs(&mut bills).await;
     changes(&mut bills).await;
     pushes(&mut bills).await;
+    people(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -332,4 +335,25 @@ async fn pushes(bills: &mut Bills) {
     bills.add(Part::Pushes, "set a push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "set the same push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "take a push endpoint over", set(endpoint(6, "arn:5")).await);
+}
+
+async fn people(bills: &mut Bills) {
+    let world = World::new().await;
+    let ana = caller(0);
+    let name = Some(DisplayName::parse("Ana").unwrap());
+    let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
+    let set = async { world.app.set_profile(&ana, &change).await.unwrap() };
+    bills.add(Part::People, "change one's profile", world.bill(set).await);
+    let all = users(100);
+    let look = async { world.app.profiles(&all).await.unwrap() };
+    bills.add(Part::People, "profiles of 100", world.bill(look).await);
+    let (group, _) = world.create(users(10)).await;
+    let look = async { world.app.group(&ana, &group).await.unwrap() };
+    bills.add(Part::People, "look at a group of 10", world.bill(look).await);
+    let block = async { world.app.block(&ana, &user(1)).await.unwrap() };
+    bills.add(Part::People, "block a user, the first", world.bill(block).await);
+    let unblock = async { world.app.unblock(&ana, &user(1)).await.unwrap() };
+    bills.add(Part::People, "block a user no more", world.bill(unblock).await);
+    let list = async { world.app.blocked(&ana, None).await.unwrap() };
+    bills.add(Part::People, "list of whom one blocks, none", world.bill(list).await);
 }

@@ -114,6 +114,7 @@ impl World {
         let app = App {
             log: dynamo.clone(),
             conversations: dynamo.clone(),
+            people: dynamo.clone(),
             connections: dynamo.clone(),
             ..memory.app()
         };

@@ -3,7 +3,7 @@
 use petrel_aws::{Dynamo, Tables};
 use petrel_core::ErrorKind;
 use petrel_core::ids::{ConversationId, Seq, UserId};
-use petrel_core::ports::{Connections, Conversations, Log};
+use petrel_core::ports::{Connections, Conversations, Log, People};
 use serde_json::{Value, json};
 
 use crate::stub::Stub;
@@ -26,6 +26,7 @@ async fn read(table: &str, item: &Value) -> Result<(), String> {
         "messages" => dynamo.after(&group, Seq::ZERO, 9).await.map(drop),
         "members" => dynamo.roster(&group, 9).await.map(drop),
         "rows" => dynamo.rows(&ana, None, 9).await.map(drop),
+        "conversations" => dynamo.profiles(&[ana]).await.map(drop),
         _ => dynamo.of(&[ana]).await.map(drop),
     };
     read.map_err(|error| {
@@ -35,7 +36,7 @@ async fn read(table: &str, item: &Value) -> Result<(), String> {
     })
 }
 
-fn items() -> [(&'static str, &'static str, Value); 4] {
+fn items() -> [(&'static str, &'static str, Value); 5] {
     let sealed = r#"{"type":"text","text":"a secret"}"#;
     [
         (
@@ -56,6 +57,13 @@ fn items() -> [(&'static str, &'static str, Value); 4] {
             "pk=u#ana",
             json!({"pk": {"S": "u#ana"}, "sk": {"S": format!("c#{GROUP}")}, "joined": {"N": "1"},
                 "delivered": {"N": "0"}, "read": {"N": "0"}, "read_ordinal": {"N": "0"}}),
+        ),
+        (
+            "conversations",
+            "pk=u#ana",
+            json!({"pk": {"S": "u#ana"}, "sk": {"S": "p"}, "name": {"S": "Ana"},
+                "avatar": {"S": "m-1"}, "presence": {"S": "nobody"},
+                "hide_read_receipts": {"BOOL": true}}),
         ),
         (
             "connections",

@@ -38,9 +38,16 @@ pub struct Receipt {
     pub marks: Watermarks,
 }
 
+impl Receipt {
+    /// As the others are told of one who hides what he has read.
+    fn hidden(&self) -> Self {
+        Self { marks: self.marks.unread(), ..self.clone() }
+    }
+}
+
 impl App {
     /// Raises the caller's watermarks and tells the authors it concerns. An ack at or below what stands changes
-    /// nothing. Returns the receipt if something changed.
+    /// nothing. Returns the receipt if something changed. Of who hides what he reads, the authors are told `delivered` alone.
     ///
     /// # Errors
     /// `not_a_member`; `bad_request` for an ack beyond the head or below the point of joining; `busy`.
@@ -53,7 +60,10 @@ impl App {
         }
         self.about(&ack.conversation, Some(delivered));
         for _ in 0..MAX_TRIES {
-            let row = self.readable(&caller.user, &ack.conversation).await?;
+            // Whether `read` may be told stands beside the row.
+            let (row, profile) =
+                self.people.row_and_profile(&caller.user, &ack.conversation).await?;
+            let row = row.ok_or_else(Error::not_a_member)?;
             let old = row.marks;
             if delivered < row.joined {
                 return Err(Error::bad_request("an ack cannot lie before the point of joining"));
@@ -83,7 +93,11 @@ impl App {
                 if new.read > old.read {
                     self.unmark(caller, &row).await;
                 }
-                self.tell_authors(&receipt, covered).await;
+                let hides = profile.hide_read_receipts && !mutant!(ReadShown);
+                let told = if hides { receipt.hidden() } else { receipt.clone() };
+                if !hides || new.delivered > old.delivered {
+                    self.tell_authors(&told, covered).await;
+                }
                 return Ok(Some(receipt));
             }
         }

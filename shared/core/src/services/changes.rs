@@ -23,7 +23,7 @@ impl App {
     /// one repeats it, or `None` if there was nothing to change.
     ///
     /// # Errors
-    /// `not_a_member`; `forbidden` if the caller's role is too low; `not_found` for an invite that is void or a member
+    /// `not_a_member`; `forbidden` if the caller's role is too low, or if one whom he adds blocks him; `not_found` for an invite that is void or a member
     /// who does not belong; `too_many_members`; `bad_request`; `busy`.
     pub async fn change(
         &self,
@@ -65,6 +65,9 @@ impl App {
             let Some(plan) = intent.plan(&caller.user, &members)? else {
                 return self.deliver_change_again(caller, group, intent).await;
             };
+            if let Intent::Add(_) = intent {
+                self.check_addable(caller, &plan.added).await?;
+            }
             let entry = Entry {
                 conversation_id: group.clone(),
                 seq: head.seq.next(),

@@ -1,6 +1,6 @@
 //! Groups: how they come into being, and what a member may know of one. How they change is in `changes`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry, GroupChange};
 use crate::metrics::Count;
 use crate::mutants::mutant;
+use crate::people::Profile;
 use crate::ports::{Put, mint};
 
 /// Most members of a group.
@@ -44,6 +45,8 @@ pub struct Group {
     pub created_at: u64,
     /// Everyone who belongs to it, by user id.
     pub members: Vec<Member>,
+    /// What they show of themselves.
+    pub profiles: BTreeMap<UserId, Profile>,
 }
 
 impl App {
@@ -61,14 +64,23 @@ impl App {
         }
         let info = members.info().cloned();
         let members = members.into_list();
-        Ok(Group { created_by: first.sender_id, created_at: first.sent_at, info, members })
+        let users: Vec<UserId> = members.iter().map(|m| m.user.clone()).collect();
+        let profiles = self.profiles_of(&users).await?;
+        Ok(Group {
+            created_by: first.sender_id,
+            created_at: first.sent_at,
+            info,
+            members,
+            profiles,
+        })
     }
 
     /// Creates a group and returns its first entry. The rows come first and the entry last: until it stands, the
     /// group does not exist.
     ///
     /// # Errors
-    /// `bad_request` for a bad name or fewer than two members, `too_many_members`, `busy`.
+    /// `bad_request` for a bad name or fewer than two members, `too_many_members`; `forbidden` if one of them blocks the
+    /// caller; `busy`.
     pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<Entry> {
         check_name(&group.name)?;
         let mut members: BTreeSet<UserId> = group.members.into_iter().collect();
@@ -127,6 +139,10 @@ impl App {
             }
             if let Some(first) = self.first_entry(group).await? {
                 return Ok((first, false));
+            }
+            if attempt == 0 {
+                let users: Vec<UserId> = rows.iter().map(|(user, _)| user.clone()).collect();
+                self.check_addable(caller, &users).await?;
             }
             // `Taken` by a call that is still under way: the place may be free yet.
             if !mutant!(EntryBeforeRows)

@@ -1,6 +1,7 @@
 //! The rules, one module a capability. A service sees ports and values; never a table, an event or a frame's JSON.
 
 mod ack;
+mod blocks;
 mod changes;
 mod connect;
 mod deliver;
@@ -10,6 +11,7 @@ mod invites;
 mod members;
 mod notes;
 mod own;
+mod profiles;
 mod push;
 mod receipts;
 mod rules;
@@ -20,6 +22,7 @@ mod typing;
 use std::sync::Arc;
 
 pub use ack::{Ack, Receipt};
+pub use blocks::{BlockPage, MAX_BLOCKS};
 pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
@@ -32,7 +35,9 @@ pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
 use crate::metrics::Metrics;
-use crate::ports::{Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, World};
+use crate::ports::{
+    Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, People, World,
+};
 
 /// The whole product: the ports, and on them the services as methods.
 #[derive(Clone)]
@@ -41,6 +46,8 @@ pub struct App {
     pub log: Arc<dyn Log>,
     /// Members and watermarks.
     pub conversations: Arc<dyn Conversations>,
+    /// Profiles and blocks.
+    pub people: Arc<dyn People>,
     /// Who is connected.
     pub connections: Arc<dyn Connections>,
     /// The way back to the devices.

@@ -111,11 +111,15 @@ impl App {
         let skipped = endpoints.iter().filter(|e| delivered(&e.user)).count() as u64;
         self.metrics.count(Count::PushesSkipped, skipped);
         let endpoints: Vec<_> = endpoints.into_iter().filter(|e| waiting(&e.user)).collect();
-        let badges = self.badges(endpoints.iter().map(|e| &e.user)).await;
+        let (badges, sender_name) = futures::join!(
+            self.badges(endpoints.iter().map(|e| &e.user)),
+            self.sender_name(&entry.sender_id, !endpoints.is_empty())
+        );
         let notification = |user: &UserId| Notification {
             conversation_id: conversation.clone(),
             seq,
             sender_id: entry.sender_id.clone(),
+            sender_name: sender_name.clone(),
             preview: preview(&entry).filter(|_| self.settings.push_preview),
             badge: badges.get(user).copied().flatten(),
             mentioned: mentioned(user),
@@ -149,6 +153,16 @@ impl App {
             attempt: attempt + 1,
         };
         self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await
+    }
+
+    /// What a phone calls the sender. A push without it is better than none.
+    async fn sender_name(&self, sender: &UserId, wanted: bool) -> Option<String> {
+        if !wanted {
+            return None;
+        }
+        let profiles = self.people.profiles(std::slice::from_ref(sender)).await.ok()?;
+        let (_, profile) = profiles.into_iter().next()?;
+        profile.name.map(|name| name.to_string())
     }
 
     /// What the icons of these users' phones show.

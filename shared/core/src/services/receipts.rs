@@ -6,6 +6,7 @@ use super::deliver::CHUNK;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
+use crate::mutants::mutant;
 use crate::ports::Watermarks;
 
 /// Most readers in one answer.
@@ -29,7 +30,7 @@ pub struct Receipts {
     pub members: usize,
     /// How many of them have it on a device.
     pub delivered: usize,
-    /// How many of them have read it.
+    /// How many of them have read it, of those who let others know.
     pub read: usize,
     /// Those who have it on a device, by user id.
     pub readers: Vec<Reader>,
@@ -74,6 +75,7 @@ impl App {
             .map(|(user, row)| Reader { user, marks: row.marks })
             .collect();
         have.sort_by(|a, b| a.user.cmp(&b.user));
+        self.hide_reads(&caller.user, &mut have).await?;
         let read = have.iter().filter(|r| r.marks.read >= seq).count();
         let delivered = have.len();
         have.retain(|r| page.is_none_or(|p| r.user > *p));
@@ -81,5 +83,17 @@ impl App {
         have.truncate(MAX_READERS);
         let page = have.last().filter(|_| more).map(|r| r.user.clone());
         Ok(Receipts { members: others.len(), delivered, read, readers: have, page })
+    }
+
+    /// Takes away what those have read who hide it. The caller sees his own.
+    async fn hide_reads(&self, caller: &UserId, readers: &mut [Reader]) -> Result<()> {
+        let read = |r: &&Reader| r.marks.read > Seq::ZERO && r.user != *caller;
+        let users: Vec<UserId> = readers.iter().filter(read).map(|r| r.user.clone()).collect();
+        let profiles = self.profiles_of(&users).await?;
+        let hides = |r: &Reader| profiles.get(&r.user).is_some_and(|p| p.hide_read_receipts);
+        for reader in readers.iter_mut().filter(|r| hides(r) && !mutant!(ReadShown)) {
+            reader.marks = reader.marks.unread();
+        }
+        Ok(())
     }
 }

@@ -4,10 +4,10 @@ use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, UserId};
 use crate::ports::Posted;
-use crate::wire::ServerFrame;
+use crate::wire::{Composing, ServerFrame};
 
 impl App {
-    /// Tells the others who are online that the caller types, or has stopped.
+    /// Tells the others who are online that the caller types or records, or has stopped.
     ///
     /// # Errors
     /// `not_a_member`; `bad_request` in a conversation of more than 32 members; `busy`.
@@ -16,6 +16,7 @@ impl App {
         caller: &Caller,
         conversation: &ConversationId,
         active: bool,
+        kind: Option<Composing>,
     ) -> Result<()> {
         self.about(conversation, None);
         self.check_blocks(caller, conversation).await?;
@@ -31,6 +32,7 @@ impl App {
             conversation_id: conversation.clone(),
             user_id: caller.user.clone(),
             active,
+            kind,
         }
         .to_json();
         let connections = self.connections.of(&others).await?.connections;

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use crate::group::{Allowed, GroupInfo, Invite, Member, Role};
 use crate::ids::{
-    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
+    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
 };
 use crate::message::{Content, Entry, GroupChange};
+use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState, Put,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState, People, Put,
     Watermarks,
 };
 
@@ -237,6 +238,78 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     assert!(conversations.set_own(&bo, &direct, 1, other).await.unwrap());
     let row = conversations.rows(&bo, None, 1).await.unwrap().remove(0);
     assert_eq!((row.own, row.marks), (other, two));
+}
+
+/// [`People`], over the same store as the conversations.
+pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
+    let (ana, bo, cy) = (user("ana"), user("bo"), user("cy"));
+    let everyone = [bo.clone(), ana.clone(), bo.clone(), cy.clone()];
+    assert!(people.profiles(&everyone).await.unwrap().is_empty());
+
+    // What a change does not name stays, and `None` inside takes away.
+    let name = |n: &str| Some(DisplayName::parse(n).unwrap());
+    let avatar = Some(MediaId::parse("m-1").unwrap());
+    let change = ProfileChange {
+        name: Some(name("Ana")),
+        avatar: Some(avatar.clone()),
+        ..ProfileChange::default()
+    };
+    let mut ana_is = Profile { name: name("Ana"), avatar, ..Profile::default() };
+    for _ in 0..2 {
+        assert_eq!(people.set_profile(&ana, &change).await.unwrap(), ana_is);
+    }
+    let change = ProfileChange {
+        avatar: Some(None),
+        hide_read_receipts: Some(true),
+        presence: Some(Audience::Nobody),
+        ..ProfileChange::default()
+    };
+    ana_is =
+        Profile { avatar: None, hide_read_receipts: true, presence: Audience::Nobody, ..ana_is };
+    assert_eq!(people.set_profile(&ana, &change).await.unwrap(), ana_is);
+    for presence in [Audience::Everyone, Audience::Contacts] {
+        let change = ProfileChange { presence: Some(presence), ..ProfileChange::default() };
+        let set = people.set_profile(&bo, &change).await.unwrap();
+        assert_eq!(set, Profile { presence, ..Profile::default() });
+    }
+    let mut found = people.profiles(&everyone).await.unwrap();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let profiles = [(ana.clone(), ana_is.clone()), (bo.clone(), Profile::default())];
+    assert_eq!(found, profiles);
+
+    // The row and the profile, each as it is there or not.
+    let direct = ConversationId::direct(&ana, &cy);
+    let both = people.row_and_profile(&ana, &direct).await.unwrap();
+    assert_eq!(both, (None, ana_is.clone()));
+    conversations.open(&direct, &[ana.clone(), cy.clone()]).await.unwrap();
+    for (who, profile) in [(&ana, ana_is), (&cy, Profile::default())] {
+        let row = conversations.row(who, &direct).await.unwrap();
+        assert!(row.is_some());
+        assert_eq!(people.row_and_profile(who, &direct).await.unwrap(), (row, profile));
+    }
+    // Neither the profile nor a block is a conversation.
+    people.block(&ana, &cy).await.unwrap();
+    assert_eq!(conversations.rows(&ana, None, 9).await.unwrap().len(), 1);
+
+    // A block has one direction.
+    for _ in 0..2 {
+        people.block(&ana, &bo).await.unwrap();
+        assert!(conversations.blocks(&ana, &bo).await.unwrap());
+        assert!(!conversations.blocks(&bo, &ana).await.unwrap());
+    }
+    people.block(&cy, &bo).await.unwrap();
+    assert_eq!(people.blocked(&ana, None, 9).await.unwrap(), [bo.clone(), cy.clone()]);
+    assert_eq!(people.blocked(&ana, None, 1).await.unwrap(), std::slice::from_ref(&bo));
+    assert_eq!(people.blocked(&ana, Some(&bo), 9).await.unwrap(), std::slice::from_ref(&cy));
+    assert!(people.blocked(&bo, None, 9).await.unwrap().is_empty());
+    let blockers = people.blockers(&everyone, &bo).await.unwrap();
+    assert_eq!(blockers, [ana.clone(), cy.clone()].into());
+    assert!(people.blockers(&everyone, &user("di")).await.unwrap().is_empty());
+    for _ in 0..2 {
+        people.unblock(&ana, &bo).await.unwrap();
+        assert!(!conversations.blocks(&ana, &bo).await.unwrap());
+    }
+    assert_eq!(people.blocked(&ana, None, 9).await.unwrap(), [cy]);
 }
 
 /// [`Connections`].

@@ -11,10 +11,11 @@ use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::metrics::NoMetrics;
+use crate::people::{Profile, ProfileChange};
 use crate::ports::{
     Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, OwnState, Platform, Posted, Pushed, Put, UserConversation, Watermarks,
-    World,
+    Notification, Notifier, OwnState, People, Platform, Posted, Pushed, Put, UserConversation,
+    Watermarks, World,
 };
 use crate::services::{App, Settings};
 
@@ -26,6 +27,7 @@ struct State {
     invites: BTreeMap<(ConversationId, InviteId), Invite>,
     rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
     blocks: BTreeSet<(UserId, UserId)>,
+    profiles: BTreeMap<UserId, Profile>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
     gone: BTreeSet<ConnectionId>,
     overloaded: BTreeSet<ConnectionId>,
@@ -50,6 +52,7 @@ impl Memory {
         App {
             log: self.clone(),
             conversations: self.clone(),
+            people: self.clone(),
             connections: self.clone(),
             gateway: self.clone(),
             jobs: self.clone(),
@@ -112,11 +115,6 @@ impl Memory {
     /// From now on nothing can be queued.
     pub fn stop_queue(&self) {
         self.state().no_queue = true;
-    }
-
-    /// `owner` blocks `other`.
-    pub fn block(&self, owner: &UserId, other: &UserId) {
-        self.state().blocks.insert((owner.clone(), other.clone()));
     }
 
     /// Writes a founder's rows whatever stands in the log: the broken founding of a mutant.
@@ -376,6 +374,60 @@ impl Conversations for Memory {
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         Ok(self.state().blocks.contains(&(owner.clone(), other.clone())))
+    }
+}
+
+#[async_trait]
+impl People for Memory {
+    async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        let state = self.state();
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let profile = |u: &UserId| Some((u.clone(), state.profiles.get(u)?.clone()));
+        Ok(users.into_iter().filter_map(profile).collect())
+    }
+
+    async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile> {
+        let mut state = self.state();
+        let profile = state.profiles.entry(user.clone()).or_default();
+        change.apply(profile);
+        Ok(profile.clone())
+    }
+
+    async fn row_and_profile(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+    ) -> Result<(Option<UserConversation>, Profile)> {
+        let state = self.state();
+        let row = state.rows.get(user).and_then(|r| r.get(of)).cloned();
+        Ok((row, state.profiles.get(user).cloned().unwrap_or_default()))
+    }
+
+    async fn block(&self, owner: &UserId, other: &UserId) -> Result<()> {
+        self.state().blocks.insert((owner.clone(), other.clone()));
+        Ok(())
+    }
+
+    async fn unblock(&self, owner: &UserId, other: &UserId) -> Result<()> {
+        self.state().blocks.remove(&(owner.clone(), other.clone()));
+        Ok(())
+    }
+
+    async fn blocked(
+        &self,
+        owner: &UserId,
+        page: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        let state = self.state();
+        let of_owner = state.blocks.iter().filter(|(o, _)| o == owner).map(|(_, other)| other);
+        Ok(of_owner.filter(|u| page.is_none_or(|p| *u > p)).take(limit).cloned().collect())
+    }
+
+    async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
+        let state = self.state();
+        let blocks = |u: &&UserId| state.blocks.contains(&((*u).clone(), other.clone()));
+        Ok(users.iter().filter(blocks).cloned().collect())
     }
 }
 

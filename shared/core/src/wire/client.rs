@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +44,8 @@ pub enum ClientFrame {
         conversation_id: ConversationId,
         /// Whether it goes on or has stopped.
         active: bool,
+        /// What the user makes; text if it is not there.
+        kind: Option<Composing>,
     },
     /// Read back and forth.
     History {
@@ -56,6 +58,19 @@ pub enum ClientFrame {
         /// 1 to 100.
         limit: Option<usize>,
     },
+}
+
+/// What someone is making who types or records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Composing {
+    /// A text.
+    Text,
+    /// A voice message.
+    Audio,
+    /// A video.
+    Video,
 }
 
 /// The fields of `send`.
@@ -137,6 +152,10 @@ mod tests {
             (r#"{"action":"sync","limit":-5}"#, ErrorKind::BadRequest),
             (r#"{"action":"sync","cursors":{"x":1}}"#, ErrorKind::BadRequest),
             (r#"{"action":"typing","conversation_id":"d:a:b","active":1}"#, ErrorKind::BadRequest),
+            (
+                r#"{"action":"typing","conversation_id":"d:a:b","active":true,"kind":"smell"}"#,
+                ErrorKind::BadRequest,
+            ),
             (r#"{"action":"send","message_id":"7"}"#, ErrorKind::BadRequest),
             (
                 &format!(r#"{{"action":"send","message_id":"{id}","content":{{"type":"x"}}}}"#),

@@ -3,12 +3,13 @@
 mod client;
 #[cfg(feature = "schema")]
 pub mod documents;
+pub mod people;
 pub mod query;
 pub mod rest;
 #[cfg(feature = "schema")]
 pub mod schema;
 
-pub use client::{ClientFrame, SendFrame, SendItem};
+pub use client::{ClientFrame, Composing, SendFrame, SendItem};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -105,6 +106,9 @@ pub enum ServerFrame {
         user_id: UserId,
         /// Whether it goes on.
         active: bool,
+        /// What they make; text if it is not there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<Composing>,
     },
     /// What the user chose for a conversation, on another device. Of two, the higher `version` is the newer.
     State {

@@ -12,6 +12,14 @@ pub struct ListQuery {
     pub page: Option<ConversationId>,
 }
 
+/// `GET /api/blocks`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BlocksQuery {
+    /// From the last answer.
+    pub page: Option<UserId>,
+}
+
 /// `GET /api/conversations/{id}/messages`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

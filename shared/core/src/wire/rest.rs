@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConversationFrame, EntryFrame};
 use crate::group::{Allowed, Invite, Member, Role};
-use crate::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, UserId};
+use crate::ids::{ConversationId, InviteCode, InviteId, MediaId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::people::{DisplayName, Profile};
 use crate::ports::{OwnState, Platform};
 use crate::services::{Group, OwnChange, Page, Preview, Receipts, Synced, Unread};
 
@@ -248,6 +249,10 @@ struct MemberAnswer {
     user_id: UserId,
     role: Role,
     joined: Seq,
+    /// What they go by; `null` if they have set none.
+    name: Option<DisplayName>,
+    /// Their picture; `null` if they have set none.
+    avatar: Option<MediaId>,
 }
 
 /// What a `GET /api/conversations/{id}` answers.
@@ -268,7 +273,12 @@ pub struct GroupAnswer {
 impl GroupAnswer {
     /// The answer about this conversation.
     pub fn new(conversation_id: ConversationId, group: Group) -> Self {
-        let member = |m: Member| MemberAnswer { user_id: m.user, role: m.role, joined: m.joined };
+        let mut profiles = group.profiles;
+        let mut member = |m: Member| {
+            let profile = profiles.remove(&m.user).unwrap_or_default();
+            let Profile { name, avatar, .. } = profile;
+            MemberAnswer { user_id: m.user, role: m.role, joined: m.joined, name, avatar }
+        };
         Self {
             conversation_id,
             post: group.info.as_ref().map(|i| i.post),
@@ -276,7 +286,7 @@ impl GroupAnswer {
             name: group.info.map(|i| i.name),
             created_by: group.created_by,
             created_at: group.created_at,
-            members: group.members.into_iter().map(member).collect(),
+            members: group.members.into_iter().map(&mut member).collect(),
         }
     }
 }

@@ -4,6 +4,7 @@ use futures::executor::block_on;
 use petrel_core::ErrorKind;
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId};
 use petrel_core::ports::{Connection, Connections, Devices, Job};
+use petrel_core::wire::Composing;
 
 use crate::world::*;
 
@@ -53,18 +54,22 @@ fn typing_reaches_the_others_who_are_online_and_leaves_no_trace() {
     for name in ["ana", "bo"] {
         world.online(name, name);
     }
-    let typing = |who: &str, c: &ConversationId| block_on(world.app.typing(&caller(who), c, true));
+    let typing =
+        |who: &str, c: &ConversationId| block_on(world.app.typing(&caller(who), c, true, None));
     let c = direct("ana", "bo");
     // Before the first message there is no conversation to type in.
     assert_eq!(kind(typing("ana", &c)), ErrorKind::NotAMember);
     world.say("ana", &c, "hi");
     typing("ana", &c).unwrap();
-    assert_eq!(world.received("bo", "typing")[0]["user_id"], "ana");
+    let told = &world.received("bo", "typing")[0];
+    assert_eq!((&told["user_id"], told.get("kind")), (&"ana".into(), None));
+    block_on(world.app.typing(&caller("ana"), &c, true, Some(Composing::Audio))).unwrap();
+    assert_eq!(world.received("bo", "typing")[1]["kind"], "audio");
     assert!(world.received("ana", "typing").is_empty());
     assert!(world.memory.jobs().is_empty());
     assert_eq!(kind(typing("eve", &c)), ErrorKind::NotAMember);
     assert_eq!(kind(typing("ana", &world.crowd(33).0)), ErrorKind::BadRequest);
-    world.memory.block(&user("bo"), &user("ana"));
+    block_on(world.app.block(&caller("bo"), &user("ana"))).unwrap();
     assert_eq!(kind(typing("ana", &c)), ErrorKind::NotAMember);
 }
 

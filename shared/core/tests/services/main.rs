@@ -7,6 +7,7 @@ mod delivering;
 mod groups;
 mod noting;
 mod own;
+mod people;
 mod pushing;
 mod reading;
 mod roles;

@@ -4,6 +4,7 @@ use futures::executor::block_on;
 use petrel_core::ErrorKind;
 use petrel_core::ids::{DeviceId, EndpointId};
 use petrel_core::message::Content;
+use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{Job, Platform, mint};
 use petrel_core::services::OwnChange;
 
@@ -217,11 +218,17 @@ fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
     let badges =
         |world: &World| -> Vec<_> { world.memory.pushes().iter().map(|(_, n)| n.badge).collect() };
     assert_eq!(badges(&world), [Some(3); 3]);
+    assert_eq!(world.memory.pushes()[2].1.sender_name, None);
+    let name = Some(DisplayName::parse("Ana of the Hill").unwrap());
+    let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
+    block_on(world.app.set_profile(&caller("ana"), &change)).unwrap();
     let before = world.memory.jobs().len();
     world.app.settings.push_badge = false;
     world.app.settings.push_preview = false;
     world.say("ana", &a, "hi");
     world.run_pushes(before);
     assert_eq!(badges(&world)[3..], [None]);
+    let name = world.memory.pushes()[3].1.sender_name.clone();
+    assert_eq!(name.as_deref(), Some("Ana of the Hill"));
     assert_eq!(world.memory.pushes()[3].1.preview, None);
 }

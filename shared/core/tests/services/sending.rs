@@ -65,7 +65,7 @@ fn what_send_refuses() {
         world.say("ana", &c, words);
     }
     let group = world.group("ana", &["bo"]);
-    world.memory.block(&user("bo"), &user("eve"));
+    block_on(world.app.block(&caller("bo"), &user("eve"))).unwrap();
     let long = "x".repeat(MAX_TEXT_BYTES + 1);
     let system = Content::System { change: GroupChange::Added { members: vec![user("eve")] } };
     let edit = |target| Content::Edit { target: Seq::new(target), text: "x".into() };

@@ -2,7 +2,8 @@
 
 use super::route::{Route, route};
 use crate::error::ErrorKind::{Forbidden, NotAMember, NotFound, SyncRequired, TooManyMembers};
-use crate::wire::query::{ListQuery, MessagesQuery, ReceiptsQuery};
+use crate::wire::people::{BlockList, OwnProfile, PatchProfile, PostProfiles, ProfileList};
+use crate::wire::query::{BlocksQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use crate::wire::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
     PatchGroup, PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage,
@@ -20,7 +21,28 @@ pub fn routes() -> Vec<Route> {
     all.extend(conversations());
     all.extend(invites());
     all.extend(devices());
+    all.extend(people());
     all
+}
+
+fn people() -> Vec<Route> {
+    const OWN: &str = "/api/profile";
+    const BLOCK: &str = "/api/blocks/{user}";
+    vec![
+        route("GET", OWN, "profile", "The caller's own profile and settings")
+            .gives::<OwnProfile>(200),
+        route("PATCH", OWN, "update_profile", "Changes them")
+            .takes::<PatchProfile>()
+            .gives::<OwnProfile>(200),
+        route("POST", "/api/profiles", "profiles", "What users show of themselves")
+            .takes::<PostProfiles>()
+            .gives::<ProfileList>(200),
+        route("GET", "/api/blocks", "blocks", "Whom the caller blocks")
+            .query::<BlocksQuery>()
+            .gives::<BlockList>(200),
+        route("PUT", BLOCK, "block", "From now on this user is blocked").gives_nothing(),
+        route("DELETE", BLOCK, "unblock", "From now on they are not").gives_nothing(),
+    ]
 }
 
 fn messages() -> Vec<Route> {
@@ -80,7 +102,7 @@ fn conversations() -> Vec<Route> {
         route("POST", "/api/conversations", "create_group", "Founds a group")
             .takes::<PostGroup>()
             .gives::<ChangeAnswer>(201)
-            .fails(&[TooManyMembers]),
+            .fails(&[Forbidden, TooManyMembers]),
         route("GET", ONE, "conversation", "A conversation and its members")
             .gives::<GroupAnswer>(200)
             .fails(&[NotAMember]),

@@ -1,0 +1,165 @@
+//! Profiles and blocks, in each user's partition of the conversations table.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use petrel_core::error::{Error, Result};
+use petrel_core::ids::{ConversationId, MediaId, UserId};
+use petrel_core::people::{Audience, DisplayName, Profile, ProfileChange};
+use petrel_core::ports::{People, UserConversation};
+
+use crate::Dynamo;
+use crate::item::{Item, at, item, malformed, s, text};
+use crate::keys;
+use crate::rows::{read_row, row_key};
+
+fn profile_key(user: &UserId) -> Item {
+    item([(keys::PK, s(keys::user(user))), (keys::SK, s(keys::PROFILE))])
+}
+
+pub(crate) fn block_key(owner: &UserId, other: &UserId) -> Item {
+    item([(keys::PK, s(keys::user(owner))), (keys::SK, s(keys::block(other)))])
+}
+
+const fn audience_name(audience: Audience) -> &'static str {
+    match audience {
+        Audience::Everyone => "everyone",
+        Audience::Contacts => "contacts",
+        Audience::Nobody => "nobody",
+    }
+}
+
+/// Whose partition the item lies in.
+fn owner(item: &Item) -> Result<UserId> {
+    let user = text(item, keys::PK)?.strip_prefix(keys::USER);
+    UserId::parse(user.ok_or_else(|| malformed(keys::PK))?).map_err(Error::port)
+}
+
+fn read_profile(item: &Item) -> Result<Profile> {
+    read_profile_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+/// What is absent was never set.
+fn read_profile_fields(item: &Item) -> Result<Profile> {
+    let set = |name: &'static str| item.contains_key(name).then(|| text(item, name)).transpose();
+    let name = set(keys::NAME)?.map(DisplayName::parse).transpose().map_err(Error::port)?;
+    let avatar = set(keys::AVATAR)?.map(MediaId::parse).transpose().map_err(Error::port)?;
+    let hide_read_receipts = match item.get(keys::HIDE_READ_RECEIPTS) {
+        None => false,
+        Some(AttributeValue::Bool(hide)) => *hide,
+        Some(_) => return Err(malformed(keys::HIDE_READ_RECEIPTS)),
+    };
+    let presence = match set(keys::PRESENCE)? {
+        None => Audience::default(),
+        Some("everyone") => Audience::Everyone,
+        Some("contacts") => Audience::Contacts,
+        Some("nobody") => Audience::Nobody,
+        Some(_) => return Err(malformed(keys::PRESENCE)),
+    };
+    Ok(Profile { name, avatar, hide_read_receipts, presence })
+}
+
+/// The attributes that a change sets, and those that it takes away.
+fn changes(change: &ProfileChange) -> Vec<(&'static str, Option<AttributeValue>)> {
+    let mut all = vec![];
+    if let Some(name) = &change.name {
+        all.push((keys::NAME, name.as_ref().map(|name| s(name.as_str()))));
+    }
+    if let Some(avatar) = &change.avatar {
+        all.push((keys::AVATAR, avatar.as_ref().map(|avatar| s(avatar.as_str()))));
+    }
+    if let Some(hide) = change.hide_read_receipts {
+        all.push((keys::HIDE_READ_RECEIPTS, Some(AttributeValue::Bool(hide))));
+    }
+    if let Some(presence) = change.presence {
+        all.push((keys::PRESENCE, Some(s(audience_name(presence)))));
+    }
+    all
+}
+
+#[async_trait]
+impl People for Dynamo {
+    async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let keys = users.into_iter().map(profile_key).collect();
+        let items = self.batch_get(&self.tables.conversations, keys).await?;
+        items.iter().map(|item| Ok((owner(item)?, read_profile(item)?))).collect()
+    }
+
+    async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.conversations)
+            .set_key(Some(profile_key(user)))
+            .return_values(ReturnValue::AllNew);
+        let (mut set, mut remove) = (vec![], vec![]);
+        for (i, (name, value)) in changes(change).into_iter().enumerate() {
+            update = update.expression_attribute_names(format!("#a{i}"), name);
+            if let Some(value) = value {
+                update = update.expression_attribute_values(format!(":a{i}"), value);
+                set.push(format!("#a{i} = :a{i}"));
+            } else {
+                remove.push(format!("#a{i}"));
+            }
+        }
+        let parts = [("SET", set), ("REMOVE", remove)].into_iter().filter(|(_, p)| !p.is_empty());
+        let expression: Vec<_> =
+            parts.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect();
+        if !expression.is_empty() {
+            update = update.update_expression(expression.join(" "));
+        }
+        let done = update.send().await.map_err(Error::port)?;
+        read_profile(&done.attributes.ok_or_else(|| malformed("Attributes"))?)
+    }
+
+    async fn row_and_profile(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+    ) -> Result<(Option<UserConversation>, Profile)> {
+        let keys = vec![row_key(user, of), profile_key(user)];
+        let (mut row, mut profile) = (None, Profile::default());
+        for item in self.batch_get(&self.tables.conversations, keys).await? {
+            if text(&item, keys::SK)? == keys::PROFILE {
+                profile = read_profile(&item)?;
+            } else {
+                row = Some(read_row(&item)?);
+            }
+        }
+        Ok((row, profile))
+    }
+
+    async fn block(&self, owner: &UserId, other: &UserId) -> Result<()> {
+        let put = self.client.put_item().table_name(&self.tables.conversations);
+        put.set_item(Some(block_key(owner, other))).send().await.map(drop).map_err(Error::port)
+    }
+
+    async fn unblock(&self, owner: &UserId, other: &UserId) -> Result<()> {
+        let delete = self.client.delete_item().table_name(&self.tables.conversations);
+        delete.set_key(Some(block_key(owner, other))).send().await.map(drop).map_err(Error::port)
+    }
+
+    async fn blocked(
+        &self,
+        owner: &UserId,
+        page: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        let page = page.map(|last| block_key(owner, last));
+        let items = self.partition(&keys::user(owner), keys::BLOCK, page, limit).await?;
+        let blocked = |item: &Item| {
+            let user = text(item, keys::SK)?.strip_prefix(keys::BLOCK);
+            UserId::parse(user.ok_or_else(|| malformed(keys::SK))?).map_err(Error::port)
+        };
+        items.iter().map(|i| blocked(i).map_err(|e| at(i, &[keys::PK, keys::SK], &e))).collect()
+    }
+
+    async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let keys = users.into_iter().map(|user| block_key(user, other)).collect();
+        let items = self.batch_get(&self.tables.conversations, keys).await?;
+        items.iter().map(owner).collect()
+    }
+}
