@@ -1,5 +1,6 @@
 //! The HTTP API: everything that needs no socket. The gateway has checked the token; its claims come with the event.
 
+mod media;
 mod people;
 
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations", get(list).merge(founding))
         .route("/api/conversations/{id}", get(group).patch(update))
         .route("/api/conversations/{id}/messages", get(messages))
+        .route("/api/conversations/{id}/messages/{seq}/media", get(media::read))
+        .route("/api/conversations/{id}/messages/{seq}/forward", post(media::forward))
         .route("/api/conversations/{id}/receipts", get(receipts))
         .route("/api/conversations/{id}/ack", post(ack))
         .route("/api/conversations/{id}/state", patch(set_state))
@@ -56,6 +59,9 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations/{id}/invites", get(invites).post(invite))
         .route("/api/conversations/{id}/invites/{invite}", delete(revoke))
         .route("/api/invites/{code}", get(preview).post(join))
+        .route("/api/media", post(media::announce))
+        .route("/api/media/{media}/complete", post(media::complete))
+        .route("/api/media/{media}/avatar", get(media::avatar))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
         .merge(people::routes())
         .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })

@@ -6,6 +6,7 @@ pub mod authorizer;
 pub mod connect;
 mod event;
 mod init;
+pub mod media;
 pub mod needs;
 pub mod queue;
 pub mod route;

@@ -2,8 +2,8 @@
 //! before its first event; what is not listed has a meaning when it is absent.
 
 use petrel_aws::settings::{
-    CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MESSAGES_TABLE, PUSH_QUEUE_URL,
-    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MEDIA_BUCKET, MESSAGES_TABLE,
+    PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
 };
 
 /// Names of variables.
@@ -34,5 +34,15 @@ pub const FANOUT: Needs =
     &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL, PUSH_QUEUE_URL, WEBSOCKET_ENDPOINT];
 /// The push queue.
 pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
+/// The media bucket, its scanner, and uploads that ran out.
+pub const MEDIA: Needs = &[CONVERSATIONS_TABLE, MEDIA_BUCKET];
 /// The HTTP API.
-pub const API: Needs = SEND;
+pub const API: Needs = &[
+    MESSAGES_TABLE,
+    CONVERSATIONS_TABLE,
+    CONNECTIONS_TABLE,
+    FANOUT_QUEUE_URL,
+    PUSH_QUEUE_URL,
+    MEDIA_BUCKET,
+    WEBSOCKET_ENDPOINT,
+];

@@ -18,7 +18,7 @@ use petrel_core::App;
 use crate::authorizer::Authorizer;
 use crate::needs::{self, Needs};
 use crate::telemetry::{self, Telemetry};
-use crate::{api, connect, init, queue, route};
+use crate::{api, connect, init, media, queue, route};
 
 async fn start(needs: Needs) -> (App, Telemetry) {
     telemetry::start_log();
@@ -68,6 +68,22 @@ pub async fn queue(needs: Needs) -> Result<(), Error> {
     let handler = |event: LambdaEvent<SqsEvent>| async move {
         let work = queue::handle(app, event.payload);
         Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)
+    };
+    lambda_runtime::run(service_fn(handler)).await
+}
+
+/// Runs what happens in the media bucket, and to uploads that run out.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn media() -> Result<(), Error> {
+    let (app, telemetry) = &start(needs::MEDIA).await;
+    let handler = |event: LambdaEvent<media::Event>| async move {
+        let work = async {
+            let done = media::handle(app, event.payload).await;
+            done.inspect_err(|error| app.failed(error)).map_err(Error::from)
+        };
+        telemetry.invocation(&event.context, None, work).await
     };
     lambda_runtime::run(service_fn(handler)).await
 }

@@ -22,6 +22,7 @@ mod examples;
 mod gateway;
 mod groups;
 mod killed;
+mod media;
 mod own;
 mod people;
 mod process;

@@ -3,6 +3,7 @@
 use petrel_test_client::frames::{new_id, text};
 use serde_json::{Value, json};
 
+use crate::media;
 use crate::server::Server;
 
 async fn patch(server: &Server, user: &str, body: Value) -> Value {
@@ -22,12 +23,13 @@ async fn a_profile_is_ones_own_to_change_and_everyones_to_read() {
     let unset = json!({"user_id": "ana", "name": null, "avatar": null,
         "hide_read_receipts": false, "presence": "contacts"});
     assert_eq!(server.get("ana", "/api/profile").await.expect(200), unset);
+    let avatar = media::upload(&server, "ana", "image/png", "a face").await;
     let mut ana = unset.clone();
     for (change, then) in [
         (json!({"name": "Ana 👋"}), json!({"name": "Ana 👋"})),
         (
-            json!({"avatar": "m-1", "presence": "nobody"}),
-            json!({"avatar": "m-1", "presence": "nobody"}),
+            json!({"avatar": avatar, "presence": "nobody"}),
+            json!({"avatar": avatar, "presence": "nobody"}),
         ),
         (
             json!({"avatar": null, "hide_read_receipts": true}),
@@ -37,6 +39,9 @@ async fn a_profile_is_ones_own_to_change_and_everyones_to_read() {
         ana.as_object_mut().unwrap().extend(then.as_object().unwrap().clone());
         assert_eq!(patch(&server, "ana", change).await, ana);
     }
+    // It was shown, and whoever has its id may go on looking.
+    let path = format!("/api/media/{}/avatar", avatar.as_str().unwrap());
+    server.get("eve", &path).await.expect(200);
     let group = server.found("ana", &["bo".to_owned()]).await;
     server.kill().await;
     server.start_again().await;
@@ -66,6 +71,7 @@ async fn bad_profiles_are_refused_and_change_nothing() {
         ("PATCH", "/api/profile", json!({"name": "a\nb"})),
         ("PATCH", "/api/profile", json!({"name": 7})),
         ("PATCH", "/api/profile", json!({"name": "B", "avatar": "../x"})),
+        ("PATCH", "/api/profile", json!({"name": "B", "avatar": "m-1"})),
         ("PATCH", "/api/profile", json!({"name": "B", "presence": "friends"})),
         ("PATCH", "/api/profile", json!({"name": "B", "hide_read_receipts": "yes"})),
         ("PATCH", "/api/profile", json!({"user_id": "bo"})),

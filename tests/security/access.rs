@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::raw;
 use super::routes::{LOCAL, ROUTES, Row, Way, Who};
+use crate::media;
 use crate::server::Server;
 
 /// ana (admin), bo and late are in a group that late joined as its fourth entry and ex was removed from; ana and bo also
@@ -35,7 +36,16 @@ impl Scene {
         server.post("ana", &members, &json!({"user_ids": ["late"]})).await.expect(200);
         post(&group, "after late").await;
         post(DIRECT, "one").await;
-        post(DIRECT, "two").await;
+        for words in ["two", "three", "four", "five"] {
+            post(DIRECT, words).await;
+        }
+        // In both as the sixth.
+        let id = media::upload(&server, "ana", "image/png", "a picture").await;
+        for to in [&*group, DIRECT] {
+            let content = json!({"type": "media", "media_id": id});
+            let body = json!({"conversation_id": to, "content": content});
+            server.post("ana", "/api/messages", &body).await.expect(201);
+        }
         Self { server, group }
     }
 
@@ -151,8 +161,9 @@ async fn what_is_an_admins_a_member_may_not_do() {
 #[tokio::test]
 async fn each_row_passes_for_those_who_may() {
     let scene = Scene::set().await;
-    // Whoever has a code: in `groups::who_has_a_code_joins_and_who_has_none_learns_nothing`.
-    let mut rows: Vec<&Row> = ROUTES.iter().filter(|row| row.who != Who::Holders).collect();
+    // Whoever has a code: in `groups::who_has_a_code_joins_and_who_has_none_learns_nothing`; whoever has uploaded: in `media`.
+    let mut rows: Vec<&Row> =
+        ROUTES.iter().filter(|row| !matches!(row.who, Who::Holders | Who::Uploaders)).collect();
     // An ack that comes second tells nobody, and who has left can do nothing more.
     rows.sort_by_key(|row| match row.way {
         Way::Frame(_) => 0,
@@ -217,16 +228,16 @@ async fn who_came_later_learns_nothing_of_what_was_before() {
     let seqs = |list: &Value| -> Vec<u64> {
         list.as_array().unwrap().iter().map(|m| m["seq"].as_u64().unwrap()).collect()
     };
-    for query in ["after=0", "before=99", "before=6&limit=100"] {
+    for query in ["after=0", "before=99", "before=7&limit=100"] {
         let answer = scene.server.get("late", &format!("{of}/messages?{query}")).await.expect(200);
-        assert_eq!(seqs(&answer["messages"]), [4, 5], "{query}");
+        assert_eq!(seqs(&answer["messages"]), [4, 5, 6], "{query}");
         assert_eq!(answer["more"], false, "{query}");
     }
     let synced = scene.server.post("late", "/api/sync", &json!({"cursors": {group: 0}})).await;
-    assert_eq!(seqs(&synced.expect(200)["batches"][0]["messages"]), [4, 5]);
+    assert_eq!(seqs(&synced.expect(200)["batches"][0]["messages"]), [4, 5, 6]);
     let mut late = scene.server.connect("late").await;
     for frame in [frames::history_after(group, 0, 9), frames::history_before(group, 99, 9)] {
-        assert_eq!(seqs(&late.ask(&frame).await["messages"]), [4, 5]);
+        assert_eq!(seqs(&late.ask(&frame).await["messages"]), [4, 5, 6]);
     }
     // What lies before is as good as not there.
     let receipts = async |seq: u64| {

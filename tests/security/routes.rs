@@ -16,6 +16,8 @@ pub enum Who {
     Admins,
     /// Whoever has the code of an invite that holds.
     Holders,
+    /// Whoever has uploaded it; of an avatar, whoever was shown its id.
+    Uploaders,
 }
 
 /// How a request comes in.
@@ -70,11 +72,15 @@ const INVITE: &str = "/api/invites/{code}";
 /// An invite that was never made.
 const GUESSED: &str =
     "/api/invites/0192f3c4-0000-7000-8000-000000000001.00000000000000000000000000000001";
+/// An upload that was never announced.
+const COMPLETE: &str = "/api/media/00000000000000000000000000000001/complete";
+const AVATAR: &str = "/api/media/00000000000000000000000000000001/avatar";
 const PUSH: &str = "/api/devices/{device}/push";
 const PROFILE: &str = "/api/profile";
 const BLOCK: &str = "/api/blocks/{user}";
 
-/// The table. Presigned URLs and webhooks do not exist yet; their rows belong here when they do.
+/// The table. What a presigned URL is good for: `tests/end_to_end/media.rs`. Webhooks do not exist yet; their rows belong
+/// here when they do.
 pub const ROUTES: &[Row] = &[
     http("GET", "/api/health", "/api/health", "", Who::Anyone),
     http(
@@ -198,6 +204,29 @@ pub const ROUTES: &[Row] = &[
         Who::Self_,
     ),
     http("DELETE", PUSH, "/api/devices/phone/push", "", Who::Self_),
+    http(
+        "POST",
+        "/api/media",
+        "/api/media",
+        r#"{"content_type":"image/png","size":1,"sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}"#,
+        Who::Self_,
+    ),
+    http("POST", "/api/media/{media}/complete", COMPLETE, "", Who::Uploaders),
+    http("GET", "/api/media/{media}/avatar", AVATAR, "", Who::Uploaders),
+    http(
+        "GET",
+        "/api/conversations/{id}/messages/{seq}/media",
+        "/api/conversations/{conversation}/messages/6/media",
+        "",
+        Who::Members,
+    ),
+    http(
+        "POST",
+        "/api/conversations/{id}/messages/{seq}/forward",
+        "/api/conversations/{conversation}/messages/6/forward",
+        "",
+        Who::Members,
+    ),
     http("GET", PROFILE, PROFILE, "", Who::Self_),
     http("PATCH", PROFILE, PROFILE, r#"{"name":"X","hide_read_receipts":false}"#, Who::Self_),
     // Names and pictures are for whoever knows the id.
@@ -249,6 +278,7 @@ pub const LOCAL: &[&str] = &[
     "/ws",
     "/local/token",
     "/local/state",
+    "/local/events",
     "/",
     "/favicon.ico",
     "/style.css",

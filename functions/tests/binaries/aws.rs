@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post};
+use axum::routing::{get, head, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -63,6 +63,11 @@ impl Aws {
         let router = Router::new()
             .route("/@connections/{id}", post(posted))
             .route("/", post(called))
+            // S3: an object whose id begins with 0 is not there.
+            .route(
+                "/media/{owner}/{id}",
+                head(looked_at).delete(|| async { StatusCode::NO_CONTENT }),
+            )
             .with_state(seen.clone());
         let aws = Self { dynamo, other: serve(router).await, seen };
         aws.create_tables().await;
@@ -97,6 +102,11 @@ impl Aws {
             ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", self.dynamo)),
             ("AWS_ENDPOINT_URL_SQS", url.clone()),
             ("AWS_ENDPOINT_URL_SNS", url.clone()),
+            ("AWS_ENDPOINT_URL_S3", url.clone()),
+            ("PETREL_MEDIA_BUCKET", "media".to_owned()),
+            ("PETREL_MAX_PHOTO_MB", "25".to_owned()),
+            ("PETREL_MAX_FILE_MB", "100".to_owned()),
+            ("PETREL_MEDIA_SCAN", "false".to_owned()),
             ("PETREL_WEBSOCKET_ENDPOINT", url.clone()),
             ("PETREL_MESSAGES_TABLE", "messages".to_owned()),
             ("PETREL_CONVERSATIONS_TABLE", "conversations".to_owned()),
@@ -149,6 +159,10 @@ async fn posted(
     }
     seen.lock().unwrap().posts.push((id, serde_json::from_str(&body).unwrap()));
     StatusCode::OK
+}
+
+async fn looked_at(Path((_, id)): Path<(String, String)>) -> StatusCode {
+    if id.starts_with('0') { StatusCode::NOT_FOUND } else { StatusCode::OK }
 }
 
 /// SQS speaks JSON and names its action in a header; SNS sends a form.

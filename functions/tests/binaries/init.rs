@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::lambda::Lambda;
 use crate::{Stack, variables};
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 10] = [
     env!("CARGO_BIN_EXE_authorizer"),
     env!("CARGO_BIN_EXE_connect"),
     env!("CARGO_BIN_EXE_send"),
@@ -14,6 +14,7 @@ const FUNCTIONS: [&str; 9] = [
     env!("CARGO_BIN_EXE_signal"),
     env!("CARGO_BIN_EXE_fanout"),
     env!("CARGO_BIN_EXE_push"),
+    env!("CARGO_BIN_EXE_media"),
     env!("CARGO_BIN_EXE_api"),
 ];
 
@@ -25,6 +26,9 @@ const OPTIONAL: [&str; 11] = [
     "PETREL_EDIT_WINDOW_S",
     "PETREL_FCM_ARN",
     "PETREL_JWKS_URL",
+    "PETREL_MAX_FILE_MB",
+    "PETREL_MAX_PHOTO_MB",
+    "PETREL_MEDIA_SCAN",
     "PETREL_METRICS_NAMESPACE",
     "PETREL_PUSH_BADGE",
     "PETREL_PUSH_DELAY_S",
@@ -48,6 +52,9 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_PUSH_DELAY_S" => &["901", "-1", "soon"],
         "PETREL_EDIT_WINDOW_S" => &["31536001", "-1", "long"],
         "PETREL_PUSH_BADGE" | "PETREL_PUSH_PREVIEW" => &["yes", "1", "True"],
+        "PETREL_MEDIA_BUCKET" => &["no bucket", "ab", "Media", "arn:aws:s3:::media"],
+        "PETREL_MAX_FILE_MB" | "PETREL_MAX_PHOTO_MB" => &["0", "5001", "-1", "25 MB"],
+        "PETREL_MEDIA_SCAN" => &["yes", "1", "TRUE"],
         "PETREL_APNS_ARN" => &["apns", "arn:aws:sns:eu-central-1:1:app/GCM/petrel"],
         "PETREL_APNS_SANDBOX_ARN" => &["arn:aws:sns:eu-central-1:1:app/APNS/petrel"],
         "PETREL_FCM_ARN" => &["arn:aws:sns:eu-central-1:1:app/GCM/", "arn:aws:sns::1:topic"],

@@ -13,13 +13,19 @@ use crate::{Stack, body, connect, context, frame, request};
 /// The template as SAM expands it; `infra/template/check` keeps it fresh.
 const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
 
-/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue.
-const OF_LAMBDA: [&str; 5] = [
+/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream. And what
+/// S3 wants to see before it says that an object is not there, and not that it is forbidden.
+const OF_LAMBDA: [&str; 10] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    "s3:ListBucket",
 ];
 
 /// What the role of this function allows it.
@@ -49,6 +55,9 @@ fn permission(statement: &Value) -> Permission {
         format!("{} endpoints", rest.split('"').next().unwrap())
     } else {
         let sub = name(&resource["Fn::Sub"]);
+        if sub == "${MediaBucket.Arn}/*" {
+            return (name(&statement["Action"]), "MediaBucket objects".to_owned());
+        }
         assert!(sub.ends_with("/POST/@connections/*"), "{sub}");
         "POST sockets".to_owned()
     };
@@ -85,6 +94,13 @@ impl Watched {
         self.invoke(&event).await
     }
 
+    /// What whoever has this URL does is done with the function's rights.
+    fn signs(&self, url: &Value, action: &str) {
+        let url = url.as_str().unwrap();
+        assert!(url.contains("X-Amz-Signature="), "{url}");
+        self.recorder.add((action.to_owned(), "MediaBucket objects".to_owned()));
+    }
+
     #[track_caller]
     fn holds(&self, role: &str) {
         let (used, allowed) = (self.recorder.used(), allowed(role));
@@ -113,6 +129,20 @@ fn changes() -> [Value; 2] {
 async fn found(api: &Watched, name: &str, members: &[String]) -> Value {
     let group = json!({"name": name, "member_ids": members});
     body(&api.call("ana", "POST", "/api/conversations", group).await)["conversation_id"].clone()
+}
+
+/// Announces an upload of ana's that the stand-in has; returns its id.
+async fn upload(api: &Watched) -> String {
+    loop {
+        let new = json!({"content_type": "image/png", "size": 1,
+            "sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="});
+        let announced = body(&api.call("ana", "POST", "/api/media", new).await);
+        api.signs(&announced["upload"]["url"], "s3:PutObject");
+        let id = announced["media_id"].as_str().unwrap();
+        if !id.starts_with('0') {
+            return id.to_owned();
+        }
+    }
 }
 
 async fn take_pushes(api: &Watched, user: &str, platform: &str, token: &str) {
@@ -172,6 +202,16 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("cy", "DELETE", "/api/blocks/zoe", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+    let media = upload(&api).await;
+    let path = format!("/api/media/{media}/complete");
+    let state = body(&api.call("ana", "POST", &path, json!({})).await);
+    assert_eq!(state["state"], "clean");
+    let with_file = json!({"to_user_id": "zoe", "content": {"type": "media", "media_id": media}});
+    let sent = body(&api.call("ana", "POST", "/api/messages", with_file).await);
+    let entry = format!("/api/conversations/d:ana:zoe/messages/{}", sent["seq"]);
+    let download = body(&api.call("zoe", "GET", &format!("{entry}/media"), json!({})).await);
+    api.signs(&download["url"], "s3:GetObject");
+    api.call("zoe", "POST", &format!("{entry}/forward"), json!({})).await;
     api.holds("ApiRole");
 
     for user in ["gone", "busy"] {
@@ -181,7 +221,12 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     send.invoke(&frame("ana", &text(json!({"to_user_id": "yan"}), 1))).await;
     send.invoke(&frame("ana", &text(json!({"conversation_id": few}), 2))).await;
     send.invoke(&frame("ana", &text(json!({"conversation_id": many}), 3))).await;
-    for (n, content) in (4..).zip(changes()) {
+    let mut with_file = text(json!({"to_user_id": "yan"}), 4);
+    let unsent = upload(&api).await;
+    api.call("ana", "POST", &format!("/api/media/{unsent}/complete"), json!({})).await;
+    with_file["content"] = json!({"type": "media", "media_id": unsent});
+    send.invoke(&frame("ana", &with_file)).await;
+    for (n, content) in (5..).zip(changes()) {
         let mut changed = text(json!({"to_user_id": "yan"}), n);
         changed["content"] = content;
         send.invoke(&frame("ana", &changed)).await;
@@ -227,4 +272,21 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     let done = push.invoke(&aws::batch(&stack.aws.take_jobs("push"))).await;
     assert_eq!(done["batchItemFailures"], json!([]));
     push.holds("PushRole");
+
+    let media = Watched::start(&stack, env!("CARGO_BIN_EXE_media")).await;
+    let stored = |id: &str| {
+        json!({"source": "aws.s3", "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "media"}, "object": {"key": format!("YW5h/{id}"), "size": 1}}})
+    };
+    let announced = upload(&api).await;
+    media.invoke(&stored(&announced)).await;
+    // One that nothing is known of, and one that ran out.
+    media.invoke(&stored("0123456789abcdef0123456789abcdef")).await;
+    let ran_out = json!({"Records": [{"eventSource": "aws:dynamodb", "eventName": "REMOVE",
+        "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"},
+        "dynamodb": {"SequenceNumber": "1", "Keys": {
+            "pk": {"S": "f#0123456789abcdef0123456789abcdef"}, "sk": {"S": "u#ana"}}}}]});
+    let done = media.invoke(&ran_out).await;
+    assert_eq!(done["batchItemFailures"], json!([]));
+    media.holds("MediaRole");
 }

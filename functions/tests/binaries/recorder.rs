@@ -61,6 +61,11 @@ impl Recorder {
         std::mem::take(&mut *self.between.calls.lock().unwrap()).into_iter().collect()
     }
 
+    /// What is used by what the function signed, and not by itself.
+    pub fn add(&self, permission: Permission) {
+        self.between.used.lock().unwrap().insert(permission);
+    }
+
     pub fn used(&self) -> BTreeSet<Permission> {
         self.between.used.lock().unwrap().clone()
     }
@@ -120,6 +125,14 @@ fn permissions(method: &Method, uri: &Uri, target: Option<&str>, body: &Bytes) -
         Some((service, operation)) => panic!("{service}.{operation}"),
         None if uri.path().starts_with("/@connections/") => {
             vec![("execute-api:ManageConnections".to_owned(), format!("{method} sockets"))]
+        }
+        None if uri.path().starts_with("/media/") => {
+            let action = match method.as_str() {
+                "HEAD" | "GET" => "GetObject",
+                "DELETE" => "DeleteObject",
+                other => panic!("{other} {uri}"),
+            };
+            vec![(format!("s3:{action}"), "MediaBucket objects".to_owned())]
         }
         None => of_sns(body),
     }

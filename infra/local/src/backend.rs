@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use petrel_aws::embedded::s3::S3;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
-use petrel_aws::{Dynamo, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_aws::{Dynamo, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Gateway, Notifier, Platform};
 use petrel_core::{App, Result};
@@ -38,12 +39,22 @@ pub struct Backend {
     pub push: Arc<dyn Queue>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// The embedded buckets.
+    pub s3: Option<S3>,
+    /// The tables whose uploads that ran out this process looks after; an endpoint has its own TTL, or none.
+    pub uploads: Option<Arc<Dynamo>>,
 }
 
+/// The bucket of media, and of what is put into it by presigned URLs.
+pub const MEDIA_BUCKET: &str = "media";
+/// The bucket of cold history. Nothing leads to it from outside.
+pub const ARCHIVE_BUCKET: &str = "archive";
+
 impl Backend {
-    /// Opens it, and makes what is absent.
+    /// Opens it, and makes what is absent. Clients reach the server at this URL.
     pub async fn open(
         options: &Options,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
     ) -> Result<Self, Failure> {
@@ -51,18 +62,25 @@ impl Backend {
             Options::OnDisk(folder) => {
                 data::check(folder)?;
                 let client = embedded::client_on(&data::database(folder));
-                let opened = Self::embedded(client, gateway, settings).await;
+                let s3 = data::buckets(folder, &[MEDIA_BUCKET, ARCHIVE_BUCKET])?;
+                let opened = Self::embedded(client, s3, url, gateway, settings).await;
                 let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
                 data::note_made(folder)?;
                 Ok(opened)
             }
-            Options::InMemory => Ok(Self::embedded(embedded::client(), gateway, settings).await?),
+            Options::InMemory => {
+                let s3 = S3::in_memory(&[MEDIA_BUCKET, ARCHIVE_BUCKET]);
+                Ok(Self::embedded(embedded::client(), s3, url, gateway, settings).await?)
+            }
             Options::Endpoint(endpoint, platforms) => {
                 let mut all = Settings { core: settings, ..Settings::read(&process_env)? };
                 // What the command line names goes before what the environment does.
                 all.platforms.retain(|(platform, _)| platforms.iter().all(|(p, _)| p != platform));
                 all.platforms.extend(platforms.iter().cloned());
-                let made = server::set_up(endpoint, all, &process_env).await?;
+                let mut endpoint = endpoint.clone();
+                // Its own page too.
+                endpoint.origins.push(url.to_owned());
+                let made = server::set_up(&endpoint, all, &process_env).await?;
                 Ok(Self::on(made, gateway))
             }
         }
@@ -70,6 +88,8 @@ impl Backend {
 
     async fn embedded(
         client: Result<embedded::Client>,
+        s3: S3,
+        url: &str,
         gateway: Arc<dyn Gateway>,
         settings: petrel_core::services::Settings,
     ) -> Result<Self, String> {
@@ -90,8 +110,10 @@ impl Backend {
         let app = App {
             log: dynamo.clone(),
             conversations: dynamo.clone(),
+            connections: dynamo.clone(),
+            uploads: dynamo.clone(),
+            files: Arc::new(MediaBucket::new(s3.client(url), MEDIA_BUCKET.to_owned())),
             people: dynamo.clone(),
-            connections: dynamo,
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),
@@ -100,7 +122,7 @@ impl Backend {
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes })
+        Ok(Self { app, fan_out, push, pushes, s3: Some(s3), uploads: Some(dynamo) })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
@@ -108,7 +130,7 @@ impl Backend {
         let notifier: Arc<dyn Notifier> = pushes.clone();
         let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes }
+        Self { app, fan_out, push, pushes, s3: None, uploads: None }
     }
 }
 

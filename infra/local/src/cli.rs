@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use petrel_aws::server::Endpoint;
 use petrel_core::ids::UserId;
 use petrel_core::ports::Platform;
+use petrel_core::services::Settings;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -113,6 +114,8 @@ struct Serve {
     /// Seconds in which a message can be edited; 0 is always
     #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=31_536_000))]
     edit_window: u32,
+    #[command(flatten)]
+    media: Media,
     /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -127,14 +130,37 @@ struct Serve {
     log_format: LogFormat,
 }
 
+/// A megabyte, as file sizes are given.
+const MB: u64 = 1_000_000;
+
+/// What holds for media.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Media")]
+struct Media {
+    /// Where clients reach this server, if not at its own address: begins the URLs of uploads and downloads
+    #[arg(long, value_name = "URL", value_parser = url)]
+    public_url: Option<String>,
+    /// The largest picture that may be uploaded, MB of 1,000,000 bytes
+    #[arg(long, default_value_t = 25, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=5000))]
+    max_photo: u64,
+    /// The largest of all other files, MB of 1,000,000 bytes
+    #[arg(long, default_value_t = 100, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=5000))]
+    max_file: u64,
+    /// Let nobody read an upload before a scanner has said that it is clean
+    ///
+    /// It says so by posting an event to /local/events, on the loopback interface.
+    #[arg(long)]
+    scan: bool,
+}
+
 /// What the gateway stands on, if not on what is embedded.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "On an AWS endpoint")]
 struct On {
-    /// Use the DynamoDB, SQS and SNS that answer here (LocalStack, say) in place of the embedded ones
+    /// Use the DynamoDB, S3, SQS and SNS that answer here (LocalStack, say) in place of the embedded ones
     ///
-    /// Sockets, HTTP API, page and tokens stay in this process, and DIR holds the key only. The three tables and the two
-    /// queues with their dead-letter queues are made where they are absent; what is there is used as it is. One server
+    /// Sockets, HTTP API, page and tokens stay in this process, and DIR holds the key only. The three tables, the two
+    /// queues with their dead-letter queues and the bucket of media are made where they are absent; what is there is used as it is. One server
     /// to a prefix: another one does not have its sockets.
     ///
     /// Region and credentials come from AWS_REGION (or AWS_DEFAULT_REGION), AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
@@ -160,7 +186,7 @@ struct On {
 
 impl On {
     /// What to stand on.
-    fn backend(self, memory: bool, data: &Path) -> backend::Options {
+    fn backend(self, memory: bool, data: &Path, origins: Vec<String>) -> backend::Options {
         let Some(url) = self.endpoint_url else {
             return if memory {
                 backend::Options::InMemory
@@ -175,7 +201,7 @@ impl On {
         ];
         let platforms = platforms.into_iter().filter_map(|(p, arn)| Some((p, arn?))).collect();
         let (prefix, make_platforms) = (self.prefix, self.make_platforms);
-        backend::Options::Endpoint(Endpoint { url, prefix, make_platforms }, platforms)
+        backend::Options::Endpoint(Endpoint { url, prefix, make_platforms, origins }, platforms)
     }
 }
 
@@ -255,15 +281,21 @@ fn run_server(args: Serve) -> Result<(), Failure> {
     }
     let options = serve::Options {
         addr: args.addr,
-        backend: args.endpoint.backend(args.memory, &args.data.data),
+        backend: args.endpoint.backend(args.memory, &args.data.data, args.allow_origin.clone()),
         data: args.data.data,
         idle_timeout: Duration::from_secs(args.idle_timeout),
         lifetime: Duration::from_secs(args.lifetime),
         concurrency: args.concurrency,
-        push_delay_s: args.push_delay,
-        push_badge: !args.no_push_badge,
-        push_preview: !args.no_push_preview,
-        edit_window_s: args.edit_window,
+        settings: Settings {
+            push_delay_s: args.push_delay,
+            push_badge: !args.no_push_badge,
+            push_preview: !args.no_push_preview,
+            edit_window_s: args.edit_window,
+            max_photo_bytes: args.media.max_photo * MB,
+            max_file_bytes: args.media.max_file * MB,
+            scan: args.media.scan,
+        },
+        public_url: args.media.public_url,
         origins: args.allow_origin,
         login: !args.no_login,
     };

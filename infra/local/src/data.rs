@@ -2,9 +2,11 @@
 //! server does not start on it: it would answer as if the messages had never been.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use petrel_aws::embedded::s3::S3;
 use petrel_aws::embedded::{self, Unusable};
 
 use crate::cli::Failure;
@@ -86,6 +88,19 @@ pub fn unusable(folder: &Path, reason: String) -> Failure {
     let reason = reason.replace('\n', " ");
     let what = format!("cannot open the database in {}: {reason}", folder.display());
     DataError::Inaccessible(what).into()
+}
+
+/// The buckets in the folder.
+pub fn buckets(folder: &Path, names: &[&str]) -> Result<S3, Failure> {
+    let folder = folder.join("buckets");
+    S3::on(&folder, names).map_err(|e| {
+        let what = format!("cannot open the buckets in {}: {e}", folder.display());
+        if e.kind() == io::ErrorKind::InvalidData {
+            DataError::Damaged(what).into()
+        } else {
+            DataError::Inaccessible(what).into()
+        }
+    })
 }
 
 /// The database is there from now on.

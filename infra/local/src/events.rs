@@ -6,7 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::http::{HeaderMap, Uri, request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use petrel_aws::embedded::s3::Created;
+use petrel_aws::keys;
 use petrel_aws::server::Received;
+use petrel_core::ids::{MediaId, UserId};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -152,6 +155,39 @@ pub fn request(parts: &request::Parts, body: &[u8], claims: Option<Value>) -> Va
         "body": body,
         "isBase64Encoded": encoded,
     })
+}
+
+/// What S3 tells EventBridge of an object that came to be.
+pub fn created(object: &Created) -> Value {
+    json!({
+        "version": "0",
+        "id": Uuid::now_v7(),
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {
+            "version": "0",
+            "bucket": { "name": object.bucket },
+            "object": { "key": object.key, "size": object.size },
+            "reason": "PutObject",
+        },
+    })
+}
+
+/// What the table's stream tells of an upload that ran out.
+pub fn expired(owner: &UserId, id: &MediaId) -> Value {
+    json!({ "Records": [{
+        "eventID": Uuid::now_v7().simple().to_string(),
+        "eventName": "REMOVE",
+        "eventSource": "aws:dynamodb",
+        "userIdentity": { "type": "Service", "principalId": "dynamodb.amazonaws.com" },
+        "dynamodb": {
+            "Keys": {
+                keys::PK: { "S": keys::upload(id) },
+                keys::SK: { "S": keys::user(owner) },
+            },
+            "SequenceNumber": "1",
+        },
+    }] })
 }
 
 /// A batch of the queue with this ARN.

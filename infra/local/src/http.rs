@@ -22,15 +22,17 @@ use serde_json::{Map, json};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::buckets;
 use crate::events;
 use crate::key;
+use crate::media;
 use crate::serve::Server;
 use crate::socket;
 
 /// Largest body that is kept. API Gateway passes on more; no handler takes that much.
 const MAX_BODY: usize = 256 * 1024;
 /// Largest body that is read, as API Gateway reads it.
-const MAX_READ: usize = 10 * 1024 * 1024;
+pub const MAX_READ: usize = 10 * 1024 * 1024;
 /// How long a token of the page is valid.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 
@@ -47,6 +49,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/ws", get(open_socket))
         .route("/local/token", post(token))
         .route("/local/state", get(state))
+        .route("/local/events", post(event))
+        .merge(buckets::router(&server))
         .merge(page())
         .merge(documents())
         .layer(map_response(harden))
@@ -82,16 +86,20 @@ pub fn refuse(error: &Error) -> Response {
 
 /// As the CorsConfiguration of the HTTP API has it: for the origins that were named, and no other.
 fn cors(origins: &[String]) -> CorsLayer {
-    let allowed = if origins.iter().any(|o| o == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().filter_map(|o| HeaderValue::from_str(o).ok()))
-    };
     CorsLayer::new()
-        .allow_origin(allowed)
+        .allow_origin(allowed(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .expose_headers([header::RETRY_AFTER])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+}
+
+/// The pages that were named.
+pub fn allowed(origins: &[String]) -> AllowOrigin {
+    if origins.iter().any(|o| o == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|o| HeaderValue::from_str(o).ok()))
+    }
 }
 
 async fn open_socket(State(server): State<Arc<Server>>, request: Request) -> Response {
@@ -245,6 +253,25 @@ async fn state(State(server): State<Arc<Server>>, head: Parts) -> Response {
         "pushes": server.pushes.records(),
     }))
     .into_response()
+}
+
+/// What EventBridge hands on, on AWS: a scanner's verdict of an upload. On the loopback interface only.
+async fn event(
+    State(server): State<Arc<Server>>,
+    head: Parts,
+    body: Result<axum::Json<serde_json::Value>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    if !is_local(&server, &head) {
+        return refuse(&Error::new(ErrorKind::Forbidden, "on the loopback interface only"));
+    }
+    let handled = match body {
+        Ok(axum::Json(event)) => media::handle(&server.app, event).await,
+        Err(rejection) => Err(Error::unreadable(rejection.body_text())),
+    };
+    match handled {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => refuse(&error),
+    }
 }
 
 /// The chat page's files.

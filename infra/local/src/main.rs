@@ -2,12 +2,14 @@
 
 mod admission;
 mod backend;
+mod buckets;
 mod cli;
 mod consumer;
 mod data;
 mod events;
 mod http;
 mod key;
+mod media;
 mod pushes;
 mod queues;
 mod serve;

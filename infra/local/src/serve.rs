@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use petrel_aws::Origins;
+use petrel_aws::embedded::s3::S3;
 use petrel_aws::token::{Expected, Verifier};
 use petrel_core::App;
 use petrel_core::services::Settings;
@@ -19,12 +20,13 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::admission::Admission;
-use crate::backend::{self, Backend};
+use crate::backend::{self, Backend, MEDIA_BUCKET};
 use crate::cli::Failure;
 use crate::consumer::{self, Queue};
 use crate::data;
 use crate::http;
 use crate::key;
+use crate::media;
 use crate::pushes::Recorder;
 use crate::sockets::Sockets;
 
@@ -49,14 +51,10 @@ pub struct Options {
     pub lifetime: Duration,
     /// Invocations that may be under way at the same time.
     pub concurrency: u32,
-    /// [`Settings::push_delay_s`].
-    pub push_delay_s: u32,
-    /// [`Settings::push_badge`].
-    pub push_badge: bool,
-    /// [`Settings::push_preview`].
-    pub push_preview: bool,
-    /// [`Settings::edit_window_s`].
-    pub edit_window_s: u32,
+    /// What the core takes.
+    pub settings: Settings,
+    /// Where clients reach this server; by default at its own address.
+    pub public_url: Option<String>,
     /// Origins of web pages besides the server's own.
     pub origins: Vec<String>,
     /// Whether the page may make tokens for whoever asks on the loopback interface.
@@ -77,6 +75,8 @@ pub struct Server {
     pub queues: [(&'static str, Arc<dyn Queue>); 2],
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// The embedded buckets.
+    pub s3: Option<S3>,
     /// Signs the page's tokens.
     pub key: petrel_aws::token::LocalKey,
     /// Whether the page may make tokens for whoever asks: on the loopback interface only.
@@ -102,17 +102,14 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         _ => Some(data::lock(&options.data)?),
     };
     let sockets = Arc::new(Sockets::default());
-    let settings = Settings {
-        push_delay_s: options.push_delay_s,
-        push_badge: options.push_badge,
-        push_preview: options.push_preview,
-        edit_window_s: options.edit_window_s,
-    };
-    let backend = Backend::open(&options.backend, sockets.clone(), settings).await?;
+    let settings = options.settings.clone();
+    // First, for media has the address in its URLs. Who connects before it is served waits.
     let listener = TcpListener::bind(options.addr)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
     let addr = listener.local_addr()?;
+    let url = options.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
+    let backend = Backend::open(&options.backend, &url, sockets.clone(), settings).await?;
 
     let stop = CancellationToken::new();
     let jobs = TaskTracker::new();
@@ -120,6 +117,13 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     for (_, queue) in &queues {
         let app = backend.app.clone();
         jobs.spawn(consumer::run(queue.clone(), app, stop.clone(), jobs.clone()));
+    }
+    if let Some(s3) = &backend.s3 {
+        let created = s3.watch(MEDIA_BUCKET);
+        jobs.spawn(media::watch(created, backend.app.clone(), stop.clone()));
+    }
+    if let Some(tables) = backend.uploads {
+        jobs.spawn(media::sweep(tables, backend.app.clone(), stop.clone()));
     }
     let expected = Expected {
         issuer: Some(key::ISSUER.to_owned()),
@@ -135,6 +139,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         sockets,
         queues,
         pushes: backend.pushes,
+        s3: backend.s3,
         key,
         open_login: addr.ip().is_loopback() && options.login,
         options,

@@ -5,7 +5,7 @@ import re
 
 from .template import arn
 
-BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "api"]
+BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "media", "api"]
 
 # Who reads a queue may run longer than an API waits.
 CONSUMERS = {"FanoutFunction", "PushFunction"}
@@ -36,6 +36,7 @@ VARIABLES = {
     "PETREL_CONNECTIONS_TABLE": ({"Ref": "ConnectionsTable"}, "connections"),
     "PETREL_FANOUT_QUEUE_URL": ({"Ref": "FanoutQueue"}, "fan-out queue"),
     "PETREL_PUSH_QUEUE_URL": ({"Ref": "PushQueue"}, "push queue"),
+    "PETREL_MEDIA_BUCKET": ({"Ref": "MediaBucket"}, "media bucket"),
     "PETREL_WEBSOCKET_ENDPOINT": (
         {"Fn::Sub": "https://${WebSocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${StageName}"},
         "sockets",
@@ -137,9 +138,14 @@ def bound(statement):
         ("ConnectionsTable", "connections"),
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
+        ("MediaBucket", "media bucket"),
     ]:
         if resource == arn(name):
             return column, None
+    if resource == {"Fn::Sub": "${MediaBucket.Arn}/*"}:
+        return "media bucket", None
+    if resource == {"Fn::GetAtt": ["ConversationsTable", "StreamArn"]}:
+        return "stream", None
     if resource == {"Fn::Sub": POST_ARN}:
         return "sockets", None
     for parameter, condition in APPLICATIONS.items():

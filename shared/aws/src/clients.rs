@@ -11,9 +11,12 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
-use petrel_core::ports::{Connections, Conversations, Gateway, Jobs, Log, Notifier, People};
+use petrel_core::ports::{
+    Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, People, Uploads,
+};
 
 use crate::Dynamo;
+use crate::files::{MediaBucket, s3_client};
 use crate::gateway::ApiGateway;
 use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
 use crate::keys::Tables;
@@ -89,7 +92,8 @@ struct Endpoints(Vec<(String, String)>);
 
 impl Endpoints {
     fn read(env: Env<'_>) -> Self {
-        let names = ["DYNAMODB", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
+        let names =
+            ["DYNAMODB", "S3", "SQS", "SNS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
         let found = names.into_iter().filter_map(|name| Some((settings::get(env, &name)?, name)));
         Self(found.map(|(url, name)| (name, url)).collect())
     }
@@ -136,7 +140,7 @@ fn retries(attempts: u32) -> RetryConfig {
 
 /// The product over a configuration of the SDK.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
-    let (log, conversations, people, connections) = tables(config, settings);
+    let Ports { log, conversations, people, uploads, connections } = tables(config, settings);
     App {
         log,
         conversations,
@@ -145,15 +149,24 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
         notifier: notifier(config, settings),
+        uploads,
+        files: files(config, settings),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
         settings: settings.core.clone(),
     }
 }
 
-type TablePorts = (Arc<dyn Log>, Arc<dyn Conversations>, Arc<dyn People>, Arc<dyn Connections>);
+/// The ports on the tables.
+struct Ports {
+    log: Arc<dyn Log>,
+    conversations: Arc<dyn Conversations>,
+    people: Arc<dyn People>,
+    uploads: Arc<dyn Uploads>,
+    connections: Arc<dyn Connections>,
+}
 
-fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
+fn tables(config: &SdkConfig, settings: &Settings) -> Ports {
     let name = |table: &Option<String>| table.clone().unwrap_or_default();
     let tables = Tables {
         messages: name(&settings.messages_table),
@@ -170,6 +183,10 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
     };
+    let uploads: Arc<dyn Uploads> = match settings.conversations_table {
+        Some(_) => dynamo.clone(),
+        None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
+    };
     let people: Arc<dyn People> = match settings.conversations_table {
         Some(_) => dynamo.clone(),
         None => Arc::new(Unset(settings::CONVERSATIONS_TABLE)),
@@ -178,7 +195,14 @@ fn tables(config: &SdkConfig, settings: &Settings) -> TablePorts {
         Some(_) => dynamo,
         None => Arc::new(Unset(settings::CONNECTIONS_TABLE)),
     };
-    (log, conversations, people, connections)
+    Ports { log, conversations, people, uploads, connections }
+}
+
+fn files(config: &SdkConfig, settings: &Settings) -> Arc<dyn Files> {
+    match &settings.media_bucket {
+        Some(bucket) => Arc::new(MediaBucket::new(s3_client(config), bucket.clone())),
+        None => Arc::new(Unset(settings::MEDIA_BUCKET)),
+    }
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

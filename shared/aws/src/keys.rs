@@ -1,7 +1,9 @@
 //! Where everything lies: the tables, the keys and the names of the attributes. Nothing else in this crate spells
 //! one of them.
 
-use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, UserId};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MediaId, Seq, UserId};
 
 /// The names of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,4 +145,59 @@ pub fn endpoint(device: &DeviceId) -> String {
 /// The note of who has an endpoint, in the place of a user; no user id holds a `#`.
 pub fn owner(endpoint: &EndpointId) -> String {
     format!("e#{endpoint}")
+}
+
+/// conversations: from when on DynamoDB may remove the item, s since 1970 (N). The one attribute that a TTL is on.
+pub const TTL: &str = "ttl";
+/// conversations, upload: the type of its bytes.
+pub const CONTENT_TYPE: &str = "type";
+/// conversations, upload: how many they are (N).
+pub const SIZE: &str = "size";
+/// conversations, upload: their SHA-256, base64.
+pub const SHA256: &str = "sha256";
+/// conversations, upload: how far it is.
+pub const STATE: &str = "state";
+/// conversations, upload: whether everyone may see it (BOOL).
+pub const SHOWN: &str = "shown";
+
+/// Begins the partition key of an upload.
+pub const FILE: &str = "f#";
+
+/// The partition of an upload, where its owner's id ([`user`]) is the sort key, and of those who may send it.
+pub fn upload(id: &MediaId) -> String {
+    format!("{FILE}{id}")
+}
+
+/// A user who may send another's upload, in the upload's partition.
+pub fn loan(user: &UserId) -> String {
+    format!("l#{user}")
+}
+
+/// The note that the media of an entry may not be read any more, in the conversation's partition.
+pub fn retraction(seq: Seq) -> String {
+    format!("x#{seq}")
+}
+
+/// Begins the keys of what a user has uploaded, in the media bucket. In base64, for what a user id may hold means
+/// something in a path to some; and one ends where the slash is, so that no user's begins another's.
+pub fn files(owner: &UserId) -> String {
+    format!("{}/", URL_SAFE_NO_PAD.encode(owner.as_str()))
+}
+
+/// An upload's bytes, in the media bucket.
+pub fn file(owner: &UserId, id: &MediaId) -> String {
+    format!("{}{id}", files(owner))
+}
+
+/// Whose upload an object of the media bucket is.
+pub fn read_file(key: &str) -> Option<(UserId, MediaId)> {
+    let (owner, id) = key.split_once('/')?;
+    let owner = String::from_utf8(URL_SAFE_NO_PAD.decode(owner).ok()?).ok()?;
+    Some((UserId::parse(&owner).ok()?, MediaId::parse(id).ok()?))
+}
+
+/// Whose upload an item is, by its key; `None` for any other item.
+pub fn read_upload(pk: &str, sk: &str) -> Option<(UserId, MediaId)> {
+    let (id, owner) = (pk.strip_prefix(FILE)?, sk.strip_prefix(USER)?);
+    Some((UserId::parse(owner).ok()?, MediaId::parse(id).ok()?))
 }

@@ -8,6 +8,7 @@ mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod endpoints;
+mod files;
 mod gateway;
 mod https;
 mod item;
@@ -25,12 +26,14 @@ pub mod settings;
 mod shapes;
 pub mod token;
 mod unset;
+mod uploads;
 mod warm;
 mod world;
 
 use aws_sdk_dynamodb::Client;
 
 pub use clients::{app, app_over, function_config, sdk_config, verifier};
+pub use files::{MediaBucket, s3_client};
 pub use gateway::ApiGateway;
 pub use https::HttpKeys;
 pub use keys::Tables;

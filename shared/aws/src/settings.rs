@@ -44,6 +44,14 @@ pub const APNS_ARN: &str = "PETREL_APNS_ARN";
 pub const APNS_SANDBOX_ARN: &str = "PETREL_APNS_SANDBOX_ARN";
 /// The ARN of the SNS platform application of Firebase Cloud Messaging.
 pub const FCM_ARN: &str = "PETREL_FCM_ARN";
+/// The bucket of media.
+pub const MEDIA_BUCKET: &str = "PETREL_MEDIA_BUCKET";
+/// The largest picture that may be uploaded, MB of 1,000,000 bytes, 1 to 5000. Absent: 25.
+pub const MAX_PHOTO_MB: &str = "PETREL_MAX_PHOTO_MB";
+/// The largest of all other files, MB of 1,000,000 bytes, 1 to 5000: what one put to S3 takes. Absent: 100.
+pub const MAX_FILE_MB: &str = "PETREL_MAX_FILE_MB";
+/// `true`: an upload can be read only when a scanner has said that it is clean. Absent: at once.
+pub const MEDIA_SCAN: &str = "PETREL_MEDIA_SCAN";
 /// The CloudWatch namespace of the metrics. Absent: there are none.
 pub const METRICS_NAMESPACE: &str = "PETREL_METRICS_NAMESPACE";
 
@@ -99,6 +107,8 @@ pub struct Settings {
     pub fanout_queue_url: Option<String>,
     /// [`PUSH_QUEUE_URL`].
     pub push_queue_url: Option<String>,
+    /// [`MEDIA_BUCKET`].
+    pub media_bucket: Option<String>,
     /// [`WEBSOCKET_ENDPOINT`].
     pub websocket_endpoint: Option<String>,
     /// [`APNS_ARN`], [`APNS_SANDBOX_ARN`] and [`FCM_ARN`].
@@ -124,6 +134,7 @@ impl Settings {
             connections_table: checked(env, CONNECTIONS_TABLE)?,
             fanout_queue_url: checked(env, FANOUT_QUEUE_URL)?,
             push_queue_url: checked(env, PUSH_QUEUE_URL)?,
+            media_bucket: checked(env, MEDIA_BUCKET)?,
             websocket_endpoint: checked(env, WEBSOCKET_ENDPOINT)?,
             platforms: platforms
                 .into_iter()
@@ -190,6 +201,15 @@ fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
             *flag = value == "true";
         }
     }
+    for (name, bytes) in
+        [(MAX_PHOTO_MB, &mut settings.max_photo_bytes), (MAX_FILE_MB, &mut settings.max_file_bytes)]
+    {
+        if let Some(value) = checked(env, name)? {
+            let mb: u64 = value.parse().map_err(|_| SettingsError::invalid(name, &value))?;
+            *bytes = mb * 1_000_000;
+        }
+    }
+    settings.scan = checked(env, MEDIA_SCAN)?.is_some_and(|value| value == "true");
     Ok(settings)
 }
 

@@ -5,8 +5,9 @@ use http::Uri;
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
     EDIT_WINDOW_S, FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MAX_EDIT_WINDOW_S,
-    MESSAGES_TABLE, METRICS_NAMESPACE, PUSH_BADGE, PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL,
-    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    MAX_FILE_MB, MAX_PHOTO_MB, MEDIA_BUCKET, MEDIA_SCAN, MESSAGES_TABLE, METRICS_NAMESPACE,
+    PUSH_BADGE, PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER,
+    WEBSOCKET_ENDPOINT,
 };
 
 /// What a variable must be, in words, and whether this value is.
@@ -32,6 +33,11 @@ fn shape(name: &str) -> Shape {
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
         }
+        MEDIA_BUCKET => ("the name of an S3 bucket: 3 to 63 of a-z 0-9 . -", is_bucket),
+        MAX_PHOTO_MB | MAX_FILE_MB => ("a number from 1 to 5000", |value| {
+            value.parse::<u32>().is_ok_and(|mb| (1..=5000).contains(&mb))
+        }),
+        MEDIA_SCAN => ("true or false", |value| value == "true" || value == "false"),
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
         PUSH_BADGE | PUSH_PREVIEW => ("true or false", |v| matches!(v, "true" | "false")),
         EDIT_WINDOW_S => ("a number from 0 to 31536000", |v| {
@@ -68,6 +74,11 @@ pub(crate) fn fits(name: &str, value: &str) -> bool {
 fn is_table(value: &str) -> bool {
     (3..=255).contains(&value.len())
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+fn is_bucket(value: &str) -> bool {
+    (3..=63).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
 }
 
 /// The scheme may be `http`, for emulators.

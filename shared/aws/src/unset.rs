@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
-use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
+use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MediaId, Seq, UserId};
+use petrel_core::media::{Upload, UploadState};
 use petrel_core::message::Entry;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Log, OwnState,
-    People, Posted, Put, UserConversation, Watermarks,
+    Change, Connection, Connections, Conversations, Devices, Endpoint, Files, Gateway, Log,
+    OwnState, People, Posted, Put, SignedRequest, Uploads, UserConversation, Watermarks,
 };
 
 use crate::settings::SettingsError;
@@ -192,5 +193,73 @@ impl Gateway for Unset {
     async fn post(&self, to: &ConnectionId, _: &str) -> Posted {
         tracing::error!(%to, reason = self.reason(), "a post failed");
         Posted::Later
+    }
+}
+
+#[async_trait]
+impl Uploads for Unset {
+    async fn announce(&self, _: &Upload) -> Result<()> {
+        self.fail()
+    }
+
+    async fn upload(&self, _: &MediaId) -> Result<Option<Upload>> {
+        self.fail()
+    }
+
+    async fn set_state(
+        &self,
+        _: &UserId,
+        _: &MediaId,
+        _: &[UploadState],
+        _: UploadState,
+    ) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn keep(&self, _: &UserId, _: &MediaId, _: u64, _: bool) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn forget(&self, _: &UserId, _: &MediaId) -> Result<()> {
+        self.fail()
+    }
+
+    async fn lend(&self, _: &MediaId, _: &UserId, _: u64) -> Result<()> {
+        self.fail()
+    }
+
+    async fn lent(&self, _: &MediaId, _: &UserId) -> Result<Option<u64>> {
+        self.fail()
+    }
+
+    async fn retract(&self, _: &ConversationId, _: Seq) -> Result<()> {
+        self.fail()
+    }
+
+    async fn retracted(&self, _: &ConversationId, _: Seq) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Files for Unset {
+    async fn to_put(&self, _: &Upload, _: u64) -> Result<SignedRequest> {
+        self.fail()
+    }
+
+    async fn to_get(&self, _: &Upload, _: u64) -> Result<SignedRequest> {
+        self.fail()
+    }
+
+    async fn stored(&self, _: &UserId, _: &MediaId) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn remove(&self, _: &UserId, _: &MediaId) -> Result<()> {
+        self.fail()
+    }
+
+    async fn of(&self, _: &UserId, _: Option<&MediaId>, _: usize) -> Result<Vec<MediaId>> {
+        self.fail()
     }
 }

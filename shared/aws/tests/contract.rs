@@ -6,7 +6,7 @@ use petrel_core::group::{Allowed, GroupInfo, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::{Connection, Connections, Conversations, Devices, Log, Put};
-use petrel_core::testing::contract;
+use petrel_core::testing::{self, contract};
 use uuid::Uuid;
 
 async fn fresh() -> Dynamo {
@@ -43,6 +43,11 @@ async fn people() {
 #[tokio::test]
 async fn connections() {
     contract::connections(&fresh().await).await;
+}
+
+#[tokio::test]
+async fn uploads() {
+    testing::uploads(&fresh().await).await;
 }
 
 #[tokio::test]

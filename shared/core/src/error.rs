@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Forbidden,
     /// What the request names is not there.
     NotFound,
+    /// It is not there yet; the same again later.
+    NotReady,
     /// The log cannot prove that the message is new; sync, then send again.
     SyncRequired,
     /// Over a size limit.
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::NotAMember => "not_a_member",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::NotReady => "not_ready",
             Self::SyncRequired => "sync_required",
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
@@ -59,7 +62,7 @@ impl ErrorKind {
             Self::Unauthenticated => 401,
             Self::NotAMember | Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::SyncRequired => 409,
+            Self::NotReady | Self::SyncRequired => 409,
             Self::TooLarge => 413,
             Self::RateLimited => 429,
             Self::Busy => 503,
@@ -75,7 +78,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// One sentence for the developer of a client.
     pub message: String,
-    /// Milliseconds to wait before the next try, for `busy` and `rate_limited`.
+    /// Milliseconds to wait before the next try, for `busy`, `rate_limited` and `not_ready`.
     pub retry_after_ms: Option<u64>,
     /// The cause, for the log.
     #[source]
@@ -86,7 +89,7 @@ impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry_after_ms = match kind {
-            ErrorKind::Busy | ErrorKind::RateLimited => Some(1_000),
+            ErrorKind::Busy | ErrorKind::RateLimited | ErrorKind::NotReady => Some(1_000),
             _ => None,
         };
         Self { kind, message: message.into(), retry_after_ms, source: None }

@@ -105,12 +105,11 @@ string_id!(
 );
 
 string_id!(
-    /// What was uploaded: 1 to 128 of `A-Z a-z 0-9 _ . -`.
+    /// An upload: 32 of `0-9 a-f`, which nobody can guess.
     MediaId,
     "media id",
-    r"^[A-Za-z0-9_.-]{1,128}$",
-    |t| (1..=128).contains(&t.len())
-        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    r"^[0-9a-f]{32}$",
+    |t| t.len() == 32 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
 string_id!(
@@ -154,6 +153,13 @@ impl ConversationId {
 
 impl InviteId {
     /// The invite that this number names.
+    pub fn new(secret: u128) -> Self {
+        Self(format!("{secret:032x}"))
+    }
+}
+
+impl MediaId {
+    /// The upload that this number names.
     pub fn new(secret: u128) -> Self {
         Self(format!("{secret:032x}"))
     }

@@ -5,6 +5,7 @@ pub mod dispatch;
 pub mod error;
 pub mod group;
 pub mod ids;
+pub mod media;
 pub mod message;
 pub mod metrics;
 pub mod mutants;

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, Role};
-use crate::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::ids::{ConversationId, MediaId, MessageId, Seq, UserId};
+use crate::media::{File, Preview};
 
 /// Longest text, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
@@ -32,11 +33,17 @@ pub enum Content {
     },
     /// A file that lies in the media store.
     Media {
-        /// The upload's id, 1 to 128 bytes.
-        media_id: String,
+        /// The upload's id.
+        media_id: MediaId,
         /// Words shown with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
+        /// What the bytes are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<File>,
+        /// What to show before they are loaded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preview: Option<Preview>,
         /// Whom it is for above all, at most [`MAX_MENTIONS`]: their phones are woken though they muted the conversation.
         /// Who is no member is not reached.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -185,8 +192,8 @@ impl Content {
             Self::Text { text, .. } | Self::Reply { text, .. } | Self::Edit { text, .. } => {
                 text_of(text, MAX_TEXT_BYTES)
             }
-            Self::Media { media_id, caption, .. } => {
-                text_of(media_id, 128)?;
+            Self::Media { caption, preview, .. } => {
+                preview.as_ref().map_or(Ok(()), Preview::check)?;
                 caption.as_deref().map_or(Ok(()), |c| text_of(c, MAX_TEXT_BYTES))
             }
             Self::Reaction { emoji, .. } => text_of(emoji, MAX_REACTION_BYTES),
@@ -231,6 +238,14 @@ impl Content {
                 | Self::Reply { .. }
                 | Self::Sealed { push: true, .. }
         )
+    }
+
+    /// The upload that it carries.
+    pub const fn media_id(&self) -> Option<&MediaId> {
+        match self {
+            Self::Media { media_id, .. } => Some(media_id),
+            _ => None,
+        }
     }
 
     /// Whether it makes this user a member.

@@ -111,6 +111,33 @@ mod variants {
         BlocksIgnored,
         /// Groups: who is blocked adds whom he likes.
         BlockedAdds,
+        /// `send`: media may be sent by whoever knows its id.
+        AnyonesUpload,
+        /// `send`: media may be sent before its bytes are there.
+        UnfinishedSent,
+        /// `send`: media that was sent runs out all the same.
+        NotKept,
+        /// `send`: the media of a deleted entry can be read still.
+        DeletedMediaStays,
+        /// `send`: the media of a deleted entry is closed after the delete is stored.
+        RetractedLate,
+        /// `media`: entries before the point of joining are good enough.
+        MediaBeforeJoining,
+        /// `media`: what a scanner has blocked can be read.
+        BlockedIsRead,
+    }
+
+    impl Mutant {
+        /// Those of files, which have a story of their own (`tests/simulation/tests/media.rs`).
+        pub const MEDIA: &[Self] = &[
+            Self::AnyonesUpload,
+            Self::UnfinishedSent,
+            Self::NotKept,
+            Self::DeletedMediaStays,
+            Self::RetractedLate,
+            Self::MediaBeforeJoining,
+            Self::BlockedIsRead,
+        ];
     }
 
     thread_local! {

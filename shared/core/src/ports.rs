@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{
-    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId,
+    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
 };
+use crate::media::{Upload, UploadState};
 use crate::message::Entry;
 use crate::people::{Profile, ProfileChange};
 
@@ -411,6 +412,80 @@ pub trait Notifier: Send + Sync {
 
     /// Pushes one notification to one device.
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed;
+}
+
+/// What is known of uploads. The bytes lie in [`Files`].
+#[async_trait]
+pub trait Uploads: Send + Sync {
+    /// Writes down an upload that is to come. Ids are never used twice.
+    async fn announce(&self, upload: &Upload) -> Result<()>;
+
+    /// An upload, also if its time is over; none when nothing is known of it any more. Must be strongly consistent.
+    async fn upload(&self, id: &MediaId) -> Result<Option<Upload>>;
+
+    /// Sets the state if it is one of `from`, and returns whether it was. `false` also if nothing is known of it.
+    async fn set_state(
+        &self,
+        owner: &UserId,
+        id: &MediaId,
+        from: &[UploadState],
+        to: UploadState,
+    ) -> Result<bool>;
+
+    /// Takes its end away, if it has not come by `now_s` (s since 1970) and it is not blocked; shows it to everyone from
+    /// then on if `avatar` says so, and never takes that back. Returns whether it did so; `false` also if nothing is
+    /// known of it. May be repeated.
+    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, avatar: bool) -> Result<bool>;
+
+    /// Forgets an upload, if it is there.
+    async fn forget(&self, owner: &UserId, id: &MediaId) -> Result<()>;
+
+    /// Lets a user who does not own the upload send it, until `until_s` (s since 1970).
+    async fn lend(&self, id: &MediaId, user: &UserId, until_s: u64) -> Result<()>;
+
+    /// Until when the user may send it, s since 1970. Must be strongly consistent.
+    async fn lent(&self, id: &MediaId, user: &UserId) -> Result<Option<u64>>;
+
+    /// Notes that the media of an entry may not be read any more.
+    async fn retract(&self, of: &ConversationId, seq: Seq) -> Result<()>;
+
+    /// Whether that was noted. Must be strongly consistent.
+    async fn retracted(&self, of: &ConversationId, seq: Seq) -> Result<bool>;
+}
+
+/// A request that a client makes to the store of files by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// Where to. Good for itself, until it expires.
+    pub url: String,
+    /// Headers that it must have, by name.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The bytes of uploads. They never pass through a service.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// A `PUT` by which a client stores the bytes. The store must refuse it for anything but this id, and bytes of this
+    /// size, type and SHA-256, and after `life_s` seconds.
+    async fn to_put(&self, upload: &Upload, life_s: u64) -> Result<SignedRequest>;
+
+    /// A `GET` by which a client reads the bytes, for `life_s` seconds. The answer says their type, and a browser must
+    /// not show it by itself unless the type [is shown](crate::media::ContentType::is_shown).
+    async fn to_get(&self, upload: &Upload, life_s: u64) -> Result<SignedRequest>;
+
+    /// Whether the bytes are there: all of them, or it is `false`.
+    async fn stored(&self, owner: &UserId, id: &MediaId) -> Result<bool>;
+
+    /// Removes the bytes, if they are there.
+    async fn remove(&self, owner: &UserId, id: &MediaId) -> Result<()>;
+
+    /// The ids of what a user has stored, after `page`, in order, at most `limit` (1 to 1000).
+    async fn of(
+        &self,
+        owner: &UserId,
+        page: Option<&MediaId>,
+        limit: usize,
+    ) -> Result<Vec<MediaId>>;
 }
 
 /// Time and ids, so that a simulation can own them.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use petrel_core::testing::{Memory, contract};
+use petrel_core::testing::{Memory, MemoryMedia, contract, uploads};
 
 #[test]
 fn log() {
@@ -26,4 +26,9 @@ fn people() {
 #[test]
 fn connections() {
     block_on(contract::connections(&Memory::default()));
+}
+
+#[test]
+fn media() {
+    block_on(uploads(&MemoryMedia::default()));
 }

@@ -109,7 +109,12 @@ fn bad_sends(group: &str) -> Vec<(&'static str, Value, &'static str)> {
         ("ana", content(text(&"x".repeat(16 * 1024 + 1))), "too_large"),
         ("ana", content(text(&"é".repeat(8 * 1024 + 1))), "too_large"),
         ("ana", content(json!({"type": "media", "media_id": ""})), bad),
-        ("ana", content(json!({"type": "media", "media_id": "x".repeat(129)})), "too_large"),
+        ("ana", content(json!({"type": "media", "media_id": "x".repeat(129)})), bad),
+        (
+            "ana",
+            content(json!({"type": "media", "media_id": "0123456789abcdef0123456789abcdef"})),
+            "not_found",
+        ),
         ("ana", content(json!({"type": "sealed", "ciphertext": ""})), bad),
         (
             "ana",

@@ -48,8 +48,10 @@ impl Mutant {
         ];
         #[cfg(feature = "mutants")]
         let all = {
+            use petrel_core::mutants::Mutant;
             let mut all = all;
-            all.extend(petrel_core::mutants::Mutant::ALL.iter().map(|m| Self::Core(*m)));
+            let services = Mutant::ALL.iter().filter(|m| !Mutant::MEDIA.contains(m));
+            all.extend(services.map(|m| Self::Core(*m)));
             all
         };
         all

@@ -44,6 +44,8 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         gateway: ports.clone(),
         jobs: ports.clone(),
         notifier: ports.clone(),
+        uploads: Arc::new(petrel_core::testing::MemoryMedia::default()),
+        files: Arc::new(petrel_core::testing::MemoryMedia::default()),
         world: ports,
         metrics: Arc::new(NoMetrics),
         settings: Settings::default(),

@@ -1,6 +1,7 @@
-//! A DynamoDB in the same process, behind the unmodified client: for tests and for a local server.
+//! A DynamoDB and an S3 in the same process, behind the unmodified clients: for tests and for a local server.
 
 mod check;
+pub mod s3;
 mod wal;
 
 use std::fmt;

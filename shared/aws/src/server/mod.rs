@@ -1,6 +1,7 @@
 //! What a server needs that runs on an endpoint by itself, and a function does not: the clients of that endpoint, and its
 //! tables, queues and push applications made where they are absent. On AWS the template makes them.
 
+mod buckets;
 mod platforms;
 mod queues;
 mod tables;
@@ -138,12 +139,14 @@ fn causes(error: &(dyn StdError + 'static)) -> String {
 /// Whom the server runs on, and by what names.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Where DynamoDB, SQS and SNS answer.
+    /// Where DynamoDB, S3, SQS and SNS answer.
     pub url: String,
     /// Begins the name of everything that is made there.
     pub prefix: String,
     /// Makes the push applications that are not named: an emulator takes them without a push service's credentials.
     pub make_platforms: bool,
+    /// Web pages that may upload to the bucket and read from it.
+    pub origins: Vec<String>,
 }
 
 /// The product on an endpoint, but for its gateway, and the queues that it must be fed from.
@@ -189,6 +192,8 @@ pub async fn set_up(
     let push = Source::create(&config, endpoint, "push", queues::PUSH).await?;
     settings.fanout_queue_url = Some(fan_out.url().to_owned());
     settings.push_queue_url = Some(push.url().to_owned());
+
+    settings.media_bucket = Some(buckets::create(&config, endpoint, &endpoint.origins).await?);
 
     if endpoint.make_platforms {
         platforms::create(&config, endpoint, &mut settings.platforms).await?;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, EndpointId, InviteCode, Seq, UserId};
+use petrel_core::media::{ContentType, Sha256};
 use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::Endpoint;
-use petrel_core::services::{Intent, NewInvite, OwnChange};
+use petrel_core::services::{Intent, NewInvite, NewUpload, OwnChange};
 use serde_json::{Value, json};
 
 use crate::wire::Bill;
@@ -23,6 +24,7 @@ enum Part {
     Reads,
     Groups,
     Pushes,
+    Media,
     People,
 }
 
@@ -59,6 +61,7 @@ pub async fn measure() -> Bills {
     syncs(&mut bills).await;
     changes(&mut bills).await;
     pushes(&mut bills).await;
+    files(&mut bills).await;
     people(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
@@ -335,6 +338,57 @@ async fn pushes(bills: &mut Bills) {
     bills.add(Part::Pushes, "set a push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "set the same push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "take a push endpoint over", set(endpoint(6, "arn:5")).await);
+}
+
+async fn files(bills: &mut Bills) {
+    let (sent, c, ana, bo) = (Some("sent"), direct(0, 1), caller(0), caller(1));
+    let world = World::new().await;
+    world.online(0..2).await;
+    world.said(0, &c, 1).await;
+    let new = || NewUpload {
+        content_type: ContentType::parse("image/jpeg").unwrap(),
+        size: 2_000_000,
+        sha256: Sha256::parse("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").unwrap(),
+    };
+    let mut id = None;
+    let announce = async { id = Some(world.app.new_upload(&ana, new()).await.unwrap().id) };
+    bills.add(Part::Media, "announce an upload", world.bill(announce).await);
+    let id = id.unwrap();
+    let complete = async { world.app.complete_upload(&ana, &id).await.unwrap() };
+    bills.add(Part::Media, "complete an upload", world.bill(complete).await);
+    let other = world.app.new_upload(&ana, new()).await.unwrap().id;
+    let stored = async { world.app.uploaded(&ana.user, &other).await.unwrap() };
+    bills.add(Part::Media, "the bucket's event of an upload", world.bill(stored).await);
+
+    let with_file = async || {
+        let mut frame = world.send(&c).await;
+        frame["content"] = json!({"type": "media", "media_id": id});
+        frame
+    };
+    let first = with_file().await;
+    let bill = world.frame(0, first, sent).await;
+    bills.add(Part::Media, "send 1:1, an upload for the first time, both online", bill);
+    let again = with_file().await;
+    let bill = world.frame(0, again, sent).await;
+    bills.add(Part::Media, "send 1:1, an upload again, both online", bill);
+    let read = async { world.app.media(&bo, &c, Seq::new(2)).await.unwrap() };
+    bills.add(Part::Media, "read the media of a message", world.bill(read).await);
+    let forward = async { world.app.borrow_media(&bo, &c, Seq::new(2)).await.unwrap() };
+    bills.add(Part::Media, "forward the media of a message", world.bill(forward).await);
+    let passed = json!({"action": "send", "conversation_id": direct(1, 2), "seen": 0,
+        "message_id": "0192f3c4-0000-7000-9000-000000000001",
+        "content": {"type": "media", "media_id": id}});
+    world.said(1, &direct(1, 2), 1).await;
+    let bill = world.frame(1, passed, sent).await;
+    bills.add(Part::Media, "send 1:1, another's upload, peer offline", bill);
+    let mut delete = world.send(&c).await;
+    delete["content"] = json!({"type": "delete", "target": 2});
+    let bill = world.frame(0, delete, sent).await;
+    bills.add(Part::Media, "delete a message with media, both online", bill);
+    let show = async { world.app.use_as_avatar(&ana, &id).await.unwrap() };
+    bills.add(Part::Media, "use an upload as an avatar", world.bill(show).await);
+    let look = async { world.app.avatar(&id).await.unwrap() };
+    bills.add(Part::Media, "read an avatar", world.bill(look).await);
 }
 
 async fn people(bills: &mut Bills) {

@@ -71,6 +71,7 @@ impl World {
             connections_table: Some(tables.connections.clone()),
             fanout_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/fan-out".into()),
             push_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/push".into()),
+            media_bucket: Some("media".into()),
             websocket_endpoint: Some("https://a.execute-api.us-east-1.amazonaws.com/prod".into()),
             ..Settings::default()
         };

@@ -13,6 +13,7 @@ mod metrics;
 mod pushes;
 mod queues;
 mod roots;
+mod s3;
 mod server;
 mod stub;
 mod token;

@@ -62,7 +62,7 @@ fn items() -> [(&'static str, &'static str, Value); 5] {
             "conversations",
             "pk=u#ana",
             json!({"pk": {"S": "u#ana"}, "sk": {"S": "p"}, "name": {"S": "Ana"},
-                "avatar": {"S": "m-1"}, "presence": {"S": "nobody"},
+                "avatar": {"S": "0123456789abcdef0123456789abcdef"}, "presence": {"S": "nobody"},
                 "hide_read_receipts": {"BOOL": true}}),
         ),
         (

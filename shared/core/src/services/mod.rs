@@ -8,6 +8,7 @@ mod deliver;
 mod groups;
 mod history;
 mod invites;
+mod media;
 mod members;
 mod notes;
 mod own;
@@ -27,6 +28,7 @@ pub use connect::MAX_DEVICES;
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
 pub use invites::{NewInvite, Preview};
+pub use media::{Download, NewUpload, Ticket, Verdict};
 pub use own::{MAX_COUNTED, MAX_MUTED_UNTIL, OwnChange, Unread};
 pub use receipts::{Reader, Receipts};
 pub use rules::Intent;
@@ -36,7 +38,8 @@ pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 use crate::ids::{ConnectionId, UserId};
 use crate::metrics::Metrics;
 use crate::ports::{
-    Connection, Connections, Conversations, Gateway, Jobs, Log, Notifier, People, World,
+    Connection, Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, People, Uploads,
+    World,
 };
 
 /// The whole product: the ports, and on them the services as methods.
@@ -56,6 +59,10 @@ pub struct App {
     pub jobs: Arc<dyn Jobs>,
     /// The way to the phones.
     pub notifier: Arc<dyn Notifier>,
+    /// What is known of uploads.
+    pub uploads: Arc<dyn Uploads>,
+    /// Their bytes.
+    pub files: Arc<dyn Files>,
     /// Time and ids.
     pub world: Arc<dyn World>,
     /// What the operator sees.
@@ -76,11 +83,25 @@ pub struct Settings {
     pub push_preview: bool,
     /// Seconds after which a message can be edited no more. 0: it always can.
     pub edit_window_s: u32,
+    /// Largest picture that may be uploaded, bytes.
+    pub max_photo_bytes: u64,
+    /// Largest of all other files, bytes.
+    pub max_file_bytes: u64,
+    /// Whether a scanner has to speak before an upload can be read.
+    pub scan: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { push_delay_s: 30, push_badge: true, push_preview: true, edit_window_s: 900 }
+        Self {
+            push_delay_s: 30,
+            push_badge: true,
+            push_preview: true,
+            edit_window_s: 900,
+            max_photo_bytes: 25_000_000,
+            max_file_bytes: 100_000_000,
+            scan: false,
+        }
     }
 }
 

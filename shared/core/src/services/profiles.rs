@@ -26,12 +26,16 @@ impl App {
     /// Changes the caller's own profile and returns it as it stands then. May be repeated.
     ///
     /// # Errors
-    /// `bad_request` for a change of nothing; `busy`.
+    /// `bad_request` for a change of nothing; as [`use_as_avatar`](Self::use_as_avatar); `busy`.
     pub async fn set_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile> {
         if change.is_empty() {
             return Err(Error::bad_request(
                 "nothing to change: name, avatar, hide_read_receipts or presence is needed",
             ));
+        }
+        // Before it stands in the profile: whoever reads it there can look at it.
+        if let Some(Some(avatar)) = &change.avatar {
+            self.use_as_avatar(caller, avatar).await?;
         }
         self.people.set_profile(&caller.user, change).await
     }

@@ -168,11 +168,12 @@ impl App {
         &self,
         caller: &Caller,
         conversation: &ConversationId,
-        message: Outgoing,
+        mut message: Outgoing,
         tail: &mut Tail,
         members: &mut Members,
     ) -> Result<(Entry, bool)> {
         let mut unsure = None;
+        let mut attached = false;
         let mut failures = 0;
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
@@ -198,6 +199,10 @@ impl App {
             let may = Members::may(&member, members.info().map(|i| i.post));
             if !(quiet || may || mutant!(PostIgnored)) {
                 return Err(Error::new(ErrorKind::Forbidden, "only admins write here"));
+            }
+            if !attached {
+                message.content = self.attach(caller, message.content).await?;
+                attached = true;
             }
             let head = tail.head();
             self.check_target(caller, conversation, &message.content, &member, head).await?;
@@ -232,6 +237,9 @@ impl App {
             match put {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
+                    if mutant!(RetractedLate) {
+                        self.detach_late(&entry).await?;
+                    }
                     return Ok((entry, false));
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
@@ -413,6 +421,11 @@ impl App {
         let late = window_ms > 0 && age_ms > window_ms && !mutant!(EditAnyTime);
         if late && matches!(content, Content::Edit { .. }) {
             return Err(Error::new(ErrorKind::Forbidden, "it is too late to edit this message"));
+        }
+        if let Content::Delete { .. } = content
+            && !mutant!(RetractedLate)
+        {
+            self.detach(found).await?;
         }
         Ok(())
     }

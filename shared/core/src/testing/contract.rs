@@ -248,7 +248,7 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
 
     // What a change does not name stays, and `None` inside takes away.
     let name = |n: &str| Some(DisplayName::parse(n).unwrap());
-    let avatar = Some(MediaId::parse("m-1").unwrap());
+    let avatar = Some(MediaId::parse("0123456789abcdef0123456789abcdef").unwrap());
     let change = ProfileChange {
         name: Some(name("Ana")),
         avatar: Some(avatar.clone()),

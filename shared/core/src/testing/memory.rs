@@ -18,6 +18,7 @@ use crate::ports::{
     Watermarks, World,
 };
 use crate::services::{App, Settings};
+use crate::testing::MemoryMedia;
 
 #[derive(Default)]
 struct State {
@@ -44,7 +45,7 @@ struct State {
 
 /// Every port, in memory.
 #[derive(Default)]
-pub struct Memory(Mutex<State>);
+pub struct Memory(Mutex<State>, Arc<MemoryMedia>);
 
 impl Memory {
     /// An `App` whose every port is this one.
@@ -57,10 +58,17 @@ impl Memory {
             gateway: self.clone(),
             jobs: self.clone(),
             notifier: self.clone(),
+            uploads: self.1.clone(),
+            files: self.1.clone(),
             world: self.clone(),
             metrics: Arc::new(NoMetrics),
             settings: Settings::default(),
         }
+    }
+
+    /// Uploads and their bytes.
+    pub fn media(&self) -> &MemoryMedia {
+        &self.1
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

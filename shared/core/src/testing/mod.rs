@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a suite reports by panicking")]
 
 pub mod contract;
+mod media;
 mod memory;
 mod notes;
+mod uploads;
 
+pub use media::MemoryMedia;
 pub use memory::Memory;
 pub use notes::Notes;
+pub use uploads::{an_upload, uploads};

@@ -5,6 +5,7 @@
 mod changing;
 mod delivering;
 mod groups;
+mod media;
 mod noting;
 mod own;
 mod people;

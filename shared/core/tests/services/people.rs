@@ -4,9 +4,12 @@ use futures::executor::block_on;
 use petrel_core::ErrorKind;
 use petrel_core::group::Role;
 use petrel_core::ids::{MediaId, Seq, UserId};
+use petrel_core::media::{Upload, UploadState};
 use petrel_core::people::{Audience, DisplayName, Profile, ProfileChange};
+use petrel_core::ports::Uploads;
 use petrel_core::ports::mint;
 use petrel_core::services::{Intent, MAX_BLOCKS, NewGroup};
+use petrel_core::testing::an_upload;
 
 use crate::world::{World, caller, direct, kind, text, user};
 
@@ -32,7 +35,13 @@ fn a_profile_is_shown_where_it_is_asked_for() {
     let world = World::new();
     let group = world.group("ana", &["bo"]);
     assert_eq!(block_on(world.app.own_profile(&caller("ana"))).unwrap(), Profile::default());
-    let avatar = MediaId::parse("m-1").unwrap();
+    // What is shown must be there; see `media`.
+    let change = ProfileChange { avatar: Some(Some(MediaId::new(7))), ..hides(true) };
+    let unknown = block_on(world.app.set_profile(&caller("ana"), &change));
+    assert_eq!(kind(unknown), ErrorKind::NotFound);
+    let upload = Upload { state: UploadState::Clean, expires_at_s: None, ..an_upload(1) };
+    block_on(world.memory.media().announce(&upload)).unwrap();
+    let avatar = upload.id;
     set(&world, "ana", &named("Ana"));
     set(&world, "ana", &ProfileChange { avatar: Some(Some(avatar.clone())), ..hides(true) });
     let ana = Profile {

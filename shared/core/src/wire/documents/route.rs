@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::error::ErrorKind;
-use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, UserId};
+use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, MediaId, Seq, UserId};
 
 /// Writes the schema of one type.
 pub type Type = fn(&mut SchemaGenerator) -> Schema;
@@ -142,6 +142,8 @@ impl Route {
             "user" => Some(SchemaGenerator::subschema_for::<UserId>),
             "device" => Some(SchemaGenerator::subschema_for::<DeviceId>),
             "invite" => Some(SchemaGenerator::subschema_for::<InviteId>),
+            "media" => Some(SchemaGenerator::subschema_for::<MediaId>),
+            "seq" => Some(SchemaGenerator::subschema_for::<Seq>),
             "code" => Some(SchemaGenerator::subschema_for::<InviteCode>),
             _ => None,
         })

@@ -1,13 +1,16 @@
 //! The table of the HTTP API: a row a method and path. `functions/tests` holds it beside the router.
 
 use super::route::{Route, route};
-use crate::error::ErrorKind::{Forbidden, NotAMember, NotFound, SyncRequired, TooManyMembers};
+use crate::error::ErrorKind::{
+    Forbidden, NotAMember, NotFound, NotReady, SyncRequired, TooManyMembers,
+};
 use crate::wire::people::{BlockList, OwnProfile, PatchProfile, PostProfiles, ProfileList};
 use crate::wire::query::{BlocksQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use crate::wire::rest::{
-    ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
-    PatchGroup, PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage,
-    PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
+    ChangeAnswer, CompleteAnswer, ConversationList, DownloadAnswer, ForwardAnswer, GroupAnswer,
+    HealthAnswer, InviteAnswer, InviteList, MediaAnswer, Messages, PatchGroup, PatchMember,
+    PatchState, PostAck, PostGroup, PostInvite, PostMedia, PostMembers, PostMessage, PostSync,
+    PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
 };
 
 /// Every route.
@@ -21,6 +24,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(conversations());
     all.extend(invites());
     all.extend(devices());
+    all.extend(media());
     all.extend(people());
     all
 }
@@ -33,7 +37,8 @@ fn people() -> Vec<Route> {
             .gives::<OwnProfile>(200),
         route("PATCH", OWN, "update_profile", "Changes them")
             .takes::<PatchProfile>()
-            .gives::<OwnProfile>(200),
+            .gives::<OwnProfile>(200)
+            .fails(&[Forbidden, NotFound, NotReady]),
         route("POST", "/api/profiles", "profiles", "What users show of themselves")
             .takes::<PostProfiles>()
             .gives::<ProfileList>(200),
@@ -51,7 +56,7 @@ fn messages() -> Vec<Route> {
             .takes::<PostMessage>()
             .gives_frame(201, "sent")
             .gives_frame(200, "sent")
-            .fails(&[NotAMember, Forbidden, NotFound, SyncRequired]),
+            .fails(&[NotAMember, Forbidden, NotFound, NotReady, SyncRequired]),
         route("POST", "/api/sync", "sync", "Everything above the cursors")
             .takes::<PostSync>()
             .gives::<SyncAnswer>(200),
@@ -158,5 +163,32 @@ fn devices() -> Vec<Route> {
             .takes::<PutPush>()
             .gives_nothing(),
         route("DELETE", PUSH, "remove_push", "From now on it is not").gives_nothing(),
+    ]
+}
+
+fn media() -> Vec<Route> {
+    const OF: &str = "/api/conversations/{id}/messages/{seq}/media";
+    const FORWARD: &str = "/api/conversations/{id}/messages/{seq}/forward";
+    vec![
+        route("POST", "/api/media", "announce_upload", "A request by which a file goes up")
+            .takes::<PostMedia>()
+            .gives::<MediaAnswer>(201),
+        route(
+            "POST",
+            "/api/media/{media}/complete",
+            "complete_upload",
+            "Says that the bytes are there",
+        )
+        .gives::<CompleteAnswer>(200)
+        .fails(&[NotFound, NotReady]),
+        route("GET", "/api/media/{media}/avatar", "avatar", "How to read an avatar")
+            .gives::<DownloadAnswer>(200)
+            .fails(&[Forbidden, NotFound, NotReady]),
+        route("GET", OF, "media", "How to read a message's file")
+            .gives::<DownloadAnswer>(200)
+            .fails(&[NotAMember, Forbidden, NotFound, NotReady]),
+        route("POST", FORWARD, "forward_media", "Lets the caller send a message's file on")
+            .gives::<ForwardAnswer>(200)
+            .fails(&[NotAMember, Forbidden, NotFound, NotReady]),
     ]
 }
