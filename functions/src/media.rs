@@ -142,7 +142,8 @@ pub async fn handle(app: &App, event: Event) -> Result<Answer> {
                 }
             }
         }
-        Event::Told { detail: Detail::Created { object }, .. } => {
+        // Not a scanner, whatever its words look like.
+        Event::Told { source, detail: Detail::Created { object } } if source == "aws.s3" => {
             let (owner, id) = named(&object.key)?;
             app.uploaded(&owner, &id).await?;
         }
@@ -166,7 +167,7 @@ async fn run(app: &App, record: &Record) -> Result<()> {
 
 async fn judge(app: &App, source: &str, detail: Detail) -> Result<()> {
     let (key, verdict) = match detail {
-        Detail::Created { .. } => return Ok(()),
+        Detail::Created { .. } => return Err(Error::port("not an event of the bucket's")),
         Detail::Own { key, verdict: OwnVerdict::Clean } => (key, Verdict::Clean),
         Detail::Own { key, verdict: OwnVerdict::Blocked } => (key, Verdict::Blocked),
         Detail::GuardDuty { s3_object_details, scan_result_details } => {

@@ -128,7 +128,9 @@ async fn the_request_for_an_upload_is_good_for_nothing_else() {
     };
     let elsewhere = url(&announced).replace(&key(&announced), &key(&other));
     let headers = |call: Call, kind: &str, hash: &str| {
-        call.header("content-type", kind).header("x-amz-checksum-sha256", hash)
+        call.header("content-type", kind)
+            .header("x-amz-checksum-sha256", hash)
+            .header("if-none-match", "*")
     };
     let hash = sha256(PICTURE);
     let at =
@@ -193,6 +195,10 @@ async fn the_request_for_an_upload_is_good_for_nothing_else() {
         assert!([403, 404].contains(&answer.status), "{path}: {}", answer.status);
     }
     put(&announced).text(PICTURE).send().await.expect(200);
+    assert_eq!(
+        code(put(&announced).text(PICTURE).send().await),
+        refused(412, "PreconditionFailed")
+    );
     complete(&server, "ana", &announced).await.expect(200);
 }
 
@@ -249,11 +255,12 @@ async fn nobody_sends_or_reads_what_is_not_theirs() {
         ("bo", of("d:ana:bo", 0), refused(404, "not_found")),
         ("bo", "/api/conversations/d:ana:bo/messages/x/media".into(), refused(400, "bad_request")),
         ("bo", "/api/conversations/nonsense/messages/1/media".into(), refused(400, "bad_request")),
-        ("bo", "/api/media/x/avatar".into(), refused(400, "bad_request")),
+        ("bo", "/api/media/x/avatar".into(), refused(404, "not_found")),
+        ("bo", format!("/api/media/{}/avatar", "x".repeat(129)), refused(400, "bad_request")),
     ] {
         assert_eq!(code(server.get(who, &path).await), expected, "{who} {path}");
-        let forward = path.replace("/media", "/forward");
-        if forward.contains("/messages/") {
+        if path.contains("/messages/") {
+            let forward = path.replace("/media", "/forward");
             let answer = server.post(who, &forward, &json!({})).await;
             assert_eq!(code(answer), expected, "{who} {forward}");
         }

@@ -26,6 +26,7 @@ pub fn router(server: &Server) -> Router<Arc<Server>> {
         .expose_headers([header::ETAG])
         .allow_headers([
             header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
             header::RANGE,
             HeaderName::from_static("x-amz-checksum-sha256"),
         ]);

@@ -77,7 +77,9 @@ impl Files for MediaBucket {
             .key(keys::file(&upload.owner, &upload.id))
             .content_type(content_type.as_str())
             .content_length(i64::try_from(*size).map_err(Error::port)?)
-            .checksum_sha256(sha256.as_str());
+            .checksum_sha256(sha256.as_str())
+            // Once: the bucket keeps what is replaced, and somebody pays for it.
+            .if_none_match("*");
         let request = put.presigned(life(life_s)?).await.map_err(Error::port)?;
         Ok(signed(&request))
     }
@@ -90,6 +92,8 @@ impl Files for MediaBucket {
             .bucket(&self.bucket)
             .key(keys::file(&upload.owner, &upload.id))
             .response_content_type(content_type.as_str())
+            // Whoever stored it may have said that it is packed, unsigned: then a browser would show other bytes than were checked.
+            .response_content_encoding("identity")
             // For this reader, and never again under this URL once it is void.
             .response_cache_control(format!("private, max-age={life_s}, immutable"));
         if !content_type.is_shown() {

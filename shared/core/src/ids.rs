@@ -105,11 +105,12 @@ string_id!(
 );
 
 string_id!(
-    /// An upload: 32 of `0-9 a-f`, which nobody can guess.
+    /// An upload: 1 to 128 visible ASCII characters. Those that the server mints are 32 of `0-9 a-f`, which nobody can
+    /// guess; what is stored may name older ones, and must be read all the same.
     MediaId,
     "media id",
-    r"^[0-9a-f]{32}$",
-    |t| t.len() == 32 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    r"^[!-~]{1,128}$",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
 string_id!(

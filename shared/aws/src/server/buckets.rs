@@ -32,7 +32,7 @@ pub(super) async fn create(
         .set_allowed_origins(Some(origins.to_vec()))
         .set_allowed_methods(Some(["GET", "HEAD", "PUT"].map(str::to_owned).to_vec()))
         .set_allowed_headers(Some(
-            ["content-type", "x-amz-checksum-sha256"].map(str::to_owned).to_vec(),
+            ["content-type", "if-none-match", "x-amz-checksum-sha256"].map(str::to_owned).to_vec(),
         ))
         .expose_headers("ETag")
         .max_age_seconds(MAX_AGE_S)

@@ -355,6 +355,8 @@ fn read(
     for (name, value) in query {
         let name = match name.as_str() {
             "response-content-type" => header::CONTENT_TYPE,
+            // Nothing is kept of how an object was packed.
+            "response-content-encoding" => header::CONTENT_ENCODING,
             "response-content-disposition" => header::CONTENT_DISPOSITION,
             "response-cache-control" => header::CACHE_CONTROL,
             other if other.starts_with("response-") => return Err(Refusal::unknown(other)),
