@@ -3,6 +3,7 @@
 mod media;
 mod people;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,7 +19,7 @@ use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use petrel_aws::token::is_access;
 use petrel_core::dispatch::{DEFAULT_PAGE, MAX_FRAME_BYTES, address, range};
-use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, Seq, UserId};
 use petrel_core::ports::mint;
 use petrel_core::services::{
     Ack, DEFAULT_LIMIT, Intent, NewGroup, NewInvite, Outgoing, SendRequest, SyncRequest,
@@ -28,15 +29,18 @@ use petrel_core::wire::query::{ListQuery, MessagesQuery, ReceiptsQuery};
 use petrel_core::wire::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
     PatchGroup, PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage,
-    PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
+    PostReport, PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, ReportAnswer, StateAnswer,
+    SyncAnswer, UnreadAnswer,
 };
 use petrel_core::{App, Caller, Error, ErrorKind};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::admin;
+
 /// Most bytes of a request for a group: 1000 user ids of up to 64 bytes, written as JSON.
-const MAX_GROUP_BYTES: usize = 128 * 1024;
+pub(crate) const MAX_GROUP_BYTES: usize = 128 * 1024;
 
 /// The routes, all below `/api`.
 pub fn router(app: App) -> Router {
@@ -48,6 +52,7 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations", get(list).merge(founding))
         .route("/api/conversations/{id}", get(group).patch(update))
         .route("/api/conversations/{id}/messages", get(messages))
+        .route("/api/conversations/{id}/messages/{seq}/report", post(report))
         .route("/api/conversations/{id}/messages/{seq}/media", get(media::read))
         .route("/api/conversations/{id}/messages/{seq}/forward", post(media::forward))
         .route("/api/conversations/{id}/receipts", get(receipts))
@@ -63,6 +68,7 @@ pub fn router(app: App) -> Router {
         .route("/api/media/{media}/complete", post(media::complete))
         .route("/api/media/{media}/avatar", get(media::avatar))
         .route("/api/devices/{device}/push", put(set_push).delete(remove_push))
+        .merge(admin::router())
         .merge(people::routes())
         .fallback(|| async { Refusal::from(Error::new(ErrorKind::NotFound, "no such resource")) })
         .method_not_allowed_fallback(|| async {
@@ -90,9 +96,9 @@ async fn note(State(app): State<App>, request: Request, next: Next) -> Response 
 }
 
 /// An error as a response, and the message that it answers.
-struct Refusal(Error, Option<MessageId>);
+pub(crate) struct Refusal(Error, Option<MessageId>);
 
-type Answer<T> = Result<T, Refusal>;
+pub(crate) type Answer<T> = Result<T, Refusal>;
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -121,26 +127,36 @@ impl IntoResponse for Refusal {
 /// Who asks, by the claims that the gateway has checked.
 struct Who(Caller);
 
-impl<S: Sync> FromRequestParts<S> for Who {
+fn unknown() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "the request has no valid token")
+}
+
+/// What the token says.
+pub(crate) fn claims(parts: &Parts) -> Result<&HashMap<String, String>, Error> {
+    let context = parts.extensions.request_context_ref().ok_or_else(unknown)?;
+    let RequestContext::ApiGatewayV2(context) = context else { return Err(unknown()) };
+    let jwt = context.authorizer.as_ref().and_then(|a| a.jwt.as_ref());
+    let claims = &jwt.ok_or_else(unknown)?.claims;
+    // The gateway checks the issuer and the audience, and not what the token is for.
+    if !is_access(claims.get("token_use").map(String::as_str)) {
+        return Err(unknown());
+    }
+    Ok(claims)
+}
+
+impl FromRequestParts<App> for Who {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
-        let unknown = || Error::new(ErrorKind::Unauthenticated, "the request has no valid token");
-        let context = parts.extensions.request_context_ref().ok_or_else(unknown)?;
-        let RequestContext::ApiGatewayV2(context) = context else { return Err(unknown().into()) };
-        let jwt = context.authorizer.as_ref().and_then(|a| a.jwt.as_ref());
-        let claims = &jwt.ok_or_else(unknown)?.claims;
-        // The gateway checks the issuer and the audience, and not what the token is for.
-        if !is_access(claims.get("token_use").map(String::as_str)) {
-            return Err(unknown().into());
-        }
-        let sub = claims.get("sub").ok_or_else(unknown)?;
-        Ok(Self(Caller::http(UserId::parse(sub).map_err(|_| unknown())?)))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let sub = claims(parts)?.get("sub").ok_or_else(unknown)?;
+        let user = UserId::parse(sub).ok().filter(|user| !user.is_system()).ok_or_else(unknown)?;
+        app.check_enabled(&user).await?;
+        Ok(Self(Caller::http(user)))
     }
 }
 
 /// A JSON body.
-struct Body<T>(T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
@@ -177,7 +193,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 }
 
 /// What the path names.
-struct Named<T>(T);
+pub(crate) struct Named<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
     type Rejection = Refusal;
@@ -191,7 +207,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T
 }
 
 /// A conversation that the path names.
-struct In(ConversationId);
+pub(crate) struct In(pub(crate) ConversationId);
 
 impl<S: Send + Sync> FromRequestParts<S> for In {
     type Rejection = Refusal;
@@ -294,6 +310,17 @@ async fn messages(
     Ok(axum::Json((&page).into()))
 }
 
+async fn report(
+    State(app): State<App>,
+    Who(caller): Who,
+    Named((id, seq)): Named<(String, Seq)>,
+    Body(body): Body<PostReport>,
+) -> Answer<(StatusCode, axum::Json<ReportAnswer>)> {
+    let id = ConversationId::parse(&id)?;
+    let report_id = app.report(&caller, &id, seq, body.reason, body.comment).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(ReportAnswer { report_id: report_id.to_string() })))
+}
+
 async fn receipts(
     State(app): State<App>,
     Who(caller): Who,
@@ -389,10 +416,10 @@ async fn revoke(
 
 async fn preview(
     State(app): State<App>,
-    Who(_): Who,
+    Who(caller): Who,
     Named(code): Named<String>,
 ) -> Answer<axum::Json<PreviewAnswer>> {
-    Ok(axum::Json(app.preview(&InviteCode::parse(&code)?).await?.into()))
+    Ok(axum::Json(app.preview(&caller, &InviteCode::parse(&code)?).await?.into()))
 }
 
 async fn join(

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod admin;
 pub mod api;
 pub mod authorizer;
 pub mod connect;

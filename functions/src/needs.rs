@@ -3,7 +3,8 @@
 
 use petrel_aws::settings::{
     CONNECTIONS_TABLE, CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, MEDIA_BUCKET, MESSAGES_TABLE,
-    PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBSOCKET_ENDPOINT,
+    MODERATION_TOPIC_ARN, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER, WEBHOOK_QUEUE_URL,
+    WEBHOOK_SECRETS, WEBHOOK_URL, WEBSOCKET_ENDPOINT,
 };
 
 /// Names of variables.
@@ -34,6 +35,8 @@ pub const FANOUT: Needs =
     &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL, PUSH_QUEUE_URL, WEBSOCKET_ENDPOINT];
 /// The push queue.
 pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
+/// The webhook queue. Without a secret nobody could tell its events from forged ones.
+pub const WEBHOOK: Needs = &[WEBHOOK_QUEUE_URL, WEBHOOK_URL, WEBHOOK_SECRETS];
 /// The media bucket, its scanner, and uploads that ran out.
 pub const MEDIA: Needs = &[CONVERSATIONS_TABLE, MEDIA_BUCKET];
 /// The HTTP API.
@@ -45,4 +48,5 @@ pub const API: Needs = &[
     PUSH_QUEUE_URL,
     MEDIA_BUCKET,
     WEBSOCKET_ENDPOINT,
+    MODERATION_TOPIC_ARN,
 ];

@@ -39,5 +39,6 @@ async fn run(app: &App, message: &SqsMessage) -> Result<()> {
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }
+        Job::Webhook { event, attempt } => app.tell(event, attempt).await,
     }
 }

@@ -53,7 +53,8 @@ ACCEPTED = {
     ),
     "CKV_AWS_173": (
         "AWS::Lambda::Function",
-        "The variables hold names and URLs, no secret, and Lambda encrypts them with its own key.",
+        "Lambda encrypts the variables with its own key. One holds a secret, what webhooks are signed with; who may read it"
+        " there may change the function.",
     ),
 }
 

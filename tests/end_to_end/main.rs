@@ -22,7 +22,9 @@ mod examples;
 mod gateway;
 mod groups;
 mod killed;
+mod limits;
 mod media;
+mod operators;
 mod own;
 mod people;
 mod process;
@@ -30,6 +32,7 @@ mod pushes;
 mod reading;
 mod refusals;
 mod resending;
+mod webhooks;
 
 #[path = "../security/mod.rs"]
 mod security;

@@ -135,6 +135,12 @@ impl Server {
         Token::of(user).signed(&self.key())
     }
 
+    /// A request of an operator.
+    pub async fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let token = Token::of("root").claim("scope", "petrel/admin").signed(&self.key());
+        self.request(method, path).token(&token).json(body).send().await
+    }
+
     /// How this user connects.
     pub fn login(&self, user: &str) -> Login {
         Login::new(&self.ws(), &self.token(user))

@@ -12,6 +12,7 @@ use super::raw;
 use super::routes::{LOCAL, ROUTES, Row, Way, Who};
 use crate::media;
 use crate::server::Server;
+use crate::tokens::Token;
 
 /// ana (admin), bo and late are in a group that late joined as its fourth entry and ex was removed from; ana and bo also
 /// talk to each other. eve belongs to nothing.
@@ -162,8 +163,8 @@ async fn what_is_an_admins_a_member_may_not_do() {
 async fn each_row_passes_for_those_who_may() {
     let scene = Scene::set().await;
     // Whoever has a code: in `groups::who_has_a_code_joins_and_who_has_none_learns_nothing`; whoever has uploaded: in `media`.
-    let mut rows: Vec<&Row> =
-        ROUTES.iter().filter(|row| !matches!(row.who, Who::Holders | Who::Uploaders)).collect();
+    let others = [Who::Holders, Who::Uploaders, Who::Operators];
+    let mut rows: Vec<&Row> = ROUTES.iter().filter(|row| !others.contains(&row.who)).collect();
     // An ack that comes second tells nobody, and who has left can do nothing more.
     rows.sort_by_key(|row| match row.way {
         Way::Frame(_) => 0,
@@ -319,6 +320,60 @@ async fn the_keys_of_anothers_requests_are_good_for_nothing() {
     }
     let expected = [(201, 2, false), (201, 3, false), (200, 2, true)];
     assert_eq!(places, expected.map(|(status, seq, again)| (status, json!(seq), json!(again))));
+}
+
+/// Nobody's own token opens what is an operator's, nor does one with other scopes, or one with theirs that is not good.
+#[tokio::test]
+async fn what_is_an_operators_nobody_else_may_do() {
+    let scene = Scene::set().await;
+    let before = scene.stored().await;
+    let key = scene.server.key();
+    let token = |scope: Value| Token::of("eve").claim("scope", scope).signed(&key);
+    let scopes = [
+        json!(""),
+        json!("petrel"),
+        json!("petrel/administrator"),
+        json!("xpetrel/admin"),
+        json!("petrel/admin2 openid"),
+        json!("petrel/admin,openid"),
+        json!("PETREL/ADMIN"),
+        json!("petrel/admin\n"),
+    ];
+    let rows = || ROUTES.iter().filter(|row| row.who == Who::Operators);
+    for row in rows() {
+        let Way::Http(method) = row.way else { panic!("{row:?}") };
+        let (path, body) = row.fill(&scene.group, &new_id(), "eve");
+        let line = format!("{method} {path}");
+        let ask = async |token: &str| {
+            let bearer = format!("Bearer {token}");
+            let headers = [("content-type", "application/json"), ("authorization", &*bearer)];
+            raw::ask(&scene.server, &line, &headers, &body).await
+        };
+        let mut tokens: Vec<String> = scopes.iter().cloned().map(token).collect();
+        tokens.extend(["eve", "ana"].map(|user| scene.server.token(user)));
+        for token in tokens {
+            let answer = ask(&token).await;
+            assert_eq!(raw::status(&answer), 403, "{line}: {answer}");
+            assert!(answer.contains(r#""code":"forbidden""#), "{line}: {answer}");
+        }
+        // A claim of another kind is no scope; a token that is forged, or whose scope stands elsewhere, none at all.
+        for scope in [json!(["petrel/admin"]), json!({"petrel/admin": true}), json!(1)] {
+            assert!([401, 403].contains(&raw::status(&ask(&token(scope)).await)), "{line}");
+        }
+        let forged = Token::of("eve").claim("scope", "petrel/admin");
+        for forged in [forged.signed(&[7; 32]), forged.unsigned()] {
+            assert_eq!(raw::status(&ask(&forged).await), 401, "{line}");
+        }
+    }
+    assert_eq!(scene.stored().await, before);
+    let operator = Token::of("root").claim("scope", "openid petrel/admin").signed(&key);
+    for row in rows() {
+        let Way::Http(method) = row.way else { continue };
+        let (path, body) = row.fill(&scene.group, &new_id(), "eve");
+        let call = scene.server.request(method, &path).token(&operator);
+        let answer = call.header("content-type", "application/json").text(&body).send().await;
+        assert!((200..300).contains(&answer.status), "{row:?}: {}", answer.body);
+    }
 }
 
 /// The words between these marks, in every Rust file of a folder.

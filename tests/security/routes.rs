@@ -16,6 +16,8 @@ pub enum Who {
     Admins,
     /// Whoever has the code of an invite that holds.
     Holders,
+    /// Whoever has a token with the operators' scope.
+    Operators,
     /// Whoever has uploaded it; of an avatar, whoever was shown its id.
     Uploaders,
 }
@@ -72,6 +74,7 @@ const INVITE: &str = "/api/invites/{code}";
 /// An invite that was never made.
 const GUESSED: &str =
     "/api/invites/0192f3c4-0000-7000-8000-000000000001.00000000000000000000000000000001";
+const DISABLED: &str = "/api/admin/users/{user}/disabled";
 /// An upload that was never announced.
 const COMPLETE: &str = "/api/media/00000000000000000000000000000001/complete";
 const AVATAR: &str = "/api/media/00000000000000000000000000000001/avatar";
@@ -79,6 +82,7 @@ const PUSH: &str = "/api/devices/{device}/push";
 const PROFILE: &str = "/api/profile";
 const BLOCK: &str = "/api/blocks/{user}";
 
+/// The table. Presigned URLs do not exist yet; their rows belong here when they do. Webhooks go out, and no way in.
 /// The table. What a presigned URL is good for: `tests/end_to_end/media.rs`. Webhooks do not exist yet; their rows belong
 /// here when they do.
 pub const ROUTES: &[Row] = &[
@@ -113,6 +117,13 @@ pub const ROUTES: &[Row] = &[
         MESSAGES,
         "/api/conversations/{conversation}/messages?before=99&limit=1",
         "",
+        Who::Members,
+    ),
+    http(
+        "POST",
+        "/api/conversations/{id}/messages/{seq}/report",
+        "/api/conversations/{conversation}/messages/2/report",
+        r#"{"reason":"abuse","comment":"look"}"#,
         Who::Members,
     ),
     http(
@@ -204,6 +215,37 @@ pub const ROUTES: &[Row] = &[
         Who::Self_,
     ),
     http("DELETE", PUSH, "/api/devices/phone/push", "", Who::Self_),
+    http(
+        "POST",
+        "/api/admin/conversations",
+        "/api/admin/conversations",
+        r#"{"owner_id":"ana","name":"theirs","member_ids":["bo"],"request_id":"{id}"}"#,
+        Who::Operators,
+    ),
+    http(
+        "POST",
+        "/api/admin/conversations/{id}/notices",
+        "/api/admin/conversations/{conversation}/notices",
+        r#"{"message_id":"{id}","text":"x"}"#,
+        Who::Operators,
+    ),
+    http("GET", "/api/admin/users/{user}", "/api/admin/users/late", "", Who::Operators),
+    http("PUT", DISABLED, "/api/admin/users/late/disabled", "", Who::Operators),
+    http("DELETE", DISABLED, "/api/admin/users/late/disabled", "", Who::Operators),
+    http(
+        "DELETE",
+        "/api/admin/users/{user}/connections",
+        "/api/admin/users/late/connections",
+        "",
+        Who::Operators,
+    ),
+    http(
+        "DELETE",
+        "/api/admin/users/{user}/devices/{device}",
+        "/api/admin/users/late/devices/phone",
+        "",
+        Who::Operators,
+    ),
     http(
         "POST",
         "/api/media",

@@ -36,10 +36,10 @@ async fn set_profile(
 
 async fn profiles(
     State(app): State<App>,
-    Who(_): Who,
+    Who(caller): Who,
     Body(body): Body<PostProfiles>,
 ) -> Answer<Json<ProfileList>> {
-    Ok(Json(app.profiles(&body.user_ids).await?.into()))
+    Ok(Json(app.show_profiles(&caller, &body.user_ids).await?.into()))
 }
 
 async fn blocked(

@@ -133,7 +133,10 @@ async fn what_is_forbidden_costs_what_is_missing_costs() {
             assert_eq!(cost, as_much, "{row:?} as {user}");
             // Who writes to whom: nothing is read for one whom the id itself leaves out.
             if there.starts_with("d:") && row.who == routes::Who::Writers {
-                assert_eq!(cost, [], "{row:?} as {user}");
+                // Over HTTP the one read is of the caller himself: whether he is disabled.
+                let own = ("DynamoDB_20120810.GetItem".to_owned(), 1);
+                let own = matches!(row.way, Way::Http(_)).then_some(own);
+                assert_eq!(cost, own.into_iter().collect::<Vec<_>>(), "{row:?} as {user}");
             }
         }
     }

@@ -61,7 +61,7 @@ impl Aws {
 
         let seen = Arc::new(Mutex::new(Seen::default()));
         let router = Router::new()
-            .route("/@connections/{id}", post(posted))
+            .route("/@connections/{id}", post(posted).delete(closed))
             .route("/", post(called))
             // S3: an object whose id begins with 0 is not there.
             .route(
@@ -113,6 +113,13 @@ impl Aws {
             ("PETREL_CONNECTIONS_TABLE", "connections".to_owned()),
             ("PETREL_FANOUT_QUEUE_URL", format!("{url}/1/fanout")),
             ("PETREL_PUSH_QUEUE_URL", format!("{url}/1/push")),
+            ("PETREL_WEBHOOK_QUEUE_URL", format!("{url}/1/webhook")),
+            // Nothing answers there: whatever is told comes back to the queue.
+            ("PETREL_WEBHOOK_URL", "https://receiver.invalid/hook".to_owned()),
+            ("PETREL_WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
+            ("PETREL_MODERATION_TOPIC_ARN", "arn:aws:sns:eu-central-1:1:reports".to_owned()),
+            ("PETREL_LIMITS", "all=0".to_owned()),
+            ("PETREL_OPERATOR_SCOPE", "petrel/admin".to_owned()),
             ("PETREL_APNS_ARN", application("APNS")),
             ("PETREL_APNS_SANDBOX_ARN", application("APNS_SANDBOX")),
             ("PETREL_FCM_ARN", application("GCM")),
@@ -159,6 +166,11 @@ async fn posted(
     }
     seen.lock().unwrap().posts.push((id, serde_json::from_str(&body).unwrap()));
     StatusCode::OK
+}
+
+/// An operator closes a socket.
+async fn closed(Path(id): Path<String>) -> StatusCode {
+    if id == "socket-gone" { StatusCode::GONE } else { StatusCode::NO_CONTENT }
 }
 
 async fn looked_at(Path((_, id)): Path<(String, String)>) -> StatusCode {
@@ -211,6 +223,8 @@ fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
             );
             return refused(StatusCode::FORBIDDEN, "AuthorizationError", &message);
         }
+        // A report.
+        "Publish" if fields.contains_key("TopicArn") => "<MessageId>m</MessageId>".to_owned(),
         "Publish" if fields["TargetArn"].ends_with("/disabled") => {
             return refused(StatusCode::BAD_REQUEST, "EndpointDisabled", "m");
         }

@@ -19,21 +19,24 @@ const FUNCTIONS: [&str; 10] = [
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 14] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
     "PETREL_EDIT_WINDOW_S",
     "PETREL_FCM_ARN",
     "PETREL_JWKS_URL",
+    "PETREL_LIMITS",
     "PETREL_MAX_FILE_MB",
     "PETREL_MAX_PHOTO_MB",
     "PETREL_MEDIA_SCAN",
     "PETREL_METRICS_NAMESPACE",
+    "PETREL_OPERATOR_SCOPE",
     "PETREL_PUSH_BADGE",
     "PETREL_PUSH_DELAY_S",
     "PETREL_PUSH_PREVIEW",
     "PETREL_REVISION",
+    "PETREL_WEBHOOK_QUEUE_URL",
 ];
 
 /// Values that a variable must not have; none for what may be any text.
@@ -42,13 +45,16 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_MESSAGES_TABLE" | "PETREL_CONVERSATIONS_TABLE" | "PETREL_CONNECTIONS_TABLE" => {
             &["no table", "ab", "arn:aws:dynamodb:eu-central-1:1:table/messages", "two\nlines"]
         }
-        "PETREL_FANOUT_QUEUE_URL" | "PETREL_PUSH_QUEUE_URL" => {
+        "PETREL_FANOUT_QUEUE_URL" | "PETREL_PUSH_QUEUE_URL" | "PETREL_WEBHOOK_QUEUE_URL" => {
             &["queue", "arn:aws:sqs:eu-central-1:1:q", "https://sqs.eu-central-1.amazonaws.com"]
         }
         "PETREL_WEBSOCKET_ENDPOINT" => &["wss://a.example/prod", "a.example", "https://"],
         "PETREL_TOKEN_ISSUER" => &["issuer", "http://issuer.example"],
         "PETREL_JWKS_URL" => &["keys", "http://issuer.example/keys"],
         "PETREL_ALLOWED_ORIGINS" => &["chat.example.com", "https://a.example/page", "*.a.example"],
+        "PETREL_LIMITS" => &["600/60", "messages=600", "nothing=1/1"],
+        "PETREL_OPERATOR_SCOPE" => &["petrel admin"],
+        "PETREL_MODERATION_TOPIC_ARN" => &["reports", "arn:aws:sqs:eu-central-1:1:reports"],
         "PETREL_PUSH_DELAY_S" => &["901", "-1", "soon"],
         "PETREL_EDIT_WINDOW_S" => &["31536001", "-1", "long"],
         "PETREL_PUSH_BADGE" | "PETREL_PUSH_PREVIEW" => &["yes", "1", "True"],

@@ -58,8 +58,9 @@ fn permission(statement: &Value) -> Permission {
         if sub == "${MediaBucket.Arn}/*" {
             return (name(&statement["Action"]), "MediaBucket objects".to_owned());
         }
-        assert!(sub.ends_with("/POST/@connections/*"), "{sub}");
-        "POST sockets".to_owned()
+        let method = ["POST", "DELETE"].into_iter();
+        let method = method.filter(|m| sub.ends_with(&format!("/{m}/@connections/*"))).next();
+        format!("{} sockets", method.unwrap())
     };
     (name(&statement["Action"]), named)
 }
@@ -91,6 +92,12 @@ impl Watched {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut event = request(user, method, path, &content);
         event["rawQueryString"] = json!(query);
+        self.invoke(&event).await
+    }
+
+    async fn operate(&self, method: &str, path: &str) -> Value {
+        let mut event = request("root", method, path, &json!({}));
+        event["requestContext"]["authorizer"]["jwt"]["claims"]["scope"] = json!("petrel/admin");
         self.invoke(&event).await
     }
 
@@ -202,6 +209,18 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("cy", "DELETE", "/api/blocks/zoe", json!({})).await;
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+
+    // What operators ask for, and a report.
+    let report = format!("{group}/messages/2/report");
+    api.call("ana", "POST", &report, json!({"reason": "spam"})).await;
+    for (method, path) in [
+        ("GET", "/api/admin/users/zed"),
+        ("PUT", "/api/admin/users/zed/disabled"),
+        ("DELETE", "/api/admin/users/zed/disabled"),
+        ("DELETE", "/api/admin/users/bo/connections"),
+    ] {
+        api.operate(method, path).await;
+    }
     let media = upload(&api).await;
     let path = format!("/api/media/{media}/complete");
     let state = body(&api.call("ana", "POST", &path, json!({})).await);
@@ -214,7 +233,7 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("zoe", "POST", &format!("{entry}/forward"), json!({})).await;
     api.holds("ApiRole");
 
-    for user in ["gone", "busy"] {
+    for user in ["bo", "gone", "busy"] {
         connector.invoke(&connect(user)).await;
     }
     let send = Watched::start(&stack, env!("CARGO_BIN_EXE_send")).await;
@@ -273,6 +292,14 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     assert_eq!(done["batchItemFailures"], json!([]));
     push.holds("PushRole");
 
+    // Nobody takes the events: each is put back.
+    let webhook = Watched::start(&stack, env!("CARGO_BIN_EXE_webhook")).await;
+    let events = stack.aws.take_jobs("webhook");
+    assert!(events.len() > 3, "{events:?}");
+    let done = webhook.invoke(&aws::batch(&events[..1])).await;
+    assert_eq!(done["batchItemFailures"], json!([]));
+    assert_eq!(stack.aws.take_jobs("webhook").len(), 1);
+    webhook.holds("WebhookRole");
     let media = Watched::start(&stack, env!("CARGO_BIN_EXE_media")).await;
     let stored = |id: &str| {
         json!({"source": "aws.s3", "detail-type": "Object Created",

@@ -117,6 +117,7 @@ fn permissions(method: &Method, uri: &Uri, target: Option<&str>, body: &Bytes) -
             let queue = match json()["QueueUrl"].as_str().unwrap().rsplit('/').next().unwrap() {
                 "fanout" => "FanoutQueue",
                 "push" => "PushQueue",
+                "webhook" => "WebhookQueue",
                 other => panic!("the queue {other}"),
             };
             // AWS asks for one permission, however many messages there are in a call.
@@ -174,6 +175,9 @@ fn of_dynamo(operation: &str, request: &Value) -> Vec<Permission> {
 
 fn of_sns(form: &Bytes) -> Vec<Permission> {
     let form = aws::form(form);
+    if form.contains_key("TopicArn") {
+        return vec![("sns:Publish".to_owned(), "ModerationTopic".to_owned())];
+    }
     let arn = ["PlatformApplicationArn", "EndpointArn", "TargetArn"];
     let arn = arn.iter().find_map(|name| form.get(*name)).unwrap();
     let application = match arn.split('/').nth(1).unwrap() {

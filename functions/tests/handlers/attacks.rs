@@ -34,7 +34,7 @@ fn key() -> LocalKey {
 fn token(user: &str) -> String {
     let user = UserId::parse(user).unwrap();
     let now = petrel_aws::SystemWorld.now_ms();
-    sign(&key(), &user, "i", "petrel", now, Duration::from_secs(60)).unwrap()
+    sign(&key(), &user, "i", "petrel", now, Duration::from_secs(60), None).unwrap()
 }
 
 fn authorizer() -> Authorizer {

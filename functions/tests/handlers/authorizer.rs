@@ -30,7 +30,7 @@ fn authorizer(origins: Origins) -> Authorizer {
 fn token_of(age_s: u64, key: &LocalKey, issuer: &str, audience: &str) -> String {
     let now = petrel_aws::SystemWorld.now_ms() - age_s * 1_000;
     let ana = UserId::parse("ana").unwrap();
-    sign(key, &ana, issuer, audience, now, Duration::from_secs(HOUR)).unwrap()
+    sign(key, &ana, issuer, audience, now, Duration::from_secs(HOUR), None).unwrap()
 }
 
 fn token() -> String {

@@ -26,6 +26,7 @@ fn entry() -> Entry {
         sender_id: user("ana"),
         sent_at: 1_790_000_000_000,
         content: Content::text("hi"),
+        level: 0,
     }
 }
 

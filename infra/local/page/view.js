@@ -3,7 +3,9 @@
 import { peerOf } from './petrel.js';
 
 /** Entries that have a place of their own; the others change one of these. */
-const SHOWN = new Set(['text', 'media', 'reply', 'sealed', 'gone', 'system']);
+const SHOWN = new Set(['text', 'media', 'reply', 'sealed', 'gone', 'system', 'notice']);
+/** What the server writes: a line of its own. */
+const SERVERS = new Set(['system', 'notice']);
 const TICKS = { pending: '◷', sent: '✓', delivered: '✓✓', read: '✓✓', failed: '!' };
 
 const join = (names) => new Intl.ListFormat('en').format(names);
@@ -44,7 +46,7 @@ export function preview(c) {
   const entry = waiting ?? c.entries.findLast((e) => SHOWN.has(e.content.type));
   if (!entry) return { line: '', at: 0 };
   const sender = waiting ? c.me : entry.sender_id;
-  const named = entry.content.type !== 'system' && (sender === c.me || peerOf(c.id, c.me) === null);
+  const named = !SERVERS.has(entry.content.type) && (sender === c.me || peerOf(c.id, c.me) === null);
   const who = sender === c.me ? 'You: ' : `${sender}: `;
   return { line: (named ? who : '') + words(c, entry), at: entry.sent_at ?? entry.at };
 }
@@ -91,7 +93,7 @@ export function rows(c) {
       shown.push({ key: `day ${date}`, kind: 'day', line: date });
       [day, last] = [date, null];
     }
-    if (entry.content.type === 'system') {
+    if (SERVERS.has(entry.content.type)) {
       shown.push({ key: entry.message_id, kind: 'system', line: words(c, entry) });
       last = null;
       continue;

@@ -55,6 +55,12 @@ test('membership reads as a sentence', () => {
   assert.deepEqual([titleOf(c, 'ana'), preview(c).line], ['Team', 'bo removed you']);
 });
 
+test('a notice of the server is a line of its own, and nobody said it', () => {
+  const c = direct(entry(1), entry(2, { sender_id: '@system', content: { type: 'notice', text: 'be kind' } }));
+  const { kind, line } = rows(c).at(-1);
+  assert.deepEqual([kind, line, preview(c).line], ['system', 'be kind', 'be kind']);
+});
+
 test('the list previews what was said last, also while it waits', () => {
   const c = direct(entry(1), entry(2, { content: { type: 'reaction', target: 1, emoji: '!' } }));
   assert.equal(preview(c).line, 'no 1');

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use petrel_aws::embedded::s3::S3;
 use petrel_aws::server::{self, Depth, Endpoint, OnEndpoint, Received, Source};
-use petrel_aws::{Dynamo, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env};
+use petrel_aws::{
+    Dynamo, HttpWebhook, MediaBucket, Settings, SystemWorld, Tables, embedded, process_env,
+};
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{Gateway, Notifier, Platform};
 use petrel_core::{App, Result};
@@ -17,6 +19,7 @@ use crate::consumer::Queue;
 use crate::data;
 use crate::pushes::{Recorder, Sink};
 use crate::queues::Queues;
+use crate::reports::{NoReceiver, Reports};
 
 /// Which of them, and how it is reached.
 #[derive(Clone, Debug)]
@@ -37,6 +40,10 @@ pub struct Backend {
     pub fan_out: Arc<dyn Queue>,
     /// Where its push jobs come out again.
     pub push: Arc<dyn Queue>,
+    /// Where its events come out again, if they are told to anyone.
+    pub webhook: Option<Arc<dyn Queue>>,
+    /// What was reported.
+    pub reports: Arc<Reports>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
     /// The embedded buckets.
@@ -53,6 +60,20 @@ pub const ARCHIVE_BUCKET: &str = "archive";
 impl Backend {
     /// Opens it, and makes what is absent. Clients reach the server at this URL.
     pub async fn open(
+        options: &Options,
+        url: &str,
+        gateway: Arc<dyn Gateway>,
+        settings: petrel_core::services::Settings,
+        receiver: Option<HttpWebhook>,
+    ) -> Result<Self, Failure> {
+        let mut opened = Self::open_on(options, url, gateway, settings).await?;
+        if let Some(receiver) = receiver {
+            opened.app.webhook = Arc::new(receiver);
+        }
+        Ok(opened)
+    }
+
+    async fn open_on(
         options: &Options,
         url: &str,
         gateway: Arc<dyn Gateway>,
@@ -107,6 +128,8 @@ impl Backend {
         let dynamo = Arc::new(Dynamo::new(client, tables));
         let queues = Arc::new(Queues::new());
         let pushes = Arc::new(Recorder::new(Arc::new(Sink)));
+        let reports = Arc::new(Reports::default());
+        let told = settings.webhook;
         let app = App {
             log: dynamo.clone(),
             conversations: dynamo.clone(),
@@ -117,20 +140,34 @@ impl Backend {
             gateway,
             jobs: queues.clone(),
             notifier: pushes.clone(),
+            webhook: Arc::new(NoReceiver),
+            moderation: reports.clone(),
             world: Arc::new(SystemWorld),
             metrics: Arc::new(NoMetrics),
+            usage: Arc::default(),
             settings,
         };
         let (fan_out, push) = (queues.fan_out.clone(), queues.push.clone());
-        Ok(Self { app, fan_out, push, pushes, s3: Some(s3), uploads: Some(dynamo) })
+        let webhook = told.then(|| queues.webhook.clone() as Arc<dyn Queue>);
+        let (s3, uploads) = (Some(s3), Some(dynamo));
+        Ok(Self { app, fan_out, push, webhook, pushes, reports, s3, uploads })
     }
 
     fn on(made: OnEndpoint, gateway: Arc<dyn Gateway>) -> Self {
         let pushes = Arc::new(Recorder::new(made.app.notifier.clone()));
         let notifier: Arc<dyn Notifier> = pushes.clone();
-        let app = App { gateway, notifier, metrics: Arc::new(NoMetrics), ..made.app };
+        let reports = Arc::new(Reports::default());
+        let app = App {
+            gateway,
+            notifier,
+            webhook: Arc::new(NoReceiver),
+            moderation: reports.clone(),
+            metrics: Arc::new(NoMetrics),
+            ..made.app
+        };
         let (fan_out, push) = (Arc::new(made.fan_out), Arc::new(made.push));
-        Self { app, fan_out, push, pushes, s3: None, uploads: None }
+        let webhook = made.webhook.map(|queue| Arc::new(queue) as Arc<dyn Queue>);
+        Self { app, fan_out, push, webhook, pushes, reports, s3: None, uploads: None }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use axum::http::Uri;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use petrel_aws::server::Endpoint;
+use petrel_aws::{HttpWebhook, Reach, Signer};
 use petrel_core::ids::UserId;
+use petrel_core::limits::{BadLimit, Limits};
 use petrel_core::ports::Platform;
 use petrel_core::services::Settings;
 use tracing::Level;
@@ -114,6 +116,22 @@ struct Serve {
     /// Seconds in which a message can be edited; 0 is always
     #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=31_536_000))]
     edit_window: u32,
+    /// How much may be done in a while; beyond, `rate_limited` (repeatable; NAME=0 is no limit)
+    ///
+    /// `conversation`: messages in one conversation. Of one user, `messages`: in all conversations; `requests`: all other
+    /// frames and requests; `members`: whom they add to and remove from groups; `sockets`: that are opened; `reports`.
+    /// `all`: each of them. The defaults: conversation=1000/10, messages=1200/60, requests=3000/60, members=20000/3600,
+    /// sockets=120/60, reports=30/3600.
+    #[arg(long, value_name = "NAME=COUNT/SECONDS", value_parser = limit)]
+    limit: Vec<String>,
+    /// Tell this URL of every message, change of a group and report, signed (docs/webhooks.md)
+    ///
+    /// `https` anywhere, or `http` on this machine's loopback interface. Told until it answers 2xx, for about a day.
+    #[arg(long, value_name = "URL", requires = "webhook_secret", value_parser = receiver)]
+    webhook_url: Option<String>,
+    /// What that is signed with: whsec_ and 24 to 64 bytes in base64 (twice, while a receiver changes over)
+    #[arg(long, value_name = "SECRET", env = "PETREL_WEBHOOK_SECRETS", hide_env_values = true, value_delimiter = ',', value_parser = secret, requires = "webhook_url")]
+    webhook_secret: Vec<String>,
     #[command(flatten)]
     media: Media,
     /// A web page's origin that may use this server from a browser (repeatable; `*` is any). Its own page always may
@@ -214,6 +232,31 @@ fn url(text: &str) -> Result<String, &'static str> {
     if scheme && bare { Ok(text.trim_end_matches('/').to_owned()) } else { Err(bad) }
 }
 
+/// Where events are told.
+fn receiver(text: &str) -> Result<String, &'static str> {
+    let may = HttpWebhook::may_call(text, Reach::Anywhere);
+    may.then(|| text.to_owned()).ok_or("an https URL, or an http one of the loopback interface")
+}
+
+/// What they are signed with. The error does not quote it.
+fn secret(text: &str) -> Result<String, &'static str> {
+    let good = Signer::parse(text).is_some();
+    good.then(|| text.to_owned()).ok_or("whsec_ and 24 to 64 bytes in base64")
+}
+
+/// A limit, or several.
+fn limit(text: &str) -> Result<String, BadLimit> {
+    Limits::default().set(text)?;
+    Ok(text.to_owned())
+}
+
+/// The defaults, with these in their place.
+fn limits(set: &[String]) -> Result<Limits, BadLimit> {
+    let mut limits = Limits::default();
+    set.iter().try_for_each(|text| limits.set(text))?;
+    Ok(limits)
+}
+
 /// What may begin a queue's name, which is the shortest of all: 80 characters.
 fn prefix(text: &str) -> Result<String, &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -229,6 +272,9 @@ struct Token {
     user: String,
     #[command(flatten)]
     data: Data,
+    /// Also let it ask what is for operators (/api/admin): its scope is petrel/admin
+    #[arg(long)]
+    admin: bool,
     /// How long it is valid
     #[arg(long, default_value_t = 7 * 86_400, value_name = "SECONDS")]
     expires_in: u64,
@@ -254,7 +300,9 @@ fn print_token(args: &Token) -> Result<(), Failure> {
     let user = UserId::parse(&args.user)
         .map_err(|_| format!("{:?} is no user id: 1 to 64 of A-Z a-z 0-9 _ . | @ -", args.user))?;
     let key = key::load_or_make(&args.data.data)?;
-    let token = key::sign(&key, &user, events::now_ms(), Duration::from_secs(args.expires_in))?;
+    let scope = args.admin.then_some(key::OPERATOR);
+    let lifetime = Duration::from_secs(args.expires_in);
+    let token = key::sign(&key, &user, events::now_ms(), lifetime, scope)?;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(())
 }
@@ -294,7 +342,11 @@ fn run_server(args: Serve) -> Result<(), Failure> {
             max_photo_bytes: args.media.max_photo * MB,
             max_file_bytes: args.media.max_file * MB,
             scan: args.media.scan,
+            limits: limits(&args.limit)?,
+            operator_scope: key::OPERATOR.to_owned(),
+            webhook: args.webhook_url.is_some(),
         },
+        webhook: args.webhook_url.map(|url| (url, args.webhook_secret.join(","))),
         public_url: args.media.public_url,
         origins: args.allow_origin,
         login: !args.no_login,

@@ -13,6 +13,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::StreamExt;
+use petrel_aws::token::Verified;
 use petrel_core::ids::UserId;
 use petrel_core::wire::ServerFrame;
 use petrel_core::{Error, ErrorKind};
@@ -118,8 +119,10 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
     } else {
         let header = only(&head.headers, &header::AUTHORIZATION);
         let token = header.and_then(|h| h.strip_prefix("Bearer ")).unwrap_or_default();
-        match server.authorizer.verifier.verify(token).await {
-            Ok(user) => Some(json!({ "sub": user, "iss": key::ISSUER, "aud": key::AUDIENCE })),
+        match server.authorizer.verifier.read(token).await {
+            Ok(Verified { user, scope }) => Some(
+                json!({ "sub": user, "iss": key::ISSUER, "aud": key::AUDIENCE, "scope": scope }),
+            ),
             Err(error) => {
                 let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
                 return (challenge, refuse(&error)).into_response();
@@ -219,7 +222,7 @@ async fn token(
         Err(rejection) => Err(Error::unreadable(rejection.body_text())),
     };
     match user {
-        Ok(user) => match key::sign(&server.key, &user, events::now_ms(), LOGIN) {
+        Ok(user) => match key::sign(&server.key, &user, events::now_ms(), LOGIN, None) {
             Ok(token) => axum::Json(json!({ "token": token })).into_response(),
             Err(error) => refuse(&Error::port(error)),
         },
@@ -251,6 +254,7 @@ async fn state(State(server): State<Arc<Server>>, head: Parts) -> Response {
         },
         "queues": queues,
         "pushes": server.pushes.records(),
+        "reports": server.reports.records(),
     }))
     .into_response()
 }

@@ -16,6 +16,8 @@ use crate::data::DataError;
 pub const ISSUER: &str = "petrel-local";
 /// Whom they are for.
 pub const AUDIENCE: &str = "petrel";
+/// The scope of an operator's token.
+pub const OPERATOR: &str = "petrel/admin";
 /// Bytes of a key.
 const BYTES: usize = 32;
 
@@ -68,12 +70,13 @@ pub fn load_or_make(folder: &Path) -> Result<LocalKey, Failure> {
     Ok(LocalKey::new(bytes)?)
 }
 
-/// A token for a user.
+/// A token for a user, with these scopes.
 pub fn sign(
     key: &LocalKey,
     user: &UserId,
     now_ms: u64,
     lifetime: Duration,
+    scope: Option<&str>,
 ) -> Result<String, Failure> {
-    Ok(token::sign(key, user, ISSUER, AUDIENCE, now_ms, lifetime)?)
+    Ok(token::sign(key, user, ISSUER, AUDIENCE, now_ms, lifetime, scope)?)
 }

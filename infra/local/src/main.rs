@@ -12,6 +12,7 @@ mod key;
 mod media;
 mod pushes;
 mod queues;
+mod reports;
 mod serve;
 mod socket;
 mod sockets;

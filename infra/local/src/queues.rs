@@ -136,13 +136,15 @@ impl consumer::Queue for Queue {
     }
 }
 
-/// Both queues.
+/// All queues.
 #[derive(Debug)]
 pub struct Queues {
     /// Takes fan-out jobs.
     pub fan_out: Arc<Queue>,
     /// Takes push jobs.
     pub push: Arc<Queue>,
+    /// Takes events.
+    pub webhook: Arc<Queue>,
 }
 
 impl Queues {
@@ -151,6 +153,7 @@ impl Queues {
         Self {
             fan_out: Queue::new("arn:aws:sqs:local:0:fanout"),
             push: Queue::new("arn:aws:sqs:local:0:push"),
+            webhook: Queue::new("arn:aws:sqs:local:0:webhook"),
         }
     }
 }
@@ -163,6 +166,7 @@ impl Jobs for Queues {
             let queue = match job {
                 Job::FanOut { .. } => &self.fan_out,
                 Job::Push { .. } => &self.push,
+                Job::Webhook { .. } => &self.webhook,
             };
             let body = serde_json::to_string(&job).map_err(Error::port)?;
             queue.state().add(body, visible_at);

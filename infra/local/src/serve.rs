@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use petrel_aws::Origins;
 use petrel_aws::embedded::s3::S3;
 use petrel_aws::token::{Expected, Verifier};
+use petrel_aws::{HttpWebhook, Origins, Reach};
 use petrel_core::App;
 use petrel_core::services::Settings;
 use petrel_functions::authorizer::Authorizer;
@@ -28,6 +28,7 @@ use crate::http;
 use crate::key;
 use crate::media;
 use crate::pushes::Recorder;
+use crate::reports::Reports;
 use crate::sockets::Sockets;
 
 /// Most time for open sockets to say goodbye.
@@ -53,6 +54,8 @@ pub struct Options {
     pub concurrency: u32,
     /// What the core takes.
     pub settings: Settings,
+    /// Who is told of events, and what they are signed with.
+    pub webhook: Option<(String, String)>,
     /// Where clients reach this server; by default at its own address.
     pub public_url: Option<String>,
     /// Origins of web pages besides the server's own.
@@ -72,9 +75,11 @@ pub struct Server {
     /// The open sockets.
     pub sockets: Arc<Sockets>,
     /// The queues, by name.
-    pub queues: [(&'static str, Arc<dyn Queue>); 2],
+    pub queues: Vec<(&'static str, Arc<dyn Queue>)>,
     /// What was pushed to phones.
     pub pushes: Arc<Recorder>,
+    /// What was reported.
+    pub reports: Arc<Reports>,
     /// The embedded buckets.
     pub s3: Option<S3>,
     /// Signs the page's tokens.
@@ -103,17 +108,22 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     };
     let sockets = Arc::new(Sockets::default());
     let settings = options.settings.clone();
+    let receiver = options.webhook.as_ref();
+    let receiver = receiver.map(|(url, secrets)| HttpWebhook::new(url, secrets, Reach::Anywhere));
+    let receiver = receiver.transpose()?;
     // First, for media has the address in its URLs. Who connects before it is served waits.
     let listener = TcpListener::bind(options.addr)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}; choose another --addr", options.addr))?;
     let addr = listener.local_addr()?;
     let url = options.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
-    let backend = Backend::open(&options.backend, &url, sockets.clone(), settings).await?;
+    let backend =
+        Backend::open(&options.backend, &url, sockets.clone(), settings, receiver).await?;
 
     let stop = CancellationToken::new();
     let jobs = TaskTracker::new();
-    let queues = [("fanout", backend.fan_out), ("push", backend.push)];
+    let mut queues = vec![("fanout", backend.fan_out), ("push", backend.push)];
+    queues.extend(backend.webhook.map(|queue| ("webhook", queue)));
     for (_, queue) in &queues {
         let app = backend.app.clone();
         jobs.spawn(consumer::run(queue.clone(), app, stop.clone(), jobs.clone()));
@@ -139,6 +149,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         sockets,
         queues,
         pushes: backend.pushes,
+        reports: backend.reports,
         s3: backend.s3,
         key,
         open_login: addr.ip().is_loopback() && options.login,

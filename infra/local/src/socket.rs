@@ -182,12 +182,13 @@ async fn converse(
 ) -> End {
     let dies = Instant::now() + server.options.lifetime;
     let mut idle = Instant::now() + server.options.idle_timeout;
-    let cut = outbox.cut.clone();
+    let (cut, closed) = (outbox.cut.clone(), outbox.closed.clone());
     loop {
         // As long as its answers are that far behind, nothing more is read from the client.
         let may_read = at_once.available_permits() > 0;
         tokio::select! {
             () = cut.cancelled() => return end(1008, "too slow a reader"),
+            () = closed.cancelled() => return end(1000, "closed by the server"),
             () = server.stop.cancelled() => return end(1001, "the server stops"),
             () = sleep_until(dies.min(idle)) => return end(1001, "Going away"),
             frame = outbox.next() => {
@@ -197,6 +198,7 @@ async fn converse(
                         return end(1006, "cannot write");
                     },
                     () = cut.cancelled() => return end(1006, "too slow a reader"),
+                    () = closed.cancelled() => return end(1006, "closed by the server"),
                     () = sleep_until(dies.min(idle)) => return end(1006, "too slow a reader"),
                     () = server.stop.cancelled() => return end(1006, "the server stops"),
                 }

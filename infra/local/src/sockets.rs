@@ -55,6 +55,7 @@ struct Inbox {
     frames: UnboundedSender<Utf8Bytes>,
     waiting: Waiting,
     cut: CancellationToken,
+    closed: CancellationToken,
 }
 
 /// The other end of an inbox: what the socket's task reads.
@@ -64,6 +65,8 @@ pub struct Outbox {
     waiting: Waiting,
     /// Ends when the reader was too slow.
     pub cut: CancellationToken,
+    /// Ends when an operator closes the socket.
+    pub closed: CancellationToken,
 }
 
 impl Outbox {
@@ -104,11 +107,16 @@ impl Sockets {
     pub fn open(&self, id: &str) -> Outbox {
         let (sender, frames) = unbounded_channel();
         let waiting = Waiting { one: Arc::default(), all: self.waiting.clone() };
-        let cut = CancellationToken::new();
-        let inbox = Inbox { frames: sender, waiting: waiting.clone(), cut: cut.clone() };
+        let (cut, closed) = (CancellationToken::new(), CancellationToken::new());
+        let inbox = Inbox {
+            frames: sender,
+            waiting: waiting.clone(),
+            cut: cut.clone(),
+            closed: closed.clone(),
+        };
         let mut sockets = self.open.write().unwrap_or_else(PoisonError::into_inner);
         sockets.insert(id.to_owned(), inbox);
-        Outbox { frames, waiting, cut }
+        Outbox { frames, waiting, cut, closed }
     }
 
     /// From now on posts to the socket are answered with 410.
@@ -143,6 +151,13 @@ impl Sockets {
 impl Gateway for Sockets {
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
         self.put(to.as_str(), frame.into())
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        let sockets = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(inbox) = sockets.get(connection.as_str()) else { return Posted::Gone };
+        inbox.closed.cancel();
+        Posted::Accepted
     }
 }
 

@@ -18,6 +18,10 @@ ROUTES = {
 ISSUER = {"Fn::If": ["HasUserPool", {"Fn::Sub": "https://${UserPool.ProviderName}"}, {"Ref": "TokenIssuer"}]}
 AUDIENCE = {"Fn::If": ["HasUserPool", {"Ref": "UserPoolClient"}, {"Ref": "TokenAudience"}]}
 
+# The HTTP API also takes tokens of the operators' client, if that has another audience.
+AUDIENCES = [AUDIENCE, {"Fn::If": ["HasOperatorAudience", {"Ref": "OperatorAudience"}, {"Ref": "AWS::NoValue"}]}]
+SCOPES = [{"Ref": "OperatorScope"}]
+
 # Nothing answers these two: there is no socket yet, or none any more.
 SILENT = {"$connect", "$disconnect"}
 
@@ -105,7 +109,7 @@ def http_wants_a_token(t):
     for name, configuration in jwt.items():
         if not configuration.get("issuer") or not configuration.get("audience"):
             yield f"the JWT authorizer {name} checks no issuer or no audience"
-        if configuration.get("issuer") != ISSUER or configuration.get("audience") != [AUDIENCE]:
+        if configuration.get("issuer") != ISSUER or configuration.get("audience") != AUDIENCES:
             yield f"the JWT authorizer {name} trusts others than the parameters name"
     seen = set()
     for path, methods in body.get("paths", {}).items():
@@ -121,7 +125,13 @@ def http_wants_a_token(t):
                     yield "get /api/health wants a token"
             elif not held:
                 yield f"{method} {path} wants no token"
-    for route in [("get", "/api/health"), *((m, "/api/{proxy+}") for m in ("get", "post", "put", "patch", "delete"))]:
+            scopes = [scopes for entry in operation.get("security", []) for name, scopes in entry.items() if name in jwt]
+            wanted = [SCOPES] if path.startswith("/api/admin/") else [[]]
+            if held and [s or [] for s in scopes] != wanted:
+                yield f"{method} {path} asks for the scopes {json.dumps(scopes)}, not {json.dumps(wanted)}"
+    methods = ("get", "post", "put", "patch", "delete")
+    admin = [(m, "/api/admin/{proxy+}") for m in methods if m != "patch"]
+    for route in [("get", "/api/health"), *((m, "/api/{proxy+}") for m in methods), *admin]:
         if route not in seen:
             yield f"{' '.join(route)} is missing"
 

@@ -72,6 +72,8 @@ CASES = [
     ({"TokenIssuer": "https://a", "TokenAudience": "b"}, []),
     ({"TokenIssuer": "https://a", "TokenAudience": "b", "JwksUrl": "https://c"}, []),
     ({"CreateUserPool": "true"}, []),
+    ({"CreateUserPool": "true", "WebhookUrl": "https://a"}, ["needs WebhookSecretArn"]),
+    ({"CreateUserPool": "true", "WebhookUrl": "https://a", "WebhookSecretArn": "arn"}, []),
     ({}, ["TokenIssuer is empty", "TokenAudience is empty"]),
     ({"TokenIssuer": "https://a"}, ["TokenAudience is empty"]),
     ({"TokenAudience": "b"}, ["TokenIssuer is empty"]),

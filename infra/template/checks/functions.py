@@ -5,10 +5,10 @@ import re
 
 from .template import arn
 
-BINARIES = ["authorizer", "connect", "send", "ack", "sync", "signal", "fanout", "push", "media", "api"]
+BINARIES = "authorizer connect send ack sync signal fanout push media api webhook".split()
 
 # Who reads a queue may run longer than an API waits.
-CONSUMERS = {"FanoutFunction", "PushFunction"}
+CONSUMERS = {"FanoutFunction", "PushFunction", "WebhookFunction"}
 
 # The only actions that AWS lets no one bind to a resource.
 NOT_BINDABLE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -27,6 +27,7 @@ POST_ARN = (
     "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}"
     ":${WebSocketApi}/${StageName}/POST/@connections/*"
 )
+CLOSE_ARN = POST_ARN.replace("/POST/", "/DELETE/")
 APPLICATIONS = {"ApnsArn": "HasApns", "ApnsSandboxArn": "HasApnsSandbox", "FcmArn": "HasFcm"}
 
 # What a variable names, and what a function that has it must be allowed to use.
@@ -36,6 +37,8 @@ VARIABLES = {
     "PETREL_CONNECTIONS_TABLE": ({"Ref": "ConnectionsTable"}, "connections"),
     "PETREL_FANOUT_QUEUE_URL": ({"Ref": "FanoutQueue"}, "fan-out queue"),
     "PETREL_PUSH_QUEUE_URL": ({"Ref": "PushQueue"}, "push queue"),
+    "PETREL_WEBHOOK_QUEUE_URL": ({"Ref": "WebhookQueue"}, "webhook queue"),
+    "PETREL_MODERATION_TOPIC_ARN": ({"Ref": "ModerationTopic"}, "moderation topic"),
     "PETREL_MEDIA_BUCKET": ({"Ref": "MediaBucket"}, "media bucket"),
     "PETREL_WEBSOCKET_ENDPOINT": (
         {"Fn::Sub": "https://${WebSocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${StageName}"},
@@ -138,6 +141,7 @@ def bound(statement):
         ("ConnectionsTable", "connections"),
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
+        ("WebhookQueue", "webhook queue"),
         ("MediaBucket", "media bucket"),
     ]:
         if resource == arn(name):
@@ -148,6 +152,10 @@ def bound(statement):
         return "stream", None
     if resource == {"Fn::Sub": POST_ARN}:
         return "sockets", None
+    if resource == {"Fn::Sub": CLOSE_ARN}:
+        return "closing sockets", None
+    if resource == {"Ref": "ModerationTopic"}:
+        return "moderation topic", None
     for parameter, condition in APPLICATIONS.items():
         endpoints = {"Fn::Join": [":endpoint/", {"Fn::Split": [":app/", {"Ref": parameter}]}]}
         if resource == {"Ref": parameter}:
@@ -165,6 +173,10 @@ def permissions(t, name):
     for policy in role.get("Policies", []):
         for statement, condition in t.statements(policy["PolicyDocument"]):
             place, action = bound(statement), statement.get("Action")
+            # The queue is there with the receiver; what is there with it needs no condition of its own.
+            if place == ("webhook queue", None):
+                with_it = "HasWebhook" in (condition, t.resources[name].get("Condition"))
+                condition = None if with_it else "nothing that makes the queue"
             if place is not None and isinstance(action, str) and place[1] == condition:
                 columns.setdefault(place[0], set()).add(action.split(":")[1])
                 if condition:
@@ -218,7 +230,7 @@ def variables_fit_permissions(t):
         # What a function only receives from, Lambda reads in its place.
         uses = {c for c, actions in may.items() if actions - {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}}
         for variable, (value, column) in VARIABLES.items():
-            if variable in variables and variables[variable] != value:
+            if variable in variables and variables[variable] not in (value, {"Fn::If": ["HasWebhook", value, ""]}):
                 yield f"{name} has a {variable} that names something else"
             if variable in variables and column not in uses:
                 yield f"{name} has {variable} and may not use it"

@@ -9,9 +9,9 @@ from .storage import KEYS, QUEUES
 # The functions' own metrics. shared/core counts them; a name that is not here is one that nobody sends.
 COUNTS = (
     "Messages Duplicates Conflicts Deliveries Gone PutBack FanOutInline PushJobs PushJobsLost Pushes PushFailures"
-    " PushesSkipped Opened Closed Syncs Acks Busy Refused Failures"
+    " PushesSkipped Webhooks WebhookFailures WebhookJobsLost Reports Opened Closed Syncs Acks Busy Refused Failures"
 ).split()
-TIMES = "DeliveryLatency FanOutAge PushAge".split()
+TIMES = "DeliveryLatency FanOutAge PushAge WebhookAge".split()
 
 # What AWS sends, by the dimensions under which this template asks for it. From the pages on CloudWatch metrics of each
 # service: a metric under other dimensions than these is another metric, which is never sent.
@@ -88,7 +88,7 @@ def everything_is_watched(t):
     ]:
         for missing in sorted(resources - watched(t, namespace, metric)):
             yield f"no alarm looks at {metric} of {missing}"
-    for metric in ("DeliveryLatency", "Failures", "PushJobsLost", "PushFailures", "Busy"):
+    for metric in ("DeliveryLatency", "Failures", "PushJobsLost", "PushFailures", "WebhookJobsLost", "Busy"):
         if not any((n, m) == (NAMESPACE, metric) for _, p in alarms(t) for n, m, _ in metrics(p)):
             yield f"no alarm looks at {metric}"
     queries = [m["Expression"].get("Fn::Sub", "") for _, p in alarms(t) for m in p.get("Metrics", []) if "Period" in m]
@@ -104,7 +104,9 @@ def alarms_are_well_made(t):
     """Each alarm looks at what is sent, is quiet at rest, tells someone, and says where to read on."""
     parts = {name for _, p in t.of(KINDS[1]) for name in re.findall(r"\$\{(\w+)\}", p["AlarmRule"]["Fn::Sub"])}
     for name, p in alarms(t):
-        if t.resources[name].get("Condition") != "HasAlarms":
+        # Who looks at what is there with the receiver is there with it.
+        wanted = "WatchesWebhook" if name.startswith("Webhook") else "HasAlarms"
+        if t.resources[name].get("Condition") != wanted:
             yield f"{name} is there without Alarms"
         if "docs/operations.md" not in p.get("AlarmDescription", ""):
             yield f"{name} does not say where to read on"

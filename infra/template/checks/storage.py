@@ -11,7 +11,7 @@ TTL = {"ConversationsTable": "ttl"}
 
 BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
 
-QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction"}
+QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction", "WebhookQueue": "WebhookFunction"}
 
 
 def tables_keep(t):

@@ -110,6 +110,12 @@ def no_delete(r, _):
     del props(r, "HttpApi")["Body"]["paths"]["/api/{proxy+}"]["delete"]
 
 
+@mutant("http_wants_a_token")
+def operators_without_a_scope(r, _):
+    operation = props(r, "HttpApi")["Body"]["paths"]["/api/admin/{proxy+}"]["put"]
+    operation["security"] = [{"Token": []}]
+
+
 @mutant("cors_is_whole")
 def only_origins(r, _):
     props(r, "HttpApi")["Body"]["x-amazon-apigateway-cors"] = {"Fn::Split": [",", "*"]}

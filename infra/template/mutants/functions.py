@@ -107,7 +107,14 @@ def another_resource(r, _):
 @mutant("permissions_are_as_written")
 def application_without_condition(r, _):
     found = statements(r, "ApiRole")
-    index = next(i for i, s in enumerate(found) if "Fn::If" in s)
+    index = next(i for i, s in enumerate(found) if "CreatePlatformEndpoint" in str(s))
+    found[index] = found[index]["Fn::If"][1]
+
+
+@mutant("permissions_are_as_written")
+def a_queue_that_may_not_be_there(r, _):
+    found = statements(r, "SendRole")
+    index = next(i for i, s in enumerate(found) if "WebhookQueue" in str(s))
     found[index] = found[index]["Fn::If"][1]
 
 

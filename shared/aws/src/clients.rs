@@ -12,7 +12,8 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, People, Uploads,
+    Connections, Conversations, Files, Gateway, Jobs, Log, Moderation, Notifier, People, Uploads,
+    Webhook,
 };
 
 use crate::Dynamo;
@@ -20,12 +21,14 @@ use crate::files::{MediaBucket, s3_client};
 use crate::gateway::ApiGateway;
 use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
 use crate::keys::Tables;
+use crate::moderation::Topic;
 use crate::pushes::Sns;
 use crate::queues::{Queues, Sqs};
 use crate::settings::{self, Env, Settings, SettingsError};
 use crate::token::{Expected, Verifier};
 use crate::unset::Unset;
 use crate::warm::warm;
+use crate::webhook::{HttpWebhook, Reach};
 use crate::world::SystemWorld;
 
 /// For one attempt of a call. DynamoDB and SQS answer within 10 to 100 ms; what takes this long will not come.
@@ -149,10 +152,13 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         gateway: gateway(config, settings),
         jobs: jobs(config, settings),
         notifier: notifier(config, settings),
+        webhook: webhook(settings),
+        moderation: moderation(config, settings),
         uploads,
         files: files(config, settings),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
+        usage: Arc::default(),
         settings: settings.core.clone(),
     }
 }
@@ -221,6 +227,7 @@ fn jobs(config: &SdkConfig, settings: &Settings) -> Arc<dyn Jobs> {
     let queues = Queues {
         fan_out: settings.fanout_queue_url.clone(),
         push: settings.push_queue_url.clone(),
+        webhook: settings.webhook_queue_url.clone(),
     };
     // Short as for posts: when the queue is out, the core delivers by itself, and its time is bounded.
     let config = aws_sdk_sqs::config::Builder::from(config)
@@ -228,6 +235,27 @@ fn jobs(config: &SdkConfig, settings: &Settings) -> Arc<dyn Jobs> {
         .retry_config(retries(POST_ATTEMPTS))
         .build();
     Arc::new(Sqs::new(aws_sdk_sqs::Client::from_conf(config), queues))
+}
+
+fn webhook(settings: &Settings) -> Arc<dyn Webhook> {
+    let Some((url, secrets)) = &settings.webhook else {
+        return Arc::new(Unset(settings::WEBHOOK_URL));
+    };
+    match HttpWebhook::new(url, secrets, Reach::Public) {
+        Ok(webhook) => Arc::new(webhook),
+        Err(error) => {
+            // Both were looked at when they were read.
+            tracing::error!(%error, "no webhooks");
+            Arc::new(Unset(settings::WEBHOOK_URL))
+        }
+    }
+}
+
+fn moderation(config: &SdkConfig, settings: &Settings) -> Arc<dyn Moderation> {
+    let Some(arn) = &settings.moderation_topic_arn else {
+        return Arc::new(Unset(settings::MODERATION_TOPIC_ARN));
+    };
+    Arc::new(Topic::new(aws_sdk_sns::Client::new(config), arn.clone()))
 }
 
 fn notifier(config: &SdkConfig, settings: &Settings) -> Arc<dyn Notifier> {

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConnectionId, DeviceId, EndpointId, UserId};
-use petrel_core::ports::{Connection, Connections, Devices, Endpoint};
+use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint};
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, is_conflict, unless};
@@ -44,6 +46,27 @@ fn read_fields(item: &Item, found: &mut Devices) -> Result<()> {
     Ok(())
 }
 
+/// Whether a registration was refused because the user is disabled.
+fn is_disabled_by(done: &Result<UpdateItemOutput, SdkError<UpdateItemError>>) -> bool {
+    let Err(SdkError::ServiceError(refused)) = done else { return false };
+    let UpdateItemError::ConditionalCheckFailedException(refused) = refused.err() else {
+        return false;
+    };
+    refused.item().is_some_and(|item| item.contains_key(keys::DISABLED_AT))
+}
+
+fn read_account(item: Option<&Item>) -> Result<Account> {
+    let Some(item) = item else { return Ok(Account::default()) };
+    let mut account = Account::default();
+    read(item, &mut account.devices)?;
+    account.devices.connections.sort_by(|a, b| a.device.cmp(&b.device));
+    account.devices.endpoints.sort_by(|a, b| a.device.cmp(&b.device));
+    if item.contains_key(keys::DISABLED_AT) {
+        account.disabled_at = Some(number(item, keys::DISABLED_AT)?);
+    }
+    Ok(account)
+}
+
 impl Dynamo {
     /// An update of a user's item.
     fn update(&self, user: &UserId, expression: &str) -> UpdateItemFluentBuilder {
@@ -67,16 +90,24 @@ impl Connections for Dynamo {
             self.back_off(attempt).await;
             let update = self
                 .update(&connection.user, "SET #device = :socket")
-                .condition_expression("attribute_not_exists(#device) OR #device.#at <= :at")
+                .condition_expression(
+                    "attribute_not_exists(#off) AND (attribute_not_exists(#device) OR #device.#at <= :at)",
+                )
+                .expression_attribute_names("#off", keys::DISABLED_AT)
                 .expression_attribute_names("#device", keys::device(&connection.device))
                 .expression_attribute_names("#at", keys::CONNECTED_AT)
                 .expression_attribute_values(":socket", AttributeValue::M(value.clone()))
                 .expression_attribute_values(":at", n(connection.connected_at))
                 .return_values(ReturnValue::AllNew)
+                // What stood in the way comes with the refusal: a read could find something else.
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
                 .send()
                 .await;
             if is_conflict(&update) {
                 continue;
+            }
+            if is_disabled_by(&update) {
+                return Err(Error::disabled());
             }
             let Some(done) = unless(update, &[CHECK_FAILED])? else { return Ok(vec![]) };
             let mut found = Devices::default();
@@ -111,6 +142,9 @@ impl Connections for Dynamo {
         let keys = users.into_iter().map(|u| item([(keys::USER_ID, s(u.as_str()))])).collect();
         let mut found = Devices::default();
         for item in self.batch_get(&self.tables.connections, keys).await? {
+            if item.contains_key(keys::DISABLED_AT) {
+                continue;
+            }
             read(&item, &mut found)?;
         }
         found.connections.sort_by(|a, b| (&a.user, &a.device).cmp(&(&b.user, &b.device)));
@@ -124,5 +158,41 @@ impl Connections for Dynamo {
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         self.drop_endpoint(endpoint).await
+    }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        let update = match since {
+            Some(since) => self
+                .update(user, "SET #off = if_not_exists(#off, :since)")
+                .expression_attribute_values(":since", n(since)),
+            None => self.update(user, "REMOVE #off"),
+        };
+        let update = update
+            .expression_attribute_names("#off", keys::DISABLED_AT)
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(Error::port)?;
+        let item = update.attributes.ok_or_else(|| malformed("Attributes"))?;
+        read_account(Some(&item))
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        let key = item([(keys::USER_ID, s(user.as_str()))]);
+        read_account(self.get(&self.tables.connections, key).await?.as_ref())
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.tables.connections)
+            .key(keys::USER_ID, s(user.as_str()))
+            .projection_expression("#off")
+            .expression_attribute_names("#off", keys::DISABLED_AT)
+            .send()
+            .await
+            .map_err(Error::port)?;
+        Ok(found.item.is_some_and(|item| item.contains_key(keys::DISABLED_AT)))
     }
 }

@@ -1,10 +1,12 @@
 //! Whose a push endpoint is: an attribute of its user's item, and a note under its own name that says where. Both change in
 //! one transaction, so that a phone which changes hands never stays with two owners, wherever a process dies.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{DeviceId, EndpointId, UserId};
-use petrel_core::ports::{Connections, Endpoint};
+use petrel_core::ports::Endpoint;
 
 use crate::Dynamo;
 use crate::calls::{REASON_CHECK, REASON_CONFLICT, reasons};
@@ -37,6 +39,25 @@ impl Dynamo {
         note.map(|note| read_note(&note, id)).transpose()
     }
 
+    /// Where these users take pushes, those too who are disabled: what they have is theirs until someone takes it.
+    async fn endpoints_of(&self, users: &[UserId]) -> Result<Vec<Endpoint>> {
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let keys = users.into_iter().map(|u| item([(keys::USER_ID, s(u.as_str()))])).collect();
+        let mut found = vec![];
+        for item in self.batch_get(&self.tables.connections, keys).await? {
+            let user = UserId::parse(text(&item, keys::USER_ID)?).map_err(Error::port)?;
+            for (name, _) in &item {
+                let Some(device) = name.strip_prefix(keys::ENDPOINT) else { continue };
+                found.push(Endpoint {
+                    user: user.clone(),
+                    device: DeviceId::parse(device).map_err(Error::port)?,
+                    id: EndpointId::parse(text(&item, name)?).map_err(Error::port)?,
+                });
+            }
+        }
+        Ok(found)
+    }
+
     /// Gives the endpoint to this device, and takes it from the one before.
     pub(crate) async fn take_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         for attempt in 0..ATTEMPTS {
@@ -44,7 +65,7 @@ impl Dynamo {
             let before = self.owner(&endpoint.id).await?;
             let mut users = vec![endpoint.user.clone()];
             users.extend(before.iter().map(|b| b.user.clone()));
-            let stands = self.of(&users).await?.endpoints;
+            let stands = self.endpoints_of(&users).await?;
             let own = |e: &&Endpoint| e.user == endpoint.user && e.device == endpoint.device;
             let replaced = stands.iter().find(own);
             if before.as_ref() == Some(endpoint) && replaced == Some(endpoint) {

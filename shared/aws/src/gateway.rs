@@ -32,9 +32,21 @@ impl Gateway for ApiGateway {
             }
         }
     }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        match self.0.delete_connection().connection_id(connection.as_str()).send().await {
+            Ok(_) => Posted::Accepted,
+            Err(error) if is_gone(&error) => Posted::Gone,
+            Err(error) => {
+                let error = DisplayErrorContext(error);
+                tracing::warn!(%connection, %error, "a connection was not closed");
+                Posted::Later
+            }
+        }
+    }
 }
 
-fn is_gone(error: &SdkError<PostToConnectionError>) -> bool {
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     if error.raw_response().is_some_and(|response| response.status().as_u16() == 410) {
         return true;
     }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::dns::ResolveDns;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -56,6 +57,20 @@ impl Roots {
         };
         Ok(TlsContext::builder().with_trust_store(store).build()?)
     }
+}
+
+/// As [`connector`], for a receiver anywhere, over names that this resolver knows. No connection is kept: whom a name leads
+/// to is asked each time.
+pub(crate) fn connector_through(
+    resolver: impl ResolveDns + Clone + 'static,
+) -> Result<Connector, BoxError> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    Ok(Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(Roots::Platform.context()?)
+        .connector_settings(settings)
+        .pool_max_idle_per_host(0)
+        .build_with_resolver(resolver))
 }
 
 /// Speaks HTTPS, and plain HTTP where the URL says so.
@@ -132,7 +147,7 @@ impl FetchKeys for HttpKeys {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

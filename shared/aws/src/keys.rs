@@ -28,6 +28,8 @@ pub const SENDER: &str = "u";
 pub const SENT_AT: &str = "at";
 /// messages: how many entries up to here count as unread (N).
 pub const ORDINAL: &str = "o";
+/// messages: how full the conversation's bucket is with it, µs (N). Absent: empty.
+pub const LEVEL: &str = "l";
 /// messages: the content as JSON.
 pub const CONTENT: &str = "c";
 /// messages: the places of the edits of this entry (NS), so that a delete finds them. Absent: there are none.
@@ -81,6 +83,8 @@ pub const PRESENCE: &str = "presence";
 
 /// connections, partition key: the user.
 pub const USER_ID: &str = "user_id";
+/// connections: since when the user is disabled, ms (N). Absent: he is not.
+pub const DISABLED_AT: &str = "off";
 /// connections, in a device's map: the connection's id.
 pub const CONNECTION_ID: &str = "id";
 /// connections, in a device's map: when it was opened, ms (N).

@@ -15,6 +15,7 @@ mod item;
 pub mod keys;
 mod log;
 mod metrics;
+mod moderation;
 mod payload;
 mod people;
 mod pushes;
@@ -28,6 +29,7 @@ pub mod token;
 mod unset;
 mod uploads;
 mod warm;
+mod webhook;
 mod world;
 
 use aws_sdk_dynamodb::Client;
@@ -43,6 +45,7 @@ pub use queues::{Queues, Sqs};
 pub use settings::{Origins, Settings, SettingsError, process_env};
 pub use token::Verifier;
 pub use warm::{WARM_LIMIT, warm};
+pub use webhook::{HttpWebhook, Reach, Signer};
 pub use world::SystemWorld;
 
 /// The log, the members and the connections in DynamoDB.

@@ -27,7 +27,7 @@ const MAX_EDITS: u64 = 90;
 /// The item of an entry.
 pub(crate) fn write(entry: &Entry) -> Result<Item> {
     let content = serde_json::to_string(&entry.content).map_err(Error::port)?;
-    Ok(item([
+    let mut new = item([
         (keys::CONVERSATION_ID, s(entry.conversation_id.as_str())),
         (keys::SEQ, n(entry.seq.get())),
         (keys::MESSAGE_ID, s(entry.message_id.to_string())),
@@ -35,7 +35,11 @@ pub(crate) fn write(entry: &Entry) -> Result<Item> {
         (keys::SENT_AT, n(entry.sent_at)),
         (keys::ORDINAL, n(entry.ordinal)),
         (keys::CONTENT, s(content)),
-    ]))
+    ]);
+    if entry.level > 0 {
+        new.insert(keys::LEVEL.to_owned(), n(entry.level));
+    }
+    Ok(new)
 }
 
 fn read(item: &Item) -> Result<Entry> {
@@ -57,6 +61,7 @@ fn read_fields(item: &Item) -> Result<Entry> {
         // Its own words could quote the message.
         content: serde_json::from_str(text(item, keys::CONTENT)?)
             .map_err(|_| malformed(keys::CONTENT))?,
+        level: if item.contains_key(keys::LEVEL) { number(item, keys::LEVEL)? } else { 0 },
     })
 }
 

@@ -13,7 +13,7 @@ use petrel_core::error::{Error, Result};
 use petrel_core::ports::{Job, Jobs};
 use tokio::time::Instant;
 
-use crate::settings::{FANOUT_QUEUE_URL, PUSH_QUEUE_URL, SettingsError};
+use crate::settings::{FANOUT_QUEUE_URL, PUSH_QUEUE_URL, SettingsError, WEBHOOK_QUEUE_URL};
 
 /// How many messages one SendMessageBatch takes.
 const BATCH: usize = 10;
@@ -35,6 +35,8 @@ pub struct Queues {
     pub fan_out: Option<String>,
     /// Takes [`Job::Push`].
     pub push: Option<String>,
+    /// Takes [`Job::Webhook`].
+    pub webhook: Option<String>,
 }
 
 /// The queues in SQS.
@@ -101,16 +103,18 @@ impl Sqs {
 impl Jobs for Sqs {
     async fn enqueue(&self, jobs: Vec<Job>, delay_s: u32) -> Result<()> {
         let delay_s = i32::try_from(delay_s).map_err(Error::port)?;
-        let (mut fan_out, mut push) = (vec![], vec![]);
+        let (mut fan_out, mut push, mut webhook) = (vec![], vec![], vec![]);
         for job in &jobs {
             match job {
                 Job::FanOut { .. } => fan_out.push(body(job)?),
                 Job::Push { .. } => push.push(body(job)?),
+                Job::Webhook { .. } => webhook.push(body(job)?),
             }
         }
         let queues = [
             (fan_out, &self.queues.fan_out, FANOUT_QUEUE_URL),
             (push, &self.queues.push, PUSH_QUEUE_URL),
+            (webhook, &self.queues.webhook, WEBHOOK_QUEUE_URL),
         ];
         let mut sends = vec![];
         for (bodies, queue, variable) in queues {

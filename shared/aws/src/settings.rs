@@ -19,6 +19,15 @@ pub const CONNECTIONS_TABLE: &str = "PETREL_CONNECTIONS_TABLE";
 pub const FANOUT_QUEUE_URL: &str = "PETREL_FANOUT_QUEUE_URL";
 /// The URL of the queue of push jobs.
 pub const PUSH_QUEUE_URL: &str = "PETREL_PUSH_QUEUE_URL";
+/// The URL of the queue of webhooks. Absent: there are none.
+pub const WEBHOOK_QUEUE_URL: &str = "PETREL_WEBHOOK_QUEUE_URL";
+/// The `https` URL of the receiver of webhooks.
+pub const WEBHOOK_URL: &str = "PETREL_WEBHOOK_URL";
+/// What webhooks are signed with: `whsec_` and 24 to 64 bytes in base64; two of them, with a comma between them, while a
+/// receiver changes over.
+pub const WEBHOOK_SECRETS: &str = "PETREL_WEBHOOK_SECRETS";
+/// The ARN of the SNS topic of reports.
+pub const MODERATION_TOPIC_ARN: &str = "PETREL_MODERATION_TOPIC_ARN";
 /// The `https` URL of @connections: that of the WebSocket API's stage.
 pub const WEBSOCKET_ENDPOINT: &str = "PETREL_WEBSOCKET_ENDPOINT";
 /// The `iss` of tokens.
@@ -38,6 +47,11 @@ pub const PUSH_BADGE: &str = "PETREL_PUSH_BADGE";
 pub const PUSH_PREVIEW: &str = "PETREL_PUSH_PREVIEW";
 /// Seconds, 0 to 31,536,000, after which a message can be edited no more. Absent: 900. 0: it always can.
 pub const EDIT_WINDOW_S: &str = "PETREL_EDIT_WINDOW_S";
+/// How much may be done in a while: `<name>=<count>/<seconds>` with commas between them (see
+/// [`petrel_core::limits::Limits`]). What is not named has its default.
+pub const LIMITS: &str = "PETREL_LIMITS";
+/// What a token's `scope` must hold for the requests of operators. Absent: `petrel/admin`.
+pub const OPERATOR_SCOPE: &str = "PETREL_OPERATOR_SCOPE";
 /// The ARN of the SNS platform application of Apple, production.
 pub const APNS_ARN: &str = "PETREL_APNS_ARN";
 /// The ARN of the SNS platform application of Apple, development builds.
@@ -107,6 +121,12 @@ pub struct Settings {
     pub fanout_queue_url: Option<String>,
     /// [`PUSH_QUEUE_URL`].
     pub push_queue_url: Option<String>,
+    /// [`WEBHOOK_QUEUE_URL`].
+    pub webhook_queue_url: Option<String>,
+    /// [`WEBHOOK_URL`] and [`WEBHOOK_SECRETS`].
+    pub webhook: Option<(String, String)>,
+    /// [`MODERATION_TOPIC_ARN`].
+    pub moderation_topic_arn: Option<String>,
     /// [`MEDIA_BUCKET`].
     pub media_bucket: Option<String>,
     /// [`WEBSOCKET_ENDPOINT`].
@@ -134,6 +154,9 @@ impl Settings {
             connections_table: checked(env, CONNECTIONS_TABLE)?,
             fanout_queue_url: checked(env, FANOUT_QUEUE_URL)?,
             push_queue_url: checked(env, PUSH_QUEUE_URL)?,
+            webhook_queue_url: checked(env, WEBHOOK_QUEUE_URL)?,
+            webhook: checked(env, WEBHOOK_URL)?.zip(secrets(env)?),
+            moderation_topic_arn: checked(env, MODERATION_TOPIC_ARN)?,
             media_bucket: checked(env, MEDIA_BUCKET)?,
             websocket_endpoint: checked(env, WEBSOCKET_ENDPOINT)?,
             platforms: platforms
@@ -158,6 +181,12 @@ pub(crate) fn checked(env: Env<'_>, name: &'static str) -> Result<Option<String>
         Some(value) if !shapes::fits(name, &value) => Err(SettingsError::invalid(name, &value)),
         value => Ok(value),
     }
+}
+
+/// [`WEBHOOK_SECRETS`], which no error quotes.
+fn secrets(env: Env<'_>) -> Result<Option<String>, SettingsError> {
+    checked(env, WEBHOOK_SECRETS)
+        .map_err(|_| SettingsError::invalid(WEBHOOK_SECRETS, "not to be shown"))
 }
 
 /// Makes sure that these variables are set, before anything is built on them.
@@ -185,7 +214,10 @@ pub(crate) fn list(env: Env<'_>, name: &str) -> Vec<String> {
 }
 
 fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
-    let mut settings = CoreSettings::default();
+    let mut settings = CoreSettings {
+        webhook: checked(env, WEBHOOK_QUEUE_URL)?.is_some(),
+        ..CoreSettings::default()
+    };
     if let Some(value) = checked(env, PUSH_DELAY_S)? {
         settings.push_delay_s =
             value.parse().map_err(|_| SettingsError::invalid(PUSH_DELAY_S, &value))?;
@@ -200,6 +232,12 @@ fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
         if let Some(value) = checked(env, name)? {
             *flag = value == "true";
         }
+    }
+    if let Some(value) = checked(env, LIMITS)? {
+        settings.limits.set(&value).map_err(|_| SettingsError::invalid(LIMITS, &value))?;
+    }
+    if let Some(value) = checked(env, OPERATOR_SCOPE)? {
+        settings.operator_scope = value;
     }
     for (name, bytes) in
         [(MAX_PHOTO_MB, &mut settings.max_photo_bytes), (MAX_FILE_MB, &mut settings.max_file_bytes)]

@@ -1,14 +1,17 @@
 //! What each variable must look like, so that a mistake ends the start of a function and not its first request.
 
 use http::Uri;
+use petrel_core::limits::Limits;
 
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, CONNECTIONS_TABLE, CONVERSATIONS_TABLE,
-    EDIT_WINDOW_S, FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, MAX_DELAY_S, MAX_EDIT_WINDOW_S,
+    EDIT_WINDOW_S, FANOUT_QUEUE_URL, FCM_ARN, JWKS_URL, LIMITS, MAX_DELAY_S, MAX_EDIT_WINDOW_S,
     MAX_FILE_MB, MAX_PHOTO_MB, MEDIA_BUCKET, MEDIA_SCAN, MESSAGES_TABLE, METRICS_NAMESPACE,
-    PUSH_BADGE, PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL, TOKEN_AUDIENCE, TOKEN_ISSUER,
+    MODERATION_TOPIC_ARN, OPERATOR_SCOPE, PUSH_BADGE, PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL,
+    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL,
     WEBSOCKET_ENDPOINT,
 };
+use crate::webhook::{self, Reach, Signer};
 
 /// What a variable must be, in words, and whether this value is.
 type Shape = (&'static str, fn(&str) -> bool);
@@ -19,11 +22,21 @@ fn shape(name: &str) -> Shape {
         MESSAGES_TABLE | CONVERSATIONS_TABLE | CONNECTIONS_TABLE => {
             ("the name of a DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -", is_table)
         }
-        FANOUT_QUEUE_URL | PUSH_QUEUE_URL => {
+        FANOUT_QUEUE_URL | PUSH_QUEUE_URL | WEBHOOK_QUEUE_URL => {
             ("the URL of an SQS queue, https://<host>/<account>/<name>", is_queue)
         }
         // The console shows the clients' wss URL first; posts go to the other one.
         WEBSOCKET_ENDPOINT => ("the https URL of the WebSocket API's stage", is_url),
+        WEBHOOK_URL => ("the https URL of a receiver at a public address", |value| {
+            webhook::receiver(value, Reach::Public).is_some()
+        }),
+        WEBHOOK_SECRETS => (
+            "whsec_ and 24 to 64 bytes in base64; two at most, with a comma between them",
+            |value| Signer::parse(value).is_some(),
+        ),
+        MODERATION_TOPIC_ARN => ("an ARN, arn:aws:sns:<region>:<account>:<topic>", |value| {
+            value.splitn(6, ':').nth(2) == Some("sns") && value.split(':').count() == 6
+        }),
         TOKEN_ISSUER => ("the https URL of an identity provider", is_url),
         // None at all would take everyone's tokens.
         TOKEN_AUDIENCE => ("audiences, with commas between them", |value| {
@@ -32,6 +45,12 @@ fn shape(name: &str) -> Shape {
         JWKS_URL => ("the https URL of a key set", is_url),
         ALLOWED_ORIGINS => {
             ("* or origins such as https://chat.example.com, with commas between them", are_origins)
+        }
+        LIMITS => ("limits such as messages=600/60,sockets=0, with commas between them", |value| {
+            Limits::default().set(value).is_ok()
+        }),
+        OPERATOR_SCOPE => {
+            ("one scope, without blanks", |value| !value.contains(char::is_whitespace))
         }
         MEDIA_BUCKET => ("the name of an S3 bucket: 3 to 63 of a-z 0-9 . -", is_bucket),
         MAX_PHOTO_MB | MAX_FILE_MB => ("a number from 1 to 5000", |value| {

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
+use petrel_core::events::Report;
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MediaId, Seq, UserId};
 use petrel_core::media::{Upload, UploadState};
 use petrel_core::message::Entry;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Files, Gateway, Log,
-    OwnState, People, Posted, Put, SignedRequest, Uploads, UserConversation, Watermarks,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Files,
+    Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put, SignedRequest, Uploads,
+    UserConversation, Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -186,6 +188,18 @@ impl Connections for Unset {
     async fn remove_endpoint(&self, _: &Endpoint) -> Result<()> {
         self.fail()
     }
+
+    async fn set_disabled(&self, _: &UserId, _: Option<u64>) -> Result<Account> {
+        self.fail()
+    }
+
+    async fn account(&self, _: &UserId) -> Result<Account> {
+        self.fail()
+    }
+
+    async fn is_disabled(&self, _: &UserId) -> Result<bool> {
+        self.fail()
+    }
 }
 
 #[async_trait]
@@ -193,6 +207,25 @@ impl Gateway for Unset {
     async fn post(&self, to: &ConnectionId, _: &str) -> Posted {
         tracing::error!(%to, reason = self.reason(), "a post failed");
         Posted::Later
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        self.post(connection, "").await
+    }
+}
+
+#[async_trait]
+impl Webhook for Unset {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        tracing::error!(id = delivery.id, reason = self.reason(), "an event was not told");
+        Hooked::Refused { retry_after_s: None }
+    }
+}
+
+#[async_trait]
+impl Moderation for Unset {
+    async fn report(&self, _: &Report) -> Result<()> {
+        self.fail()
     }
 }
 

@@ -36,7 +36,9 @@ pub async fn warm(config: &SdkConfig, settings: &Settings) {
     if let Some(endpoint) = &settings.websocket_endpoint {
         calls.push(gateway(config, endpoint));
     }
-    if settings.fanout_queue_url.is_some() || settings.push_queue_url.is_some() {
+    let queues =
+        [&settings.fanout_queue_url, &settings.push_queue_url, &settings.webhook_queue_url];
+    if queues.into_iter().any(Option::is_some) {
         calls.push(sqs(config));
     }
     if tokio::time::timeout(WARM_LIMIT, join_all(calls)).await.is_err() {

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NotAMember,
     /// A member, but not allowed to do this.
     Forbidden,
+    /// An operator has disabled this user.
+    Disabled,
     /// What the request names is not there.
     NotFound,
     /// It is not there yet; the same again later.
@@ -45,6 +47,7 @@ impl ErrorKind {
             Self::Unauthenticated => "unauthenticated",
             Self::NotAMember => "not_a_member",
             Self::Forbidden => "forbidden",
+            Self::Disabled => "disabled",
             Self::NotFound => "not_found",
             Self::NotReady => "not_ready",
             Self::SyncRequired => "sync_required",
@@ -60,7 +63,7 @@ impl ErrorKind {
         match self {
             Self::BadRequest | Self::TooManyMembers | Self::UnknownAction => 400,
             Self::Unauthenticated => 401,
-            Self::NotAMember | Self::Forbidden => 403,
+            Self::NotAMember | Self::Forbidden | Self::Disabled => 403,
             Self::NotFound => 404,
             Self::NotReady | Self::SyncRequired => 409,
             Self::TooLarge => 413,
@@ -110,6 +113,11 @@ impl Error {
     /// `not_a_member`, the same words whether or not the conversation exists.
     pub fn not_a_member() -> Self {
         Self::new(ErrorKind::NotAMember, "you are not a member of this conversation")
+    }
+
+    /// `disabled`.
+    pub fn disabled() -> Self {
+        Self::new(ErrorKind::Disabled, "this user is disabled")
     }
 
     /// `sync_required`.

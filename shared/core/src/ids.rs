@@ -175,6 +175,18 @@ pub struct InviteCode {
     pub invite: InviteId,
 }
 
+impl UserId {
+    /// Who writes what the server writes by itself. No token names this user: whoever lets one in must refuse it.
+    pub fn system() -> Self {
+        Self("@system".to_owned())
+    }
+
+    /// Whether it is [`Self::system`].
+    pub fn is_system(&self) -> bool {
+        self.0 == "@system"
+    }
+}
+
 impl InviteCode {
     /// Checks a code.
     ///

@@ -3,8 +3,10 @@
 
 pub mod dispatch;
 pub mod error;
+pub mod events;
 pub mod group;
 pub mod ids;
+pub mod limits;
 pub mod media;
 pub mod message;
 pub mod metrics;

@@ -87,6 +87,11 @@ pub enum Content {
         /// What changed.
         change: GroupChange,
     },
+    /// Words of an operator. Written by the server only.
+    Notice {
+        /// At most [`MAX_TEXT_BYTES`].
+        text: String,
+    },
     /// Ciphertext of end-to-end encrypting clients; the server never looks inside.
     Sealed {
         /// Base64, at most [`MAX_SEALED_BYTES`].
@@ -199,7 +204,7 @@ impl Content {
             Self::Reaction { emoji, .. } => text_of(emoji, MAX_REACTION_BYTES),
             Self::Sealed { ciphertext, .. } => text_of(ciphertext, MAX_SEALED_BYTES),
             Self::Delete { .. } => Ok(()),
-            Self::System { .. } | Self::Gone { .. } => {
+            Self::System { .. } | Self::Notice { .. } | Self::Gone { .. } => {
                 Err(Error::bad_request("only the server writes such entries"))
             }
         }
@@ -229,6 +234,17 @@ impl Content {
         }
     }
 
+    /// Checks what an operator may have the server write.
+    ///
+    /// # Errors
+    /// `too_large`; `bad_request` for what is no notice, or an empty one.
+    pub fn check_from_server(&self) -> Result<()> {
+        match self {
+            Self::Notice { text } => Self::text(text.clone()).check_from_client(),
+            _ => Err(Error::bad_request("the server writes notices")),
+        }
+    }
+
     /// Whether it counts as unread: what a person wrote, not what was done to it.
     pub const fn counts(&self) -> bool {
         matches!(
@@ -237,6 +253,7 @@ impl Content {
                 | Self::Media { .. }
                 | Self::Reply { .. }
                 | Self::Sealed { push: true, .. }
+                | Self::Notice { .. }
         )
     }
 
@@ -286,4 +303,12 @@ pub struct Entry {
     pub sent_at: u64,
     /// What it holds.
     pub content: Content,
+    /// How full the conversation's bucket is with it, µs until it is empty: the rate limit's memory (see
+    /// [`crate::limits`]). 0 where there is no limit, and in entries from before there was one.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub level: u64,
+}
+
+const fn is_empty(level: &u64) -> bool {
+    *level == 0
 }

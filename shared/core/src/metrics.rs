@@ -49,6 +49,14 @@ measures! {
         PushFailures,
         /// Pushes that were not needed: the entry had been delivered meanwhile.
         PushesSkipped,
+        /// Events that the receiver of webhooks took.
+        Webhooks,
+        /// Attempts to tell it that failed.
+        WebhookFailures,
+        /// Events that could not be queued, and are not told.
+        WebhookJobsLost,
+        /// Messages that members reported.
+        Reports,
         /// Sockets that opened.
         Opened,
         /// Sockets that closed and said so. Of some that are lost nothing is heard.
@@ -77,6 +85,8 @@ measures! {
         /// From an entry's `sent_at` until the push function takes its job for the first time; the delay that the job
         /// was queued with is part of it.
         PushAge,
+        /// From an event until the webhook function takes its job for the first time.
+        WebhookAge,
     }
 }
 

@@ -105,6 +105,20 @@ mod variants {
         MentionIgnored,
         /// Unread: the badge counts what is muted too.
         BadgeCountsMuted,
+        /// `send`: the rate is looked at before the message is looked for.
+        LimitFirst,
+        /// Webhooks: an entry is announced when it is delivered again only.
+        NotAnnounced,
+        /// Webhooks: an entry that is delivered again is not announced again.
+        AnnouncedOnce,
+        /// Webhooks: an event that is not taken is forgotten.
+        ToldOnce,
+        /// Operators: the sockets are closed before the user is disabled.
+        CutBeforeMark,
+        /// Operators: a socket that answers 410 is taken to be closed, however young it is.
+        GoneIsClosed,
+        /// `send`: the rate of a conversation is counted and nobody is refused.
+        LimitIgnored,
         /// Receipts: what someone has read is told, also if he hides it.
         ReadShown,
         /// `send`, `typing`: who is blocked writes all the same.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::events::{Event, Report};
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
@@ -283,14 +284,15 @@ pub struct Devices {
 #[async_trait]
 pub trait Connections: Send + Sync {
     /// Registers a device's socket, unless a later `connected_at` stands there, and returns every connection that the
-    /// user has then; none if a later one stands there.
+    /// user has then; none if a later one stands there. Must register nothing and fail with `disabled` while the user is.
     async fn register(&self, connection: &Connection) -> Result<Vec<Connection>>;
 
     /// Removes the device's socket if its connection id is this one.
     async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()>;
 
     /// Everything that these users (at most 100) can be reached by. Must be strongly consistent, and must fail
-    /// rather than leave a user out.
+    /// rather than leave a user out; but nothing of a user who is disabled: whatever stands there still, they are sent
+    /// nothing.
     async fn of(&self, users: &[UserId]) -> Result<Devices>;
 
     /// Sets where the device takes pushes, and takes the endpoint away from the device that had it before, whoever's
@@ -300,6 +302,25 @@ pub trait Connections: Send + Sync {
 
     /// Removes the device's endpoint if it is this one.
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()>;
+
+    /// Disables the user from this time on (ms since 1970; an earlier one that stands there stays), or enables him, and
+    /// returns what stands there at that moment: whatever is registered later has met the mark.
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account>;
+
+    /// All that is known of a user, disabled or not. Must be strongly consistent.
+    async fn account(&self, user: &UserId) -> Result<Account>;
+
+    /// Whether the user is disabled. May be a moment old.
+    async fn is_disabled(&self, user: &UserId) -> Result<bool>;
+}
+
+/// A user as an operator sees him.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Since when he is disabled, ms since 1970.
+    pub disabled_at: Option<u64>,
+    /// What he can be reached by.
+    pub devices: Devices,
 }
 
 /// What became of a frame that was posted to a connection.
@@ -318,6 +339,9 @@ pub enum Posted {
 pub trait Gateway: Send + Sync {
     /// Posts one frame to one connection. Must not block on a slow reader.
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted;
+
+    /// Closes one connection. `Gone` also of one whose `$connect` has not returned, which then opens all the same.
+    async fn close(&self, connection: &ConnectionId) -> Posted;
 }
 
 /// Work that one function hands to another through a queue.
@@ -345,6 +369,13 @@ pub enum Job {
         /// The entry that they may not have.
         seq: Seq,
         /// How often it was put back because the push service was overloaded.
+        attempt: u8,
+    },
+    /// Tell the operator's receiver of an event.
+    Webhook {
+        /// Of what.
+        event: Event,
+        /// How often it was put back because the receiver did not take it.
         attempt: u8,
     },
 }
@@ -412,6 +443,43 @@ pub trait Notifier: Send + Sync {
 
     /// Pushes one notification to one device.
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed;
+}
+
+/// One event on its way to the operator's receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// [`Event::id`].
+    pub id: String,
+    /// When this attempt is made, s since 1970: a receiver refuses what is old.
+    pub timestamp_s: u64,
+    /// JSON.
+    pub body: String,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hooked {
+    /// The receiver took it (2xx).
+    Accepted,
+    /// It did not, or did not answer in time, and may have it all the same. It may have said when to come again.
+    Refused {
+        /// After so many seconds.
+        retry_after_s: Option<u32>,
+    },
+}
+
+/// The way to the operator's receiver.
+#[async_trait]
+pub trait Webhook: Send + Sync {
+    /// Delivers one event, signed. Must come back within a bounded time, and read no more of the answer than it needs.
+    async fn deliver(&self, delivery: &Delivery) -> Hooked;
+}
+
+/// The way to those who look at reports.
+#[async_trait]
+pub trait Moderation: Send + Sync {
+    /// Hands a report on. May be called again with the same report.
+    async fn report(&self, report: &Report) -> Result<()>;
 }
 
 /// What is known of uploads. The bytes lie in [`Files`].

@@ -50,7 +50,10 @@ impl Site {
 
     /// Starts the server. It may take a while until it listens.
     pub fn start(&self) -> Result<Server> {
-        Server::spawn(server::serve(&self.binary, self.data()))
+        let mut command = server::serve(&self.binary, self.data());
+        // In the end one reads everything there is, as fast as he can.
+        command.args(["--limit", "requests=0"]);
+        Server::spawn(command)
     }
 
     /// Signs tokens, once the server has made its key.

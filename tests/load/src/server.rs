@@ -26,7 +26,7 @@ impl Server {
             .tempdir_in(folder)
             .map_err(|e| format!("cannot make a folder in {}: {e}", folder.display()))?;
         let mut command = server::serve(binary, data.path());
-        command.args(["--concurrency", CONCURRENCY]);
+        command.args(["--concurrency", CONCURRENCY, "--limit", "all=0"]);
         if memory {
             command.arg("--memory");
         }

@@ -2,12 +2,14 @@
 //! broken. One lock, one thread: it is never held across a scheduling point.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use petrel_core::ids::UserId;
+use petrel_core::limits::{Limits, Usage};
 use uuid::Uuid;
 
 use crate::dice::Dice;
@@ -88,6 +90,16 @@ pub struct Core {
     pub ledger: Ledger,
     /// What is known of each running invocation.
     pub notes: BTreeMap<Invocation, Notes>,
+    /// How much may be done in a while, in this run.
+    pub limits: Limits,
+    /// Whether events are told, in this run.
+    pub webhook: bool,
+    /// Whether there is an operator, in this run.
+    pub operator: bool,
+    /// Who is disabled, and was said to be cut off.
+    pub cut_off: BTreeSet<UserId>,
+    /// What users did of late: as if one environment ran every function.
+    pub usage: Arc<Usage>,
     /// The broken variant that runs, if one does.
     pub mutant: Option<Mutant>,
     /// The first rule that was broken.
@@ -112,6 +124,11 @@ impl Core {
             queue: Queue::default(),
             ledger: Ledger::new(),
             notes: BTreeMap::new(),
+            limits: Limits::OFF,
+            webhook: false,
+            operator: false,
+            cut_off: BTreeSet::new(),
+            usage: Arc::default(),
             mutant,
             broken: None,
             trace: traced.then(String::new),

@@ -93,6 +93,10 @@ kinds! {
         PushDisabled "push-disabled" 300,
         /// The push service answers 429 or 5xx.
         PushLater "push-later" 800,
+        /// The operator's receiver does not take an event.
+        HookRefused "hook-refused" 1500,
+        /// It takes the event, and its answer is lost.
+        HookAnswerLost "hook-answer-lost" 3000,
         /// A client that breaks the protocol: acks beyond the head, a `seen` beyond it, a stranger's requests.
         Hostile "hostile" 800,
     }
@@ -111,6 +115,14 @@ kinds! {
         SyncRequired "sync-required" 0,
         /// A client was told to come again.
         Busy "busy" 0,
+        /// A caller did too much.
+        RateLimited "rate-limited" 0,
+        /// The operator's receiver took an event.
+        Told "event-told" 0,
+        /// An operator disabled a user.
+        Disabled "user-disabled" 0,
+        /// An operator closed a socket.
+        Cut "socket-cut" 0,
         /// A caller was not a member.
         NotAMember "not-a-member" 0,
         /// A caller was refused as the other one blocks them.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use petrel_core::ids::{ConversationId, Seq, UserId};
+use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::Content;
 use serde_json::Value;
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
+use crate::invocation::Notes;
+use crate::truth::Stored;
 
 /// The head of each conversation that a user belonged to at a moment, and since where.
 pub type Heads = BTreeMap<ConversationId, (Seq, Seq)>;
@@ -197,6 +199,18 @@ impl Core {
         }
     }
 
+    /// Whether the message that an error names stood in the log when the invocation began.
+    fn stood(&self, of: &ConversationId, notes: &Notes, error: &Value) -> bool {
+        let id = error["message_id"].as_str().and_then(|id| MessageId::parse(id).ok());
+        let Some((log, key)) = self.truth.log(of).zip(notes.user.clone().zip(id)) else {
+            return false;
+        };
+        let place = log.places.get(&key).and_then(|seq| log.at(*seq));
+        // A caller without state is searched for in the newest 100 only.
+        let near = |s: &&Stored| log.head().since(s.entry.seq) < 100;
+        place.filter(near).is_some_and(|stored| stored.moment < notes.began)
+    }
+
     /// A refusal: nobody who belonged all the while is told that they do not, and `busy` has a reason.
     pub fn must_be_refused(
         &mut self,
@@ -208,6 +222,7 @@ impl Core {
         let code = error["code"].as_str().unwrap_or_default();
         let path = match code {
             "busy" => Some(Path::Busy),
+            "rate_limited" => Some(Path::RateLimited),
             "not_a_member" => Some(Path::NotAMember),
             "sync_required" => Some(Path::SyncRequired),
             _ => None,
@@ -235,7 +250,11 @@ impl Core {
             "not_a_member" => stays && !blocked,
             "sync_required" => provable,
             // A dozen lost races are reason enough.
+            // An operator is told to ask again as long as a socket may open.
+            "busy" if notes.name.starts_with("Disable") => false,
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
+            // What stood before is answered, however much was sent since.
+            "rate_limited" => of.as_ref().is_some_and(|of| self.stood(of, notes, error)),
             _ => false,
         };
         if without_reason {

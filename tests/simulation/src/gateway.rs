@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use petrel_core::ids::ConnectionId;
+use petrel_core::ids::{ConnectionId, UserId};
 use petrel_core::ports::{Connection, Posted};
 use serde_json::Value;
 
@@ -64,6 +64,17 @@ impl Gateway {
         self.sockets.get(&number).is_some_and(|s| s.phase == Phase::Open)
     }
 
+    /// Whether a later socket of the same device has taken its place: it is known no more, and ends by itself.
+    pub fn is_displaced(&self, socket: &Socket) -> bool {
+        let connection = &socket.connection;
+        let later = |o: &Socket| {
+            o.device == socket.device
+                && o.connection.id != connection.id
+                && o.connection.connected_at >= connection.connected_at
+        };
+        self.sockets.values().any(later)
+    }
+
     /// Whether the socket is connecting, or open and younger than this.
     pub fn is_fresh(&self, id: &ConnectionId, now: u64, young_ms: u64) -> bool {
         self.find(id).is_some_and(|(_, s)| {
@@ -87,7 +98,28 @@ impl Core {
         let posted = self.outcome(number, phase, half_open, &frame);
         self.note(|| format!("#{by} post to {to}: {posted:?} {}", brief(&frame)));
         self.attempted(by, &connection, &frame, posted);
+        if posted == Posted::Accepted && self.cut_off.contains(&connection.user) {
+            self.broke(format!("{} is cut off, and was sent {}", connection.user, brief(&frame)));
+        }
         posted
+    }
+
+    /// An operator is told that a user is cut off: no socket of his is open, and as long as he is disabled none is.
+    pub fn must_be_cut_off(&mut self, user: &UserId) {
+        // Enabled meanwhile: then nothing holds any more.
+        if !self.truth.disabled.contains_key(user) {
+            return;
+        }
+        let open = |s: &&Socket| {
+            s.connection.user == *user && s.phase == Phase::Open && !self.gateway.is_displaced(s)
+        };
+        let open = self.gateway.sockets.values().find(open).map(|s| s.connection.id.clone());
+        match open {
+            Some(id) => self.broke(format!("{user} is said to be cut off, and {id} is open")),
+            None => {
+                self.cut_off.insert(user.clone());
+            }
+        }
     }
 
     fn outcome(
@@ -130,6 +162,25 @@ impl Core {
                 return Posted::Later;
             }
         }
+        Posted::Accepted
+    }
+
+    /// An operator closes a connection.
+    pub fn close_by_hand(&mut self, by: Invocation, id: &ConnectionId) -> Posted {
+        self.moment += 1;
+        if self.strikes(Fault::PostLater) || self.faults.is_out(Fault::GatewayOverload) {
+            return Posted::Later;
+        }
+        let Some((number, socket)) = self.gateway.find(id) else { return Posted::Gone };
+        let phase = socket.phase;
+        self.note(|| format!("#{by} closes {id}, which is {phase:?}"));
+        if phase != Phase::Open {
+            return Posted::Gone;
+        }
+        self.passed(Path::Cut);
+        self.close(number);
+        let ms = self.latency();
+        self.after(ms, Event::Closed(number));
         Posted::Accepted
     }
 

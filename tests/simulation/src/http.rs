@@ -12,11 +12,12 @@ use petrel_core::services::{
     Sent, SyncRequest, Unread,
 };
 use petrel_core::wire::ServerFrame;
-use petrel_core::{App, Caller, Error, ErrorKind};
+use petrel_core::{App, Caller, Error};
 use serde_json::{Value, json};
 
 use crate::core::{Core, Event, Invocation};
 use crate::faults::Path;
+use crate::invocation::Task;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -55,6 +56,10 @@ pub enum Request {
     Receipts(UserId, ConversationId, Seq),
     /// `GET /api/conversations/{id}`.
     Group(UserId, ConversationId),
+    /// An operator disables this user.
+    Disable(UserId),
+    /// He enables him again.
+    Enable(UserId),
     /// `PATCH /api/profile`.
     Profile(UserId, ProfileChange),
     /// `PUT` or, with `false`, `DELETE /api/blocks/{user}`.
@@ -78,6 +83,10 @@ pub enum Asked {
     Group(ConversationId, Group),
     /// How much is unread.
     Unread(Unread),
+    /// A user is disabled, and cut off.
+    CutOff(UserId),
+    /// He is enabled again.
+    Enabled(UserId),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -115,9 +124,11 @@ impl Request {
             | Self::Read(user, ..)
             | Self::Ack(user, ..)
             | Self::Receipts(user, ..)
+            | Self::Group(user, _)
             | Self::Profile(user, _)
             | Self::Block(user, ..)
-            | Self::Group(user, _) => user,
+            | Self::Disable(user)
+            | Self::Enable(user) => user,
         }
     }
 
@@ -133,6 +144,8 @@ impl Request {
                 | Self::SetRole(..)
                 | Self::Update(..)
                 | Self::Join(..)
+                | Self::Disable(..)
+                | Self::Enable(..)
         )
     }
 
@@ -142,7 +155,9 @@ impl Request {
             | Self::Sync(..)
             | Self::Unread(_)
             | Self::Profile(..)
-            | Self::Block(..) => None,
+            | Self::Block(..)
+            | Self::Disable(..)
+            | Self::Enable(..) => None,
             Self::Send(_, of, _)
             | Self::Say(_, of, ..)
             | Self::Choose(_, of, _)
@@ -164,7 +179,14 @@ impl Request {
     pub async fn run(self, app: &App) -> Asked {
         let caller = Caller::http(self.user().clone());
         let about = self.about();
+        if !matches!(self, Self::Disable(_) | Self::Enable(_))
+            && let Err(error) = app.check_enabled(&caller.user).await
+        {
+            return Asked::Refused(about, error);
+        }
         let asked = match self {
+            Self::Disable(user) => app.disable(&user).await.map(|_| Asked::CutOff(user)),
+            Self::Enable(user) => app.enable(&user).await.map(|()| Asked::Enabled(user)),
             Self::Send(_, of, message_id) => {
                 let content = Content::text(format!("http {message_id}"));
                 say(app, &caller, of, message_id, content).await
@@ -327,10 +349,17 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             }
         }
         Asked::Refused(of, error) => {
+            let mut told = json!({"code": error.kind.code()});
+            if let Some(Task::Http(_, Request::Send(_, _, id))) =
+                core.notes.get(&by).map(|n| &n.task)
+            {
+                told["message_id"] = json!(id);
+            }
             let of = of.as_ref().map(ConversationId::as_str);
-            core.must_be_refused(by, of, None, &json!({"code": error.kind.code()}));
+            core.must_be_refused(by, of, None, &told);
         }
-        Asked::Changed(None) | Asked::Done => {}
+        Asked::CutOff(user) => core.must_be_cut_off(user),
+        Asked::Changed(None) | Asked::Enabled(_) | Asked::Done => {}
     }
 }
 
@@ -339,11 +368,13 @@ impl Call {
     pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
         let again = match asked {
             None => true,
-            Some(Asked::Refused(_, error)) => error.kind == ErrorKind::Busy,
+            Some(Asked::Refused(_, error)) => error.retry_after_ms.is_some(),
             Some(_) => false,
         };
-        if again && self.left > 0 && self.request.insists() {
-            self.left -= 1;
+        // An operator goes on until it is done.
+        let operator = matches!(self.request, Request::Disable(_) | Request::Enable(_));
+        if again && (self.left > 0 || operator) && self.request.insists() {
+            self.left = self.left.saturating_sub(1);
             let ms = core.dice.magnitude(20, 5_000);
             core.after(ms, Event::Request(number));
         } else {

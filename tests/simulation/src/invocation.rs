@@ -210,6 +210,7 @@ async fn work(app: &App, job: Job) -> Result<(), Error> {
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }
+        Job::Webhook { event, attempt } => app.tell(event, attempt).await,
     }
 }
 
@@ -229,7 +230,12 @@ impl Core {
                     && socket.phase == Phase::Connecting
                 {
                     if well {
+                        let user = socket.connection.user.clone();
                         socket.phase = Phase::Open;
+                        let opened = socket.clone();
+                        if self.cut_off.contains(&user) && !self.gateway.is_displaced(&opened) {
+                            self.broke(format!("{user} is cut off, and a socket of his opens"));
+                        }
                         self.after(crate::gateway::TWO_HOURS, Event::Closes(number));
                     } else {
                         socket.phase = Phase::Closed;
@@ -283,8 +289,9 @@ impl Core {
                             if result["error"].is_null() {
                                 self.must_be_sent(id, &of, result);
                             } else {
-                                let error = &result["error"];
-                                self.must_be_refused(id, Some(of.as_str()), seen, error);
+                                let mut error = result["error"].clone();
+                                error["message_id"] = result["message_id"].clone();
+                                self.must_be_refused(id, Some(of.as_str()), seen, &error);
                             }
                         }
                     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use petrel_core::events::Event;
 use petrel_core::ids::{ConnectionId, ConversationId, Seq, UserId};
 use petrel_core::ports::{Connection, Job, Posted, Pushed};
 use serde_json::Value;
@@ -22,6 +23,14 @@ pub struct Delivery {
     pub pushes: BTreeSet<UserId>,
     /// Users whose push could not be queued.
     pub lost: BTreeSet<UserId>,
+    /// Whether it was acknowledged.
+    pub acknowledged: bool,
+    /// Whether its event was queued.
+    pub announced: bool,
+    /// Whether its event could not be queued, as far as an invocation knows.
+    pub event_lost: bool,
+    /// Whether the receiver has taken its event.
+    pub told: bool,
 }
 
 /// By entry.
@@ -81,7 +90,7 @@ impl Core {
                         notes.pushed_later.extend(to.iter().cloned());
                     }
                 }
-                Job::Push { .. } => {}
+                Job::Push { .. } | Job::Webhook { .. } => {}
             }
         }
     }
@@ -97,6 +106,11 @@ impl Core {
                 let place = (conversation.clone(), *seq);
                 self.truth_ledger(place).pushes.extend(to.iter().cloned());
             }
+            Job::Webhook { event, .. } => {
+                let entry = event.about();
+                let place = (entry.conversation_id.clone(), entry.seq);
+                self.truth_ledger(place).announced = true;
+            }
         }
     }
 
@@ -109,6 +123,12 @@ impl Core {
                     let place = (conversation.clone(), *seq);
                     self.truth_ledger(place).lost.extend(to.iter().cloned());
                 }
+                Job::Webhook { event, attempt: 0 } => {
+                    let entry = event.about();
+                    let place = (entry.conversation_id.clone(), entry.seq);
+                    self.truth_ledger(place).event_lost = true;
+                }
+                Job::Webhook { .. } => {}
                 Job::FanOut { attempt: 0, .. } => self.passed(Path::Inline),
                 Job::FanOut { .. } => {}
             }
@@ -125,6 +145,43 @@ impl Core {
     ) {
         let held = self.under_way(of, seq, None, except);
         self.must(held.map_err(|e| format!("{of} {seq} was acknowledged, and {e}")));
+        if self.webhook {
+            let delivery = self.truth_ledger((of.clone(), seq));
+            delivery.acknowledged = true;
+            if !delivery.announced && !delivery.event_lost {
+                self.broke(format!("{of} {seq} was acknowledged, and no event of it is queued"));
+            }
+        }
+    }
+
+    /// The receiver took an event: it says what stands there.
+    pub fn must_be_told(&mut self, id: &str, told: &Value) {
+        let data = &told["data"];
+        let Some(place) = place(data) else { return self.broke(format!("{id} tells of nothing")) };
+        let stored = self.truth.log(&place.0).and_then(|log| log.at(place.1)).map(|s| &s.entry);
+        let stands = stored.is_some_and(|entry| {
+            Event::Stored(entry.clone()).id() == id
+                && data["message_id"] == entry.message_id.to_string()
+                && data["sender_id"] == entry.sender_id.as_str()
+        });
+        if stands {
+            self.truth_ledger(place).told = true;
+        } else {
+            self.broke(format!("{id} tells of what is not there: {told}"));
+        }
+    }
+
+    /// When all is at rest: every entry that was acknowledged has been told, unless its event could not be queued. What
+    /// was given up after five receives is with the dead letters.
+    pub fn all_is_told(&mut self) {
+        if !self.webhook || self.faults.counts.paths[Path::DeadLetter as usize] > 0 {
+            return;
+        }
+        let owed = |d: &Delivery| d.acknowledged && !d.told && !d.event_lost;
+        let missing = self.ledger.iter().find(|(_, d)| owed(d)).map(|(place, _)| place.clone());
+        if let Some((of, seq)) = missing {
+            self.broke(format!("{of} {seq} was acknowledged and never told"));
+        }
     }
 
     /// The fan-out function says that a job is done.
@@ -163,6 +220,11 @@ impl Core {
                 && chunk.is_none_or(|(_, to)| to.contains(user))
         };
         for user in stored.members.keys().filter(concerned) {
+            // Who is disabled, or was since, is owed nothing.
+            let until = self.truth.disabled_until.get(user);
+            if self.truth.disabled.contains_key(user) || until.is_some_and(|until| *until > since) {
+                continue;
+            }
             if later(user) {
                 continue;
             }
@@ -211,6 +273,12 @@ impl Core {
         let mut muted = 0;
         let mut forgotten = None;
         for user in to {
+            let until = self.truth.disabled_until.get(user);
+            if self.truth.disabled.contains_key(user)
+                || until.is_some_and(|until| *until > notes.began)
+            {
+                continue;
+            }
             // Watermarks only grow: who waits now has waited all the while.
             let row = self.truth.row(user, conversation);
             let waits = row.is_some_and(|r| r.joined <= *seq && r.marks.delivered < *seq);

@@ -26,6 +26,8 @@ pub struct People {
     pub conversations: Vec<ConversationId>,
     /// HTTP requests.
     pub calls: Vec<Call>,
+    /// Whom an operator disables, until they are enabled again.
+    disabling: Vec<UserId>,
     /// Acts to come.
     left: u64,
     /// The longest time between two acts, ms.
@@ -84,6 +86,7 @@ impl People {
             crowd,
             conversations,
             calls: vec![],
+            disabling: vec![],
             left,
             pace,
             groups,
@@ -130,6 +133,7 @@ impl People {
                 sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
                 sent_at: core.now - 1_000_000 + seq,
                 content: Content::text(message_id.to_string()),
+                level: 0,
             };
             core.apply(&Write::Put(entry.clone()), None);
             if seq <= 3 {
@@ -150,6 +154,19 @@ impl People {
 
     /// An HTTP answer has come, or none will.
     pub fn answered(&mut self, core: &mut Core, number: usize, asked: Option<&Asked>) {
+        match asked {
+            // Let in again after a while.
+            Some(Asked::CutOff(user)) => {
+                let user = user.clone();
+                let ms = core.dice.magnitude(100, 600_000);
+                self.ask_after(core, ms, Request::Enable(user));
+            }
+            Some(Asked::Enabled(user)) => {
+                let user = user.clone();
+                self.disabling.retain(|u| *u != user);
+            }
+            _ => {}
+        }
         if let Some(Asked::Founded(entry)) = asked
             && !self.conversations.contains(&entry.conversation_id)
         {
@@ -159,9 +176,25 @@ impl People {
     }
 
     fn ask(&mut self, core: &mut Core, request: Request) {
+        self.ask_after(core, 0, request);
+    }
+
+    fn ask_after(&mut self, core: &mut Core, ms: u64, request: Request) {
         let number = self.calls.len();
         self.calls.push(Call { request, left: 40, over: false });
-        core.after(0, Event::Request(number));
+        core.after(ms, Event::Request(number));
+    }
+
+    /// An operator disables someone, in runs that have one.
+    fn operate(&mut self, core: &mut Core) {
+        if !core.operator || core.dice.percent(70) {
+            return;
+        }
+        let user = self.users[core.dice.index(self.users.len())].clone();
+        if !self.disabling.contains(&user) {
+            self.disabling.push(user.clone());
+            self.ask(core, Request::Disable(user));
+        }
     }
 
     /// Someone who belongs to a conversation, or perhaps does not.
@@ -398,6 +431,7 @@ impl Run {
 
     /// A socket ends in one way or another, or a device forgets.
     fn trouble(&mut self, core: &mut Core, device: usize) {
+        self.people.operate(core);
         let link = self.devices[device].link;
         if core.strikes(Fault::Storm) {
             for device in &mut self.devices {

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use petrel_core::App;
 use petrel_core::error::{Error, Result};
+use petrel_core::events::Report;
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, OwnState, People, Platform, Posted, Pushed, Put, UserConversation,
-    Watermarks, World,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState, People, Platform, Posted,
+    Pushed, Put, UserConversation, Watermarks, Webhook, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -36,6 +37,10 @@ pub struct Ports {
 /// The product, for one invocation.
 pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
+    let (limits, webhook, usage) = {
+        let core = hub.lock();
+        (core.limits, core.webhook, core.usage.clone())
+    };
     App {
         log: ports.clone(),
         conversations: ports.clone(),
@@ -44,11 +49,14 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         gateway: ports.clone(),
         jobs: ports.clone(),
         notifier: ports.clone(),
+        webhook: ports.clone(),
+        moderation: ports.clone(),
         uploads: Arc::new(petrel_core::testing::MemoryMedia::default()),
         files: Arc::new(petrel_core::testing::MemoryMedia::default()),
         world: ports,
         metrics: Arc::new(NoMetrics),
-        settings: Settings::default(),
+        usage,
+        settings: Settings { limits, webhook, ..Settings::default() },
     }
 }
 
@@ -77,7 +85,9 @@ impl Ports {
         self.turn().await;
         {
             let mut core = self.hub.lock();
-            if core.strikes(Fault::FailsLate) {
+            // An operator who is told that it failed asks again, and does not change his mind meanwhile.
+            let waits = !matches!(write, Write::SetDisabled(..));
+            if waits && core.strikes(Fault::FailsLate) {
                 let ms = core.dice.magnitude(1, 60_000);
                 core.after(ms, Event::Late(Box::new(write)));
                 drop(core);
@@ -383,6 +393,7 @@ impl Connections for Ports {
         let what = format!("connections.register {}", connection.id);
         match self.write(&what, Write::Register(connection.clone())).await? {
             Wrote::Registered(connections) => Ok(connections),
+            Wrote::Account(_) => Err(Error::disabled()),
             _ => Ok(vec![]),
         }
     }
@@ -409,6 +420,22 @@ impl Connections for Ports {
         let write = Write::RemoveEndpoint(endpoint.clone());
         self.write("connections.remove_endpoint", write).await.map(drop)
     }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        let what = format!("connections.set_disabled {user}: {since:?}");
+        match self.write(&what, Write::SetDisabled(user.clone(), since)).await? {
+            Wrote::Account(account) => Ok(account),
+            _ => Err(Error::port("no account")),
+        }
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        self.read("connections.account", |core| core.truth.account(user)).await
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        self.read("connections.is_disabled", |core| core.truth.disabled.contains_key(user)).await
+    }
 }
 
 #[async_trait]
@@ -416,6 +443,13 @@ impl Gateway for Ports {
     async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
         self.turn().await;
         let posted = self.hub.lock().post(self.invocation, to, frame);
+        self.turn().await;
+        posted
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        self.turn().await;
+        let posted = self.hub.lock().close_by_hand(self.invocation, connection);
         self.turn().await;
         posted
     }
@@ -443,6 +477,23 @@ impl Notifier for Ports {
         let pushed = self.hub.lock().push(self.invocation, to, notification);
         self.turn().await;
         pushed
+    }
+}
+
+#[async_trait]
+impl Webhook for Ports {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        self.turn().await;
+        let hooked = self.hub.lock().hook(self.invocation, delivery);
+        self.turn().await;
+        hooked
+    }
+}
+
+#[async_trait]
+impl Moderation for Ports {
+    async fn report(&self, _: &Report) -> Result<()> {
+        self.read("moderation.report", |_| ()).await
     }
 }
 

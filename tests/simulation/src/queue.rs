@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use petrel_core::ids::{ConversationId, EndpointId, Seq, UserId};
-use petrel_core::ports::{Endpoint, Job, Notification, Pushed};
+use petrel_core::ports::{Delivery, Endpoint, Hooked, Job, Notification, Pushed};
 
 use crate::core::{Core, Event, Invocation};
 use crate::faults::{Fault, Path};
@@ -73,7 +73,8 @@ impl Core {
     fn queue_one(&mut self, by: Invocation, job: &Job, delay_s: u32) {
         self.note(|| format!("#{by} queued for {delay_s} s: {}", brief(job)));
         let generation = self.generation(by, job);
-        if generation > MAX_PUT_BACK {
+        let most = if matches!(job, Job::Webhook { .. }) { 100 } else { MAX_PUT_BACK };
+        if generation > most {
             self.broke(format!("put back {generation} times: {}", brief(job)));
         }
         self.queued(by, job, delay_s);
@@ -121,6 +122,23 @@ impl Core {
         if well && !self.strikes(Fault::JobComesAgain) {
             self.queue.messages.remove(&number);
         }
+    }
+
+    /// An event for the operator's receiver.
+    pub fn hook(&mut self, by: Invocation, what: &Delivery) -> Hooked {
+        self.moment += 1;
+        let refused = Hooked::Refused { retry_after_s: None };
+        let told = serde_json::from_str(&what.body).unwrap_or_default();
+        let lost = self.strikes(Fault::HookRefused);
+        self.note(|| {
+            format!("#{by} tells {}: {}", what.id, if lost { "refused" } else { "taken" })
+        });
+        if lost && !self.strikes(Fault::HookAnswerLost) {
+            return refused;
+        }
+        self.passed(Path::Told);
+        self.must_be_told(&what.id, &told);
+        if lost { refused } else { Hooked::Accepted }
     }
 
     /// A notification for a phone.
@@ -213,6 +231,10 @@ pub fn brief(job: &Job) -> String {
         }
         Job::Push { to, conversation, seq, attempt } => {
             format!("push {conversation} {seq} (attempt {attempt}) to {}", names(to))
+        }
+        Job::Webhook { event, attempt } => {
+            let entry = event.about();
+            format!("tell of {} {} (attempt {attempt})", entry.conversation_id, entry.seq)
         }
     }
 }

@@ -24,6 +24,7 @@ impl Run {
             let held = core.rows_agree(&group);
             core.must(held);
         }
+        core.all_is_told();
     }
 }
 

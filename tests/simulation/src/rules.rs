@@ -9,7 +9,7 @@ use crate::core::{Core, Invocation};
 use crate::faults::Path;
 use crate::invocation::Task;
 use crate::mutants::Mutant;
-use crate::truth::{Registered, Since, Write, Wrote};
+use crate::truth::{LogOf, Registered, Since, Write, Wrote};
 
 /// A socket younger than this may answer 410 although it lives, ms; less what clocks may differ by.
 const FRESH_MS: u64 = 60_000 - 10_000;
@@ -127,6 +127,9 @@ impl Core {
             }
             Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
             Write::Register(connection) => {
+                if self.truth.disabled.contains_key(&connection.user) {
+                    return Wrote::Account(self.truth.account(&connection.user));
+                }
                 let devices = self.truth.connections.entry(connection.user.clone()).or_default();
                 let stands = devices.get(&connection.device);
                 if stands.is_some_and(|s| s.connection.connected_at > connection.connected_at) {
@@ -172,6 +175,21 @@ impl Core {
                 let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
                 devices.insert(endpoint.device.clone(), (endpoint.clone(), self.moment));
                 Wrote::Yes
+            }
+            Write::SetDisabled(user, since) => {
+                match since {
+                    Some(since) => {
+                        self.passed(Path::Disabled);
+                        self.truth.disabled.entry(user.clone()).or_insert(*since);
+                    }
+                    None => {
+                        self.cut_off.remove(user);
+                        if self.truth.disabled.remove(user).is_some() {
+                            self.truth.disabled_until.insert(user.clone(), self.moment);
+                        }
+                    }
+                }
+                Wrote::Account(self.truth.account(user))
             }
             Write::RemoveEndpoint(endpoint) => {
                 let devices = self.truth.endpoints.entry(endpoint.user.clone()).or_default();
@@ -307,6 +325,24 @@ impl Core {
         self.passed(Path::Stored);
     }
 
+    /// Nobody writes more into a conversation than its limit lets in: twice what fits at once in one period, and what was
+    /// admitted before its put came late.
+    fn within_the_limit(&self, entry: &Entry, log: &LogOf) -> Result<(), String> {
+        let limit = self.limits.conversation;
+        let people = |e: &Entry| !matches!(e.content, Content::System { .. });
+        if !limit.is_on() || !people(entry) {
+            return Ok(());
+        }
+        let from = entry.sent_at.saturating_sub(u64::from(limit.period_s()) * 1_000);
+        let recent = log.history.iter().rev().take_while(|s| s.entry.sent_at > from);
+        let count = recent.filter(|s| people(&s.entry)).count();
+        if count > 2 * limit.count() as usize + 4 {
+            let of = &entry.conversation_id;
+            return Err(format!("{of}: {count} messages where {limit} are allowed"));
+        }
+        Ok(())
+    }
+
     fn may_be_stored(&self, entry: &Entry) -> Result<(), String> {
         let (of, seq) = (&entry.conversation_id, entry.seq);
         let place = || format!("{of} {seq}");
@@ -335,6 +371,7 @@ impl Core {
         if entry.sent_at <= sent_at {
             return Err(format!("{}: sent_at does not grow", place()));
         }
+        self.within_the_limit(entry, log)?;
         if entry.ordinal != ordinal + u64::from(entry.content.counts()) {
             return Err(format!("{}: the ordinal is {} after {ordinal}", place(), entry.ordinal));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use petrel_core::ids::ConnectionId;
+use petrel_core::limits::{Limit, Limits};
 use petrel_core::ports::Connection;
 
 use crate::client::Device;
@@ -63,6 +64,10 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let faults = Faults::new(&mut dice, &options.dials);
     let mut core = Core::new(dice, faults, options.mutant, options.traced);
     let (people, devices) = People::new(&mut core, options.acts);
+    // What was written before the run began knew no limit.
+    core.limits = limits(seed);
+    core.operator = Dice::new(seed ^ 0x6f70_6572_6174_6f72).percent(25);
+    core.webhook = Dice::new(seed ^ 0x6576_656e_7473).percent(50);
     let hub = Hub::new(core);
     let mut run = Run { hub, running: BTreeMap::new(), devices, people };
     run.play();
@@ -74,6 +79,26 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         broken: core.broken.clone(),
         counts: core.faults.counts.clone(),
         trace: core.take_trace(),
+    }
+}
+
+/// How much may be done in a while: in three of four runs, as much as anyone likes. Chosen by dice of its own.
+fn limits(seed: u64) -> Limits {
+    let mut dice = Dice::new(seed ^ 0x6c69_6d69_7473);
+    if dice.percent(75) {
+        return Limits::OFF;
+    }
+    let mut limit = |least, most, period| {
+        let count = u32::try_from(dice.between(least, most)).unwrap_or(u32::MAX);
+        Limit::new(count, period)
+    };
+    Limits {
+        conversation: limit(2, 12, 30),
+        messages: limit(3, 30, 60),
+        requests: limit(20, 80, 60),
+        members: limit(10, 60, 60),
+        sockets: limit(4, 20, 60),
+        reports: limit(1, 5, 600),
     }
 }
 

@@ -9,7 +9,7 @@ use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Message
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Devices, Endpoint, OwnState, Put, UserConversation, Watermarks,
+    Account, Change, Connection, Devices, Endpoint, OwnState, Put, UserConversation, Watermarks,
 };
 
 use crate::standing::Standing;
@@ -122,6 +122,10 @@ pub struct Truth {
     pub blocks: BTreeMap<(UserId, UserId), Since>,
     /// Every device's socket.
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
+    /// Since when whom an operator has disabled is, ms since 1970.
+    pub disabled: BTreeMap<UserId, u64>,
+    /// Until when (in moments) a user was disabled last.
+    pub disabled_until: BTreeMap<UserId, u64>,
     /// Every device's endpoint, and since when.
     pub endpoints: BTreeMap<UserId, BTreeMap<DeviceId, (Endpoint, u64)>>,
 }
@@ -159,6 +163,8 @@ pub enum Write {
     SetEndpoint(Endpoint),
     /// `Connections::remove_endpoint`.
     RemoveEndpoint(Endpoint),
+    /// `Connections::set_disabled`.
+    SetDisabled(UserId, Option<u64>),
 }
 
 /// What a write came to.
@@ -170,6 +176,8 @@ pub enum Wrote {
     No,
     /// A connection stands, and these with it.
     Registered(Vec<Connection>),
+    /// A user is enabled or disabled now, or was found disabled.
+    Account(Account),
 }
 
 impl Wrote {
@@ -227,12 +235,25 @@ impl Truth {
         users.sort();
         users.dedup();
         for user in users {
+            if self.disabled.contains_key(user) {
+                continue;
+            }
             let connections = self.connections.get(user).into_iter().flatten();
             found.connections.extend(connections.map(|(_, r)| r.connection.clone()));
             let endpoints = self.endpoints.get(user).into_iter().flatten();
             found.endpoints.extend(endpoints.map(|(_, (e, _))| e.clone()));
         }
         found
+    }
+
+    /// `Connections::account`.
+    pub fn account(&self, user: &UserId) -> Account {
+        let mut devices = Devices::default();
+        let connections = self.connections.get(user).into_iter().flatten();
+        devices.connections.extend(connections.map(|(_, r)| r.connection.clone()));
+        let endpoints = self.endpoints.get(user).into_iter().flatten();
+        devices.endpoints.extend(endpoints.map(|(_, (e, _))| e.clone()));
+        Account { disabled_at: self.disabled.get(user).copied(), devices }
     }
 
     /// A user's row.

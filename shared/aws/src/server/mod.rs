@@ -157,6 +157,8 @@ pub struct OnEndpoint {
     pub fan_out: Source,
     /// Where its push jobs come out again.
     pub push: Source,
+    /// Where its events come out again, if they are told to anyone.
+    pub webhook: Option<Source>,
 }
 
 /// Makes what is absent on the endpoint, and the product on it. Whatever is there is used as it is, so that this may be
@@ -192,13 +194,20 @@ pub async fn set_up(
     let push = Source::create(&config, endpoint, "push", queues::PUSH).await?;
     settings.fanout_queue_url = Some(fan_out.url().to_owned());
     settings.push_queue_url = Some(push.url().to_owned());
+    let webhook = if settings.core.webhook {
+        let queue = Source::create(&config, endpoint, "webhook", queues::WEBHOOK).await?;
+        settings.webhook_queue_url = Some(queue.url().to_owned());
+        Some(queue)
+    } else {
+        None
+    };
 
     settings.media_bucket = Some(buckets::create(&config, endpoint, &endpoint.origins).await?);
 
     if endpoint.make_platforms {
         platforms::create(&config, endpoint, &mut settings.platforms).await?;
     }
-    Ok(OnEndpoint { app: app_over(&config, &settings), fan_out, push })
+    Ok(OnEndpoint { app: app_over(&config, &settings), fan_out, push, webhook })
 }
 
 /// The configuration of every client of the endpoint.

@@ -19,6 +19,8 @@ use crate::https::CONNECT_TIMEOUT;
 pub(super) const FAN_OUT: Duration = Duration::from_secs(360);
 /// The same for pushes.
 pub(super) const PUSH: Duration = Duration::from_secs(180);
+/// The same for webhooks.
+pub(super) const WEBHOOK: Duration = Duration::from_secs(360);
 /// A message that was received so often goes to the dead-letter queue.
 const MAX_RECEIVES: u32 = 5;
 /// How long a message is kept.

@@ -122,6 +122,14 @@ impl Verifier {
     /// `unauthenticated`, in the same words for everything but an expired token, with the reason as source; `busy` when
     /// the issuer's keys cannot be fetched and none is known that could have signed it.
     pub async fn verify(&self, token: &str) -> Result<UserId> {
+        Ok(self.read(token).await?.user)
+    }
+
+    /// The user whom the token names, and what else it is good for.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub async fn read(&self, token: &str) -> Result<Verified> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(invalid("the token is too long"));
         }
@@ -148,7 +156,12 @@ impl Verifier {
         if !is_access(claims.token_use.as_deref()) {
             return Err(invalid("the token is not for access"));
         }
-        UserId::parse(&claims.sub.unwrap_or_default()).map_err(|e| invalid(e.message))
+        let user =
+            UserId::parse(&claims.sub.unwrap_or_default()).map_err(|e| invalid(e.message))?;
+        if user.is_system() {
+            return Err(invalid("the token names the server itself"));
+        }
+        Ok(Verified { user, scope: claims.scope.unwrap_or_default() })
     }
 }
 
@@ -160,6 +173,16 @@ struct Claims {
     aud: Option<Audience>,
     client_id: Option<String>,
     token_use: Option<String>,
+    scope: Option<String>,
+}
+
+/// What a good token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Whom it names.
+    pub user: UserId,
+    /// Its scopes, with blanks between them (RFC 8693).
+    pub scope: String,
 }
 
 /// Whether a token with this `token_use` may call an API. Cognito's ID tokens have the audience of its access tokens and
@@ -187,7 +210,7 @@ impl Claims {
     }
 }
 
-/// Signs a token that names `user`, from now on for so long.
+/// Signs a token that names `user`, from now on for so long, with these scopes.
 ///
 /// # Errors
 /// `busy` if it cannot be written as JSON, which does not happen.
@@ -198,6 +221,7 @@ pub fn sign(
     audience: &str,
     now_ms: u64,
     lifetime: Duration,
+    scope: Option<&str>,
 ) -> Result<String> {
     #[derive(Serialize)]
     struct Signed<'a> {
@@ -206,12 +230,14 @@ pub fn sign(
         aud: &'a str,
         iat: u64,
         exp: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<&'a str>,
     }
 
     crypto::install();
     let iat = now_ms / 1_000;
     let exp = iat.saturating_add(lifetime.as_secs());
-    let claims = Signed { sub: user.as_str(), iss: issuer, aud: audience, iat, exp };
+    let claims = Signed { sub: user.as_str(), iss: issuer, aud: audience, iat, exp, scope };
     let header = Header::new(Algorithm::HS256);
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&key.0)).map_err(Error::port)
 }

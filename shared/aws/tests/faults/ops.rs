@@ -182,6 +182,7 @@ impl Stage {
             sender_id: self.user("ana"),
             sent_at: 1_000 + seq,
             content,
+            level: 0,
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use petrel_core::events::Reason;
 use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, EndpointId, InviteCode, Seq, UserId};
 use petrel_core::media::{ContentType, Sha256};
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::Endpoint;
+use petrel_core::ports::{Endpoint, mint};
 use petrel_core::services::{Intent, NewInvite, NewUpload, OwnChange};
 use serde_json::{Value, json};
 
@@ -25,6 +26,7 @@ enum Part {
     Groups,
     Pushes,
     Media,
+    Operators,
     People,
 }
 
@@ -62,6 +64,7 @@ pub async fn measure() -> Bills {
     changes(&mut bills).await;
     pushes(&mut bills).await;
     files(&mut bills).await;
+    operators(&mut bills).await;
     people(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
@@ -295,9 +298,10 @@ async fn changes(bills: &mut Bills) {
     };
     bills.add(Part::Groups, "make an invite to a group of 10", world.bill(invite).await);
     let code = code.unwrap();
-    let look = async { world.app.preview(&code).await.unwrap() };
+    let eve = caller(11);
+    let look = async { world.app.preview(&eve, &code).await.unwrap() };
     bills.add(Part::Groups, "look at an invite to a group of 10", world.bill(look).await);
-    let (eve, code) = (caller(11), &code);
+    let code = &code;
     let join = async { world.app.join(&eve, code).await.unwrap() };
     bills.add(Part::Groups, "join a group of 10 by an invite, all online", world.bill(join).await);
 }
@@ -338,6 +342,44 @@ async fn pushes(bills: &mut Bills) {
     bills.add(Part::Pushes, "set a push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "set the same push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "take a push endpoint over", set(endpoint(6, "arn:5")).await);
+}
+
+/// What goes beyond the members: what operators ask, what moderators and receivers are told.
+async fn operators(bills: &mut Bills) {
+    let sent = Some("sent");
+    let world = World::new().await;
+    let c = direct(0, 1);
+    world.online(0..2).await;
+    world.said(0, &c, 20).await;
+    let notice = async {
+        let id = mint(&*world.app.world);
+        world.app.post_notice(c.clone(), id, "x".repeat(200)).await.unwrap()
+    };
+    bills.add(Part::Operators, "a notice, 1:1, both online", world.bill(notice).await);
+    let bo = caller(1);
+    let report =
+        async { world.app.report(&bo, &c, Seq::new(10), Reason::Spam, None).await.unwrap() };
+    bills.add(
+        Part::Operators,
+        "report a message, 5 before and 5 after it",
+        world.bill(report).await,
+    );
+    let check = async { world.app.check_enabled(&user(1)).await.unwrap() };
+    bills.add(
+        Part::Operators,
+        "whether a user is disabled, at each HTTP request",
+        world.bill(check).await,
+    );
+    let out = async { world.app.sign_out(&user(0), &socket(0).device).await.unwrap() };
+    bills.add(Part::Operators, "sign a device out", world.bill(out).await);
+    let disable = async { assert_eq!(world.app.disable(&user(1)).await.unwrap(), 1) };
+    bills.add(Part::Operators, "disable a user with one socket", world.bill(disable).await);
+
+    let told = World::telling().await;
+    told.online(0..2).await;
+    told.said(0, &c, 1).await;
+    let bill = told.frame(0, told.send(&c).await, sent).await;
+    bills.add(Part::Operators, "send 1:1, both online, with webhooks", bill);
 }
 
 async fn files(bills: &mut Bills) {

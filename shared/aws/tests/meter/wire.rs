@@ -148,6 +148,10 @@ impl Connector {
     fn other(&self, request: &HttpRequest) -> HttpConnectorFuture {
         let mut bill = self.bill.lock().unwrap();
         if request.uri().contains("/@connections/") {
+            if request.method() == "DELETE" {
+                bill.note("DeleteConnection");
+                return answer("");
+            }
             bill.note("PostToConnection");
             bill.messages += units(request.body().bytes().unwrap().len(), 32);
             return answer("");

@@ -56,6 +56,13 @@ pub fn text() -> Content {
 }
 
 impl World {
+    /// With a receiver of webhooks.
+    pub async fn telling() -> Self {
+        let mut world = Self::new().await;
+        world.app.settings.webhook = true;
+        world
+    }
+
     pub async fn new() -> Self {
         let client = embedded::client().unwrap();
         let tables = Tables {
@@ -71,6 +78,8 @@ impl World {
             connections_table: Some(tables.connections.clone()),
             fanout_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/fan-out".into()),
             push_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/push".into()),
+            webhook_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/webhook".into()),
+            moderation_topic_arn: Some("arn:aws:sns:us-east-1:1:reports".into()),
             media_bucket: Some("media".into()),
             websocket_endpoint: Some("https://a.execute-api.us-east-1.amazonaws.com/prod".into()),
             ..Settings::default()

@@ -61,6 +61,7 @@ fn entry() -> Entry {
         sender_id: user("ana"),
         sent_at: 1_790_000_000_123,
         content: Content::System { change: GroupChange::Added { members: vec![user("bo")] } },
+        level: 0,
     }
 }
 

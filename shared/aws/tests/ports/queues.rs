@@ -13,7 +13,7 @@ const PUSH: &str = "https://sqs.eu-west-1.amazonaws.com/1/push";
 const DONE: &str = r#"{"Successful":[],"Failed":[]}"#;
 
 fn sqs(stub: &Stub) -> Sqs {
-    let queues = Queues { fan_out: Some(FAN_OUT.into()), push: Some(PUSH.into()) };
+    let queues = Queues { fan_out: Some(FAN_OUT.into()), push: Some(PUSH.into()), webhook: None };
     Sqs::new(aws_sdk_sqs::Client::new(&stub.config()), queues)
 }
 
@@ -26,6 +26,7 @@ fn fan_out(text: &str, users: usize) -> Job {
         sender_id: UserId::parse("ana").unwrap(),
         sent_at: 1_790_000_000_123,
         content: Content::text(text),
+        level: 0,
     };
     let to = (0..users).map(|n| UserId::parse(&format!("{n:0>64}")).unwrap()).collect();
     Job::FanOut { entry, to, except: None, attempt: 0 }
@@ -158,7 +159,7 @@ async fn what_is_still_not_queued_is_an_error() {
 #[tokio::test]
 async fn a_queue_that_is_not_set_is_named() {
     let stub = Stub::answering([(200, DONE)]);
-    let queues = Queues { fan_out: Some(FAN_OUT.into()), push: None };
+    let queues = Queues { fan_out: Some(FAN_OUT.into()), push: None, webhook: None };
     let sqs = Sqs::new(aws_sdk_sqs::Client::new(&stub.config()), queues);
     sqs.enqueue(vec![fan_out("hi", 1)], 0).await.unwrap();
     let error = sqs.enqueue(vec![push(1)], 0).await.unwrap_err();

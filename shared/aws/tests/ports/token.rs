@@ -400,7 +400,7 @@ async fn a_local_key_signs_what_it_verifies() {
     let ana = UserId::parse("ana").unwrap();
     let hour = Duration::from_secs(3_600);
     let now = SystemWorld.now_ms();
-    let signed = |key: &LocalKey, now| sign(key, &ana, ISSUER, "petrel", now, hour).unwrap();
+    let signed = |key: &LocalKey, now| sign(key, &ana, ISSUER, "petrel", now, hour, None).unwrap();
     let verifier = Verifier::local(&key, expected());
     assert_eq!(verifier.verify(&signed(&key, now)).await.unwrap(), ana);
 

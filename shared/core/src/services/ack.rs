@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
+use crate::limits::Use;
 use crate::message::Entry;
 use crate::metrics::Count;
 use crate::mutants::mutant;
@@ -58,6 +59,7 @@ impl App {
         if delivered == Seq::ZERO {
             return Err(Error::bad_request("an ack holds delivered, read, or both, from 1 on"));
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(&ack.conversation, Some(delivered));
         for _ in 0..MAX_TRIES {
             // Whether `read` may be told stands beside the row.

@@ -9,6 +9,7 @@ use super::deliver::CHUNK;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::UserId;
+use crate::limits::Use;
 use crate::mutants::mutant;
 
 /// Most users that one user blocks.
@@ -33,6 +34,7 @@ impl App {
     /// # Errors
     /// `bad_request` for oneself, and past [`MAX_BLOCKS`] (two at once may pass it by one); `busy`.
     pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<()> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         if *other == caller.user {
             return Err(Error::bad_request("nobody blocks himself"));
         }
@@ -48,6 +50,7 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn unblock(&self, caller: &Caller, other: &UserId) -> Result<()> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.people.unblock(&caller.user, other).await
     }
 
@@ -56,6 +59,7 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn blocked(&self, caller: &Caller, page: Option<&UserId>) -> Result<BlockPage> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let mut users = self.people.blocked(&caller.user, page, PAGE + 1).await?;
         let more = users.len() > PAGE;
         users.truncate(PAGE);

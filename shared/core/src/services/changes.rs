@@ -7,6 +7,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::Invite;
 use crate::ids::{ConversationId, InviteId, Seq, UserId};
+use crate::limits::Use;
 use crate::message::{Content, Entry, GroupChange};
 use crate::metrics::Count;
 use crate::ports::{Change, Put, mint};
@@ -35,6 +36,7 @@ impl App {
             return Err(Error::bad_request("a direct conversation cannot be changed"));
         }
         intent.check()?;
+        self.spend(&caller.user, Use::Members, intent.members())?;
         self.about(group, None);
         let mut failures = 0;
         for attempt in 0..MAX_TRIES {
@@ -65,6 +67,7 @@ impl App {
             let Some(plan) = intent.plan(&caller.user, &members)? else {
                 return self.deliver_change_again(caller, group, intent).await;
             };
+            let now = self.world.now_ms();
             if let Intent::Add(_) = intent {
                 self.check_addable(caller, &plan.added).await?;
             }
@@ -74,8 +77,9 @@ impl App {
                 ordinal: head.ordinal,
                 message_id: mint(&*self.world),
                 sender_id: caller.user.clone(),
-                sent_at: self.world.now_ms().max(head.sent_at.saturating_add(1)),
+                sent_at: now.max(head.sent_at.saturating_add(1)),
                 content: Content::System { change: plan.change },
+                level: self.level_carried(Some(&head), now),
             };
             let change = Change {
                 entry: entry.clone(),

@@ -4,6 +4,7 @@
 use super::{App, Caller};
 use crate::error::Result;
 use crate::ids::{ConnectionId, DeviceId, UserId};
+use crate::limits::Use;
 use crate::metrics::Count;
 use crate::ports::Connection;
 
@@ -16,8 +17,9 @@ impl App {
     /// Registers a device's socket. A `$connect` that comes late does not take a newer one's place.
     ///
     /// # Errors
-    /// `busy`.
+    /// `rate_limited`, `busy`.
     pub async fn connect(&self, connection: &Connection) -> Result<()> {
+        self.spend(&connection.user, Use::Sockets, 1)?;
         self.register(connection).await?;
         self.metrics.count(Count::Opened, 1);
         Ok(())

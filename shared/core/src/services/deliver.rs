@@ -41,6 +41,17 @@ impl App {
         except: Option<ConnectionId>,
         again: bool,
     ) -> Result<()> {
+        let delivered = self.deliver_to_all(entry, to, except, again);
+        futures::join!(delivered, self.announce(entry, again)).0
+    }
+
+    async fn deliver_to_all(
+        &self,
+        entry: &Entry,
+        to: Vec<UserId>,
+        except: Option<ConnectionId>,
+        again: bool,
+    ) -> Result<()> {
         if to.len() <= MAX_INLINE {
             return self.post_chunk(entry, to, except, 0, !again).await;
         }

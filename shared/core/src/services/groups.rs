@@ -8,6 +8,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, GroupInfo, Member, Role};
 use crate::ids::{ConversationId, Seq, UserId};
+use crate::limits::Use;
 use crate::message::{Content, Entry, GroupChange};
 use crate::metrics::Count;
 use crate::mutants::mutant;
@@ -55,6 +56,7 @@ impl App {
     /// # Errors
     /// `not_a_member`, `busy`.
     pub async fn group(&self, caller: &Caller, id: &ConversationId) -> Result<Group> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.readable(&caller.user, id).await?;
         let first = self.first_entry(id).await?.ok_or_else(Error::not_a_member)?;
         let members = self.read_members(id).await?;
@@ -82,6 +84,16 @@ impl App {
     /// `bad_request` for a bad name or fewer than two members, `too_many_members`; `forbidden` if one of them blocks the
     /// caller; `busy`.
     pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<Entry> {
+        self.create(caller, group, true).await
+    }
+
+    /// As [`Self::create_group`]; whoever is not `limited` may as often as he likes.
+    pub(super) async fn create(
+        &self,
+        caller: &Caller,
+        group: NewGroup,
+        limited: bool,
+    ) -> Result<Entry> {
         check_name(&group.name)?;
         let mut members: BTreeSet<UserId> = group.members.into_iter().collect();
         members.insert(caller.user.clone());
@@ -90,6 +102,9 @@ impl App {
         }
         if members.len() > MAX_MEMBERS {
             return Err(too_many());
+        }
+        if limited {
+            self.spend(&caller.user, Use::Members, members.len())?;
         }
         let members: Vec<UserId> = members.into_iter().collect();
         let id = match &group.request_id {
@@ -158,6 +173,7 @@ impl App {
                 sender_id: caller.user.clone(),
                 sent_at: self.world.now_ms(),
                 content: content.clone(),
+                level: 0,
             };
             if self.log.put(&entry).await? == Put::Stored {
                 self.metrics.count(Count::Messages, 1);

@@ -3,6 +3,7 @@
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, Seq};
+use crate::limits::Use;
 use crate::message::Entry;
 use crate::mutants::mutant;
 
@@ -46,6 +47,7 @@ impl App {
         if limit == 0 || limit > MAX_PAGE {
             return Err(Error::bad_request(format!("limit is 1 to {MAX_PAGE}")));
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         let mut row = self.readable(&caller.user, conversation).await?;
         if mutant!(BeforeJoining) {

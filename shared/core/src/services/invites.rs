@@ -7,6 +7,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Invite, Role};
 use crate::ids::{ConversationId, InviteCode, InviteId};
+use crate::limits::Use;
 use crate::message::Entry;
 
 /// Most invites of a group at a time; the expired ones make room.
@@ -52,6 +53,7 @@ impl App {
         if life_s == 0 || life_s > MAX_LIFE_S {
             return Err(Error::bad_request(format!("expires_in_s is 1 to {MAX_LIFE_S}")));
         }
+        self.spend(&caller.user, Use::Members, 1)?;
         self.may_invite(caller, group).await?;
         let now = self.world.now_ms();
         let standing = self.conversations.invites(group, MAX_INVITES).await?;
@@ -81,6 +83,7 @@ impl App {
     /// # Errors
     /// `not_a_member`; `forbidden` unless the caller may add members.
     pub async fn invites(&self, caller: &Caller, group: &ConversationId) -> Result<Vec<Invite>> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.may_invite(caller, group).await?;
         let now = self.world.now_ms();
         let invites = self.conversations.invites(group, MAX_INVITES).await?;
@@ -97,6 +100,7 @@ impl App {
         group: &ConversationId,
         id: &InviteId,
     ) -> Result<()> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let role = self.role(caller, group).await?.0;
         let invite = self.conversations.invite(group, id).await?;
         let Some(invite) = invite else { return Ok(()) };
@@ -110,7 +114,8 @@ impl App {
     ///
     /// # Errors
     /// `not_found` if it is void.
-    pub async fn preview(&self, code: &InviteCode) -> Result<Preview> {
+    pub async fn preview(&self, caller: &Caller, code: &InviteCode) -> Result<Preview> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let invite = self.valid_invite(&code.group, &code.invite).await?;
         let members = self.read_members(&code.group).await?;
         let info = members.info();

@@ -8,17 +8,21 @@ mod deliver;
 mod groups;
 mod history;
 mod invites;
+mod limits;
 mod media;
 mod members;
 mod notes;
+mod operators;
 mod own;
 mod profiles;
 mod push;
 mod receipts;
+mod reports;
 mod rules;
 mod send;
 mod sync;
 mod typing;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -36,10 +40,11 @@ pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
 pub use sync::{Conversation, DEFAULT_LIMIT, SyncRequest, Synced};
 
 use crate::ids::{ConnectionId, UserId};
+use crate::limits::{Limits, Usage};
 use crate::metrics::Metrics;
 use crate::ports::{
-    Connection, Connections, Conversations, Files, Gateway, Jobs, Log, Notifier, People, Uploads,
-    World,
+    Connection, Connections, Conversations, Files, Gateway, Jobs, Log, Moderation, Notifier,
+    People, Uploads, Webhook, World,
 };
 
 /// The whole product: the ports, and on them the services as methods.
@@ -59,6 +64,10 @@ pub struct App {
     pub jobs: Arc<dyn Jobs>,
     /// The way to the phones.
     pub notifier: Arc<dyn Notifier>,
+    /// The way to the operator's receiver.
+    pub webhook: Arc<dyn Webhook>,
+    /// The way to those who look at reports.
+    pub moderation: Arc<dyn Moderation>,
     /// What is known of uploads.
     pub uploads: Arc<dyn Uploads>,
     /// Their bytes.
@@ -67,6 +76,8 @@ pub struct App {
     pub world: Arc<dyn World>,
     /// What the operator sees.
     pub metrics: Arc<dyn Metrics>,
+    /// What users did of late.
+    pub usage: Arc<Usage>,
     /// What an operator may choose.
     pub settings: Settings,
 }
@@ -83,6 +94,12 @@ pub struct Settings {
     pub push_preview: bool,
     /// Seconds after which a message can be edited no more. 0: it always can.
     pub edit_window_s: u32,
+    /// How much may be done in a while.
+    pub limits: Limits,
+    /// What a token's `scope` must hold for the requests of operators.
+    pub operator_scope: String,
+    /// Whether events are told to a receiver.
+    pub webhook: bool,
     /// Largest picture that may be uploaded, bytes.
     pub max_photo_bytes: u64,
     /// Largest of all other files, bytes.
@@ -98,6 +115,9 @@ impl Default for Settings {
             push_badge: true,
             push_preview: true,
             edit_window_s: 900,
+            limits: Limits::default(),
+            operator_scope: "petrel/admin".to_owned(),
+            webhook: false,
             max_photo_bytes: 25_000_000,
             max_file_bytes: 100_000_000,
             scan: false,
@@ -123,6 +143,16 @@ impl Caller {
     /// A caller over a socket.
     pub fn over(socket: Connection) -> Self {
         Self { user: socket.user.clone(), socket: Some(socket) }
+    }
+
+    /// The server itself, at an operator's word.
+    pub(crate) fn server() -> Self {
+        Self::http(UserId::system())
+    }
+
+    /// Whether it is [`Self::server`].
+    pub(crate) fn is_server(&self) -> bool {
+        self.user.is_system()
     }
 
     /// The id of the socket it came over.

@@ -8,6 +8,7 @@ use super::deliver::CHUNK;
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+use crate::limits::Use;
 use crate::people::{Profile, ProfileChange};
 
 /// Chunks of profiles read at the same time.
@@ -19,6 +20,7 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn own_profile(&self, caller: &Caller) -> Result<Profile> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let found = self.people.profiles(std::slice::from_ref(&caller.user)).await?;
         Ok(found.into_iter().next().map(|(_, profile)| profile).unwrap_or_default())
     }
@@ -28,6 +30,7 @@ impl App {
     /// # Errors
     /// `bad_request` for a change of nothing; as [`use_as_avatar`](Self::use_as_avatar); `busy`.
     pub async fn set_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         if change.is_empty() {
             return Err(Error::bad_request(
                 "nothing to change: name, avatar, hide_read_receipts or presence is needed",
@@ -38,6 +41,19 @@ impl App {
             self.use_as_avatar(caller, avatar).await?;
         }
         self.people.set_profile(&caller.user, change).await
+    }
+
+    /// As [`Self::profiles`], for someone who asks.
+    ///
+    /// # Errors
+    /// `rate_limited`, and as there.
+    pub async fn show_profiles(
+        &self,
+        caller: &Caller,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, Profile>> {
+        self.spend(&caller.user, Use::Requests, 1)?;
+        self.profiles(users).await
     }
 
     /// The profiles of these users, each once and in the order of their ids; the default of who has set none, and so of who

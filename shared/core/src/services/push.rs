@@ -9,6 +9,7 @@ use super::deliver::{MAX_ATTEMPTS, put_back_delay_s};
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, DeviceId, Seq, UserId};
+use crate::limits::Use;
 use crate::message::{Content, Entry};
 use crate::metrics::{Count, Timing};
 use crate::mutants::mutant;
@@ -36,6 +37,7 @@ impl App {
         if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
             return Err(Error::bad_request(format!("token is 1 to {MAX_TOKEN_BYTES} bytes")));
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         let user = caller.user.clone();
         let endpoints = self.connections.of(std::slice::from_ref(&user)).await?.endpoints;
         let others = endpoints.iter().filter(|e| e.device != device).count();
@@ -186,6 +188,7 @@ impl App {
 fn preview(entry: &Entry) -> Option<String> {
     let text = match &entry.content {
         Content::Text { text, .. } | Content::Reply { text, .. } => Some(text),
+        Content::Notice { text } => Some(text),
         Content::Media { caption, .. } => caption.as_ref(),
         _ => None,
     }?;

@@ -6,6 +6,7 @@ use super::deliver::CHUNK;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
+use crate::limits::Use;
 use crate::mutants::mutant;
 use crate::ports::Watermarks;
 
@@ -50,6 +51,7 @@ impl App {
         seq: Seq,
         page: Option<&UserId>,
     ) -> Result<Receipts> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, Some(seq));
         let row = self.readable(&caller.user, conversation).await?;
         let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;

@@ -72,6 +72,14 @@ impl Intent {
         }
     }
 
+    /// How many rows of members it may write.
+    pub(super) fn members(&self) -> usize {
+        match self {
+            Self::Add(users) | Self::Remove(users) => users.len(),
+            _ => 1,
+        }
+    }
+
     /// Whether who asks takes himself out.
     pub(super) fn leaves(&self, asks: &UserId) -> bool {
         matches!(self, Self::Remove(users) if users.len() == 1 && users.contains(asks))

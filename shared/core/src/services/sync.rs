@@ -9,6 +9,7 @@ use super::history::{cut_to_bytes, size};
 use super::{App, Caller, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq};
+use crate::limits::Use;
 use crate::message::Entry;
 use crate::metrics::Count;
 use crate::mutants::mutant;
@@ -83,6 +84,7 @@ impl App {
         if sync.limit == 0 || sync.limit > DEFAULT_LIMIT {
             return Err(Error::bad_request(format!("limit is 1 to {DEFAULT_LIMIT}")));
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         if mutant!(RegisterLate) {
             let synced = self.list(caller, sync.page.as_ref(), Some(sync)).await;
             self.still_connected(caller).await?;
@@ -100,6 +102,7 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn overview(&self, caller: &Caller, page: Option<&ConversationId>) -> Result<Synced> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.list(caller, page, None).await
     }
 

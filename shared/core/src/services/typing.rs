@@ -3,6 +3,7 @@
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, UserId};
+use crate::limits::Use;
 use crate::ports::Posted;
 use crate::wire::{Composing, ServerFrame};
 
@@ -18,6 +19,7 @@ impl App {
         active: bool,
         kind: Option<Composing>,
     ) -> Result<()> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         self.check_blocks(caller, conversation).await?;
         let row = self.readable(&caller.user, conversation).await?;

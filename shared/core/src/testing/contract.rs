@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use crate::error::ErrorKind;
 use crate::group::{Allowed, GroupInfo, Invite, Member, Role};
 use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
@@ -10,8 +11,8 @@ use crate::ids::{
 use crate::message::{Content, Entry, GroupChange};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState, People, Put,
-    Watermarks,
+    Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState,
+    People, Put, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -31,6 +32,7 @@ fn entry(conversation: &ConversationId, seq: u64, text: &str) -> Entry {
         sender_id: user("ana"),
         sent_at: 1_000 + seq,
         content: Content::text(text),
+        level: seq,
     }
 }
 
@@ -381,4 +383,36 @@ pub async fn connections(connections: &dyn Connections) {
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
     connections.remove_endpoint(&freed).await.unwrap();
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
+
+    // Who is disabled registers nothing and is reached by nothing; what stood there is told and stays.
+    connections.register(&socket("c4", 4)).await.unwrap();
+    connections.set_endpoint(&endpoint("e3")).await.unwrap();
+    let devices = Devices { connections: vec![socket("c4", 4)], endpoints: vec![endpoint("e3")] };
+    let enabled = Account { disabled_at: None, devices: devices.clone() };
+    assert_eq!(connections.account(&ana).await.unwrap(), enabled);
+    assert!(!connections.is_disabled(&ana).await.unwrap());
+    let disabled = Account { disabled_at: Some(7), devices: devices.clone() };
+    for since in [7, 9] {
+        assert_eq!(connections.set_disabled(&ana, Some(since)).await.unwrap(), disabled);
+    }
+    assert!(connections.is_disabled(&ana).await.unwrap());
+    assert!(!connections.is_disabled(&bo).await.unwrap());
+    for socket in [socket("c5", 5), socket("c3", 3), tablet.clone()] {
+        let refused = connections.register(&socket).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Disabled);
+    }
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
+    assert_eq!(connections.account(&ana).await.unwrap(), disabled);
+    for _ in 0..2 {
+        assert_eq!(connections.set_disabled(&ana, None).await.unwrap(), enabled);
+    }
+    assert_eq!(of(vec![ana.clone()]).await, devices);
+    assert_eq!(connections.register(&socket("c5", 5)).await.unwrap(), [socket("c5", 5)]);
+    connections.remove(&ana, &phone, &socket("c5", 5).id).await.unwrap();
+    // Nobody knows him, and he is disabled all the same.
+    let stranger = user("stranger");
+    assert_eq!(connections.account(&stranger).await.unwrap(), Account::default());
+    let marked = connections.set_disabled(&stranger, Some(7)).await.unwrap();
+    assert_eq!(marked, Account { disabled_at: Some(7), ..Account::default() });
+    assert_eq!(connections.set_disabled(&stranger, None).await.unwrap(), Account::default());
 }

@@ -7,15 +7,16 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::events::Report;
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::metrics::NoMetrics;
 use crate::people::{Profile, ProfileChange};
 use crate::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Gateway, Job, Jobs, Log,
-    Notification, Notifier, OwnState, People, Platform, Posted, Pushed, Put, UserConversation,
-    Watermarks, World,
+    Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState, People, Platform, Posted,
+    Pushed, Put, UserConversation, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -30,7 +31,9 @@ struct State {
     blocks: BTreeSet<(UserId, UserId)>,
     profiles: BTreeMap<UserId, Profile>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
+    disabled_users: BTreeMap<UserId, u64>,
     gone: BTreeSet<ConnectionId>,
+    closed: Vec<ConnectionId>,
     overloaded: BTreeSet<ConnectionId>,
     no_queue: bool,
     posts: Vec<(ConnectionId, String)>,
@@ -39,6 +42,9 @@ struct State {
     disabled: BTreeSet<EndpointId>,
     pushes_later: bool,
     pushes: Vec<(EndpointId, Notification)>,
+    deliveries: Vec<Delivery>,
+    receiver_refuses: bool,
+    reports: Vec<Report>,
     ticks: u64,
     ids: u64,
 }
@@ -58,10 +64,13 @@ impl Memory {
             gateway: self.clone(),
             jobs: self.clone(),
             notifier: self.clone(),
+            webhook: self.clone(),
+            moderation: self.clone(),
             uploads: self.1.clone(),
             files: self.1.clone(),
             world: self.clone(),
             metrics: Arc::new(NoMetrics),
+            usage: Arc::default(),
             settings: Settings::default(),
         }
     }
@@ -95,6 +104,21 @@ impl Memory {
         self.state().pushes.clone()
     }
 
+    /// Every delivery that the receiver of webhooks took, in order.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.state().deliveries.clone()
+    }
+
+    /// Whether the receiver of webhooks refuses from now on.
+    pub fn refuse_webhooks(&self, refuses: bool) {
+        self.state().receiver_refuses = refuses;
+    }
+
+    /// Every report, in order.
+    pub fn reports(&self) -> Vec<Report> {
+        self.state().reports.clone()
+    }
+
     /// From now on the endpoint is disabled.
     pub fn disable(&self, endpoint: &EndpointId) {
         self.state().disabled.insert(endpoint.clone());
@@ -113,6 +137,11 @@ impl Memory {
     /// From now on the connection answers 410.
     pub fn cut(&self, connection: &ConnectionId) {
         self.state().gone.insert(connection.clone());
+    }
+
+    /// Every connection that was closed from here, in order.
+    pub fn closed(&self) -> Vec<ConnectionId> {
+        self.state().closed.clone()
     }
 
     /// From now on posts to the connection are refused for now (429).
@@ -145,6 +174,22 @@ impl Memory {
 }
 
 impl State {
+    fn devices(&self, users: &[UserId]) -> Devices {
+        let connections = self.connections.values().filter(|c| users.contains(&c.user));
+        let endpoints = self.endpoints.values().filter(|e| users.contains(&e.user));
+        Devices {
+            connections: connections.cloned().collect(),
+            endpoints: endpoints.cloned().collect(),
+        }
+    }
+
+    fn account(&self, user: &UserId) -> Account {
+        Account {
+            disabled_at: self.disabled_users.get(user).copied(),
+            devices: self.devices(std::slice::from_ref(user)),
+        }
+    }
+
     fn put(&mut self, entry: &Entry) -> Put {
         let log = self.log.entry(entry.conversation_id.clone()).or_default();
         if log.contains_key(&entry.seq) {
@@ -443,6 +488,9 @@ impl People for Memory {
 impl Connections for Memory {
     async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
         let mut state = self.state();
+        if state.disabled_users.contains_key(&connection.user) {
+            return Err(Error::disabled());
+        }
         let key = (connection.user.clone(), connection.device.clone());
         let newer =
             state.connections.get(&key).is_some_and(|c| c.connected_at > connection.connected_at);
@@ -465,12 +513,9 @@ impl Connections for Memory {
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
         let state = self.state();
-        let connections = state.connections.values().filter(|c| users.contains(&c.user));
-        let endpoints = state.endpoints.values().filter(|e| users.contains(&e.user));
-        Ok(Devices {
-            connections: connections.cloned().collect(),
-            endpoints: endpoints.cloned().collect(),
-        })
+        let enabled = users.iter().filter(|u| !state.disabled_users.contains_key(*u));
+        let enabled: Vec<UserId> = enabled.cloned().collect();
+        Ok(state.devices(&enabled))
     }
 
     async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
@@ -483,6 +528,27 @@ impl Connections for Memory {
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         self.state().endpoints.retain(|_, e| e != endpoint);
         Ok(())
+    }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        let mut state = self.state();
+        match since {
+            Some(since) => {
+                state.disabled_users.entry(user.clone()).or_insert(since);
+            }
+            None => {
+                state.disabled_users.remove(user);
+            }
+        }
+        Ok(state.account(user))
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        Ok(self.state().account(user))
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        Ok(self.state().disabled_users.contains_key(user))
     }
 }
 
@@ -497,6 +563,19 @@ impl Gateway for Memory {
             return Posted::Later;
         }
         state.posts.push((to.clone(), frame.to_owned()));
+        Posted::Accepted
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        let mut state = self.state();
+        if state.gone.contains(connection) {
+            return Posted::Gone;
+        }
+        if state.overloaded.contains(connection) {
+            return Posted::Later;
+        }
+        state.gone.insert(connection.clone());
+        state.closed.push(connection.clone());
         Posted::Accepted
     }
 }
@@ -529,6 +608,30 @@ impl Notifier for Memory {
         }
         state.pushes.push((to.clone(), notification.clone()));
         Pushed::Accepted
+    }
+}
+
+#[async_trait]
+impl Webhook for Memory {
+    async fn deliver(&self, delivery: &Delivery) -> Hooked {
+        let mut state = self.state();
+        if state.receiver_refuses {
+            return Hooked::Refused { retry_after_s: None };
+        }
+        state.deliveries.push(delivery.clone());
+        Hooked::Accepted
+    }
+}
+
+#[async_trait]
+impl Moderation for Memory {
+    async fn report(&self, report: &Report) -> Result<()> {
+        let mut state = self.state();
+        if state.no_queue {
+            return Err(Error::port("the topic is out"));
+        }
+        state.reports.push(report.clone());
+        Ok(())
     }
 }
 

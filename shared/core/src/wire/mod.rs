@@ -8,6 +8,7 @@ pub mod query;
 pub mod rest;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod webhook;
 
 pub use client::{ClientFrame, Composing, SendFrame, SendItem};
 use serde::Serialize;
@@ -348,6 +349,7 @@ mod tests {
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_123,
             content: Content::text("hi"),
+            level: 0,
         };
         let frame: serde_json::Value =
             serde_json::from_str(&ServerFrame::message(&entry).to_json()).unwrap();

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{ConversationFrame, EntryFrame};
+use crate::events::Reason;
 use crate::group::{Allowed, Invite, Member, Role};
-use crate::ids::{ConversationId, InviteCode, InviteId, MediaId, MessageId, Seq, UserId};
+use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, MediaId, MessageId, Seq, UserId};
 use crate::media::{ContentType, File, Sha256, UploadState};
 use crate::message::{Content, Entry};
 use crate::people::{DisplayName, Profile};
-use crate::ports::{OwnState, Platform, SignedRequest};
+use crate::ports::{Account, Devices, OwnState, Platform, SignedRequest};
 use crate::services::{
     Download, Group, OwnChange, Page, Preview, Receipts, Synced, Ticket, Unread,
 };
@@ -261,6 +262,94 @@ pub struct PutPush {
     pub platform: Platform,
     /// What the push service calls the device.
     pub token: String,
+}
+
+/// `POST /api/conversations/{id}/messages/{seq}/report`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PostReport {
+    /// Why.
+    pub reason: Reason,
+    /// In one's own words, at most 1000 bytes.
+    pub comment: Option<String>,
+}
+
+/// What a report answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReportAnswer {
+    /// The same for the same caller and message.
+    pub report_id: String,
+}
+
+/// `POST /api/admin/conversations`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PostConversationFor {
+    /// Whose it is to be.
+    pub owner_id: UserId,
+    /// Shown to its members.
+    pub name: String,
+    /// Who belongs to it, besides the owner.
+    pub member_ids: Vec<UserId>,
+    /// Makes the request repeatable.
+    pub request_id: Option<String>,
+}
+
+/// `POST /api/admin/conversations/{id}/notices`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PostNotice {
+    /// The idempotency key. Without one the server mints it, and a repeat is a new notice.
+    pub message_id: Option<MessageId>,
+    /// What it says.
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct DeviceAnswer {
+    device_id: DeviceId,
+    /// When its socket was opened, ms since 1970; `null` if none is.
+    connected_at: Option<u64>,
+    /// Whether it takes pushes.
+    push: bool,
+}
+
+/// What a `GET /api/admin/users/{user}` answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AccountAnswer {
+    user_id: UserId,
+    /// Since when the user is disabled, ms since 1970; `null` if he is not.
+    disabled_at: Option<u64>,
+    devices: Vec<DeviceAnswer>,
+}
+
+impl AccountAnswer {
+    /// The answer about this user.
+    pub fn new(user_id: UserId, account: &Account) -> Self {
+        let Devices { connections, endpoints } = &account.devices;
+        let mut ids: Vec<&DeviceId> = connections.iter().map(|c| &c.device).collect();
+        ids.extend(endpoints.iter().map(|e| &e.device));
+        ids.sort();
+        ids.dedup();
+        let device = |id: &DeviceId| DeviceAnswer {
+            device_id: id.clone(),
+            connected_at: connections.iter().find(|c| c.device == *id).map(|c| c.connected_at),
+            push: endpoints.iter().any(|e| e.device == *id),
+        };
+        let devices = ids.into_iter().map(device).collect();
+        Self { user_id, disabled_at: account.disabled_at, devices }
+    }
+}
+
+/// What ending a user's sockets answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ClosedAnswer {
+    /// How many were closed.
+    pub closed: usize,
 }
 
 /// What a `GET /api/health` answers.

@@ -10,8 +10,8 @@ use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, UserId};
 use petrel_core::message::Entry;
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log, OwnState,
-    Put, UserConversation, Watermarks,
+    Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log,
+    OwnState, Put, UserConversation, Watermarks,
 };
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, Result};
@@ -281,6 +281,18 @@ impl Connections for Faulty {
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         self.call(self.memory.remove_endpoint(endpoint)).await
+    }
+
+    async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
+        self.call(self.memory.set_disabled(user, since)).await
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account> {
+        self.call(self.memory.account(user)).await
+    }
+
+    async fn is_disabled(&self, user: &UserId) -> Result<bool> {
+        self.call(self.memory.is_disabled(user)).await
     }
 }
 

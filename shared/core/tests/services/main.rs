@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod beyond;
 mod changing;
 mod delivering;
 mod groups;
+mod limits;
 mod media;
 mod noting;
 mod own;

@@ -182,7 +182,7 @@ fn invites_let_in_until_they_end() {
         assert_eq!(kind(invite("ada", Some(life))), ErrorKind::BadRequest);
     }
     let first = invite("ada", Some(10)).unwrap();
-    let preview = block_on(world.app.preview(&code(&first.id))).unwrap();
+    let preview = block_on(world.app.preview(&caller("eve"), &code(&first.id))).unwrap();
     assert_eq!((preview.name.as_str(), preview.members), ("trip", 5));
 
     // Twice is once, and one who belongs stays as he is.
@@ -199,7 +199,10 @@ fn invites_let_in_until_they_end() {
     assert_eq!(kind(join("zoe", &InviteId::new(1))), ErrorKind::NotFound);
     world.memory.pass(10_000);
     assert_eq!(kind(join("zoe", &first.id)), ErrorKind::NotFound);
-    assert_eq!(kind(block_on(world.app.preview(&code(&first.id)))), ErrorKind::NotFound);
+    assert_eq!(
+        kind(block_on(world.app.preview(&caller("zoe"), &code(&first.id)))),
+        ErrorKind::NotFound
+    );
     let second = invite("ada", None).unwrap();
     let listed = block_on(world.app.invites(&caller("olga"), &group)).unwrap();
     assert_eq!(listed, std::slice::from_ref(&second));

@@ -188,7 +188,7 @@ impl Device {
                 let of =
                     self.conversations.iter().find(|(_, c)| asked(c)).map(|(of, _)| of.clone());
                 if let Some(of) = of {
-                    let for_good = error["code"] != "busy";
+                    let for_good = error["retry_after_ms"].is_null();
                     self.history_failed(core, &of, for_good);
                 }
             }

@@ -163,6 +163,8 @@ impl Route {
         }
         if self.scope.is_some() {
             all.push(ErrorKind::Forbidden);
+        } else if !self.open {
+            all.push(ErrorKind::Disabled);
         }
         // Whatever stands before the function: the gateway's throttle, and a machine that has too much to do.
         all.extend([ErrorKind::RateLimited, ErrorKind::Busy]);

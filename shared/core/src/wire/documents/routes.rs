@@ -4,13 +4,15 @@ use super::route::{Route, route};
 use crate::error::ErrorKind::{
     Forbidden, NotAMember, NotFound, NotReady, SyncRequired, TooManyMembers,
 };
+use crate::ids::Seq;
 use crate::wire::people::{BlockList, OwnProfile, PatchProfile, PostProfiles, ProfileList};
 use crate::wire::query::{BlocksQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use crate::wire::rest::{
-    ChangeAnswer, CompleteAnswer, ConversationList, DownloadAnswer, ForwardAnswer, GroupAnswer,
-    HealthAnswer, InviteAnswer, InviteList, MediaAnswer, Messages, PatchGroup, PatchMember,
-    PatchState, PostAck, PostGroup, PostInvite, PostMedia, PostMembers, PostMessage, PostSync,
-    PreviewAnswer, PutPush, ReceiptsAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
+    AccountAnswer, ChangeAnswer, ClosedAnswer, CompleteAnswer, ConversationList, DownloadAnswer,
+    ForwardAnswer, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, MediaAnswer, Messages,
+    PatchGroup, PatchMember, PatchState, PostAck, PostConversationFor, PostGroup, PostInvite,
+    PostMedia, PostMembers, PostMessage, PostNotice, PostReport, PostSync, PreviewAnswer, PutPush,
+    ReceiptsAnswer, ReportAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
 };
 
 /// Every route.
@@ -24,6 +26,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(conversations());
     all.extend(invites());
     all.extend(devices());
+    all.extend(operators());
     all.extend(media());
     all.extend(people());
     all
@@ -77,6 +80,16 @@ fn messages() -> Vec<Route> {
         )
         .query::<ReceiptsQuery>()
         .gives::<ReceiptsAnswer>(200)
+        .fails(&[NotAMember, NotFound]),
+        route(
+            "POST",
+            "/api/conversations/{id}/messages/{seq}/report",
+            "report",
+            "Reports a message to whoever moderates",
+        )
+        .names::<Seq>("seq")
+        .takes::<PostReport>()
+        .gives::<ReportAnswer>(202)
         .fails(&[NotAMember, NotFound]),
         route("POST", "/api/conversations/{id}/ack", "ack", "Raises the caller's watermarks")
             .takes::<PostAck>()
@@ -164,6 +177,48 @@ fn devices() -> Vec<Route> {
             .gives_nothing(),
         route("DELETE", PUSH, "remove_push", "From now on it is not").gives_nothing(),
     ]
+}
+
+/// What operators ask. The scope is that of a stack that names no other.
+fn operators() -> Vec<Route> {
+    const SCOPE: &str = "petrel/admin";
+    const DISABLED: &str = "/api/admin/users/{user}/disabled";
+    let all = vec![
+        route("POST", "/api/admin/conversations", "create_group_for", "Founds a group for a user")
+            .takes::<PostConversationFor>()
+            .gives::<ChangeAnswer>(201)
+            .fails(&[TooManyMembers]),
+        route(
+            "POST",
+            "/api/admin/conversations/{id}/notices",
+            "post_notice",
+            "Writes a notice into a conversation; a direct one comes into being by it",
+        )
+        .takes::<PostNotice>()
+        .gives_frame(201, "sent")
+        .gives_frame(200, "sent")
+        .fails(&[NotFound]),
+        route("GET", "/api/admin/users/{user}", "account", "What is known of a user")
+            .gives::<AccountAnswer>(200),
+        route("PUT", DISABLED, "disable", "Disables a user, and closes every socket of his")
+            .gives::<ClosedAnswer>(200),
+        route("DELETE", DISABLED, "enable", "Enables him again").gives_nothing(),
+        route(
+            "DELETE",
+            "/api/admin/users/{user}/connections",
+            "cut",
+            "Closes every socket of a user, who may connect again",
+        )
+        .gives::<ClosedAnswer>(200),
+        route(
+            "DELETE",
+            "/api/admin/users/{user}/devices/{device}",
+            "sign_out",
+            "Closes a device's socket, and wakes it no more",
+        )
+        .gives_nothing(),
+    ];
+    all.into_iter().map(|route| route.scope(SCOPE)).collect()
 }
 
 fn media() -> Vec<Route> {

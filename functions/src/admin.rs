@@ -1,0 +1,140 @@
+//! What operators ask over HTTP. The gateway lets only tokens with their scope through, and each request looks once more.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::{delete, get, post, put};
+use petrel_core::ids::{DeviceId, UserId};
+use petrel_core::ports::mint;
+use petrel_core::services::NewGroup;
+use petrel_core::wire::ServerFrame;
+use petrel_core::wire::rest::{
+    AccountAnswer, ChangeAnswer, ClosedAnswer, PostConversationFor, PostNotice,
+};
+use petrel_core::{App, Error, ErrorKind};
+
+use crate::api::{Answer, Body, In, MAX_GROUP_BYTES, Named, claims};
+
+/// Their routes.
+pub(crate) fn router() -> Router<App> {
+    let founding = post(create).layer(DefaultBodyLimit::max(MAX_GROUP_BYTES));
+    Router::new()
+        .route("/api/admin/conversations", founding)
+        .route("/api/admin/conversations/{id}/notices", post(notice))
+        .route("/api/admin/users/{user}", get(account))
+        .route("/api/admin/users/{user}/disabled", put(disable).delete(enable))
+        .route("/api/admin/users/{user}/connections", delete(cut))
+        .route("/api/admin/users/{user}/devices/{device}", delete(sign_out))
+}
+
+/// An operator: who has a token with their scope.
+struct Operator(String);
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = crate::api::Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let claims = claims(parts)?;
+        let scopes = claims.get("scope").map(String::as_str).unwrap_or_default();
+        if !scopes.split(' ').any(|scope| scope == app.settings.operator_scope) {
+            let words = "this is for operators: the token lacks their scope";
+            return Err(Error::new(ErrorKind::Forbidden, words).into());
+        }
+        Ok(Self(claims.get("sub").cloned().unwrap_or_default()))
+    }
+}
+
+impl Operator {
+    /// Leaves a line in the log: who did what to whom.
+    fn did(&self, what: &str, whom: &impl std::fmt::Display) {
+        tracing::info!(operator = self.0, %whom, "operator: {what}");
+    }
+}
+
+/// A user that the path names.
+struct About(UserId);
+
+impl<S: Send + Sync> FromRequestParts<S> for About {
+    type Rejection = crate::api::Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let Named(user) = Named::<String>::from_request_parts(parts, state).await?;
+        Ok(Self(UserId::parse(&user)?))
+    }
+}
+
+async fn create(
+    State(app): State<App>,
+    operator: Operator,
+    Body(body): Body<PostConversationFor>,
+) -> Answer<(StatusCode, axum::Json<ChangeAnswer>)> {
+    let group = NewGroup { name: body.name, members: body.member_ids, request_id: body.request_id };
+    let entry = app.create_group_for(body.owner_id, group).await?;
+    operator.did("founded", &entry.conversation_id);
+    let answer = ChangeAnswer::new(entry.conversation_id.clone(), Some(&entry));
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+async fn notice(
+    State(app): State<App>,
+    operator: Operator,
+    In(id): In,
+    Body(body): Body<PostNotice>,
+) -> Answer<(StatusCode, axum::Json<ServerFrame>)> {
+    let message_id = body.message_id.unwrap_or_else(|| mint(&*app.world));
+    let sent = app.post_notice(id.clone(), message_id, body.text).await?;
+    operator.did("wrote a notice", &id);
+    let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, axum::Json(ServerFrame::send_result(id, &Ok(sent)))))
+}
+
+async fn account(
+    State(app): State<App>,
+    _: Operator,
+    About(user): About,
+) -> Answer<axum::Json<AccountAnswer>> {
+    let account = app.account(&user).await?;
+    Ok(axum::Json(AccountAnswer::new(user, &account)))
+}
+
+async fn disable(
+    State(app): State<App>,
+    operator: Operator,
+    About(user): About,
+) -> Answer<axum::Json<ClosedAnswer>> {
+    operator.did("disables", &user);
+    let closed = app.disable(&user).await?;
+    Ok(axum::Json(ClosedAnswer { closed }))
+}
+
+async fn enable(
+    State(app): State<App>,
+    operator: Operator,
+    About(user): About,
+) -> Answer<StatusCode> {
+    operator.did("enables", &user);
+    app.enable(&user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn cut(
+    State(app): State<App>,
+    operator: Operator,
+    About(user): About,
+) -> Answer<axum::Json<ClosedAnswer>> {
+    operator.did("cuts the connections of", &user);
+    let closed = app.cut(&user).await?;
+    Ok(axum::Json(ClosedAnswer { closed }))
+}
+
+async fn sign_out(
+    State(app): State<App>,
+    operator: Operator,
+    Named((user, device)): Named<(String, String)>,
+) -> Answer<StatusCode> {
+    let (user, device) = (UserId::parse(&user)?, DeviceId::parse(&device)?);
+    operator.did("signs a device out of", &user);
+    app.sign_out(&user, &device).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
