@@ -312,6 +312,11 @@ pub const ROUTES: &[Row] = &[
         r#"{"action":"typing","conversation_id":"{conversation}","active":true,"kind":"audio"}"#,
         Who::Writers,
     ),
+    frame(
+        "presence",
+        r#"{"action":"presence","user_ids":["ana","nobody"],"watch":true}"#,
+        Who::Self_,
+    ),
 ];
 
 /// What the local server has besides: its page and what belongs to it.

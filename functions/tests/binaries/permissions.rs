@@ -2,6 +2,7 @@
 //! that AWS would have asked for are those of its role, neither more nor fewer.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -58,8 +59,8 @@ fn permission(statement: &Value) -> Permission {
         if sub == "${MediaBucket.Arn}/*" {
             return (name(&statement["Action"]), "MediaBucket objects".to_owned());
         }
-        let method = ["POST", "DELETE"].into_iter();
-        let method = method.filter(|m| sub.ends_with(&format!("/{m}/@connections/*"))).next();
+        let is_of = |m: &&str| sub.ends_with(&format!("/{m}/@connections/*"));
+        let method = ["POST", "DELETE"].into_iter().find(is_of);
         format!("{} sockets", method.unwrap())
     };
     (name(&statement["Action"]), named)
@@ -132,6 +133,13 @@ fn changes() -> [Value; 2] {
     [edit, json!({"type": "delete", "target": 1})]
 }
 
+/// The event, of a socket that has just been opened: one from long ago is nobody's presence.
+fn just_now(mut event: Value) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    event["requestContext"]["connectedAt"] = json!(u64::try_from(now).unwrap());
+    event
+}
+
 /// Founds a group of this user and these; returns its id.
 async fn found(api: &Watched, name: &str, members: &[String]) -> Value {
     let group = json!({"name": name, "member_ids": members});
@@ -169,7 +177,6 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         connector.invoke(&connect(user)).await;
     }
     connector.invoke(&json!({"requestContext": context("eva", "DISCONNECT", "$disconnect")})).await;
-    connector.holds("ConnectRole");
 
     // The gateway says 410 for the socket of `gone` and 429 for that of `busy`; see the stand-in.
     let api = Watched::start(&stack, env!("CARGO_BIN_EXE_api")).await;
@@ -256,21 +263,27 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     ack.invoke(&frame("bo", &json!({"action": "ack", "conversation_id": few, "read": 4}))).await;
     ack.holds("AckRole");
 
-    let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
-    // Bo's socket is known; zoe's is not, and is registered again.
-    for user in ["bo", "zoe"] {
-        sync.invoke(&frame(user, &json!({"action": "sync", "cursors": {}}))).await;
-    }
-    let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
-    sync.invoke(&frame("bo", &history)).await;
-    sync.holds("SyncRole");
-
     let signal = Watched::start(&stack, env!("CARGO_BIN_EXE_signal")).await;
     for conversation in [&few, &json!("d:ana:zoe")] {
         let typing = json!({"action": "typing", "conversation_id": conversation, "active": true});
         signal.invoke(&frame("ana", &typing)).await;
     }
+    // Nobody is where ana thinks from here on; that they come is told.
+    let watch = json!({"action": "presence", "user_ids": ["yan", "zoe"], "watch": true});
+    signal.invoke(&frame("ana", &watch)).await;
     signal.holds("SignalRole");
+    connector.invoke(&just_now(connect("yan"))).await;
+    connector.holds("ConnectRole");
+
+    let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
+    // Bo's socket is known; zoe's is not, and is registered again.
+    for user in ["bo", "zoe"] {
+        let frame = frame(user, &json!({"action": "sync", "cursors": {}}));
+        sync.invoke(&just_now(frame)).await;
+    }
+    let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
+    sync.invoke(&frame("bo", &history)).await;
+    sync.holds("SyncRole");
 
     // What the functions above queued, and a chunk with everyone whose socket or phone is peculiar.
     for user in ["gone", "busy"] {
@@ -279,7 +292,8 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     let fanout = Watched::start(&stack, env!("CARGO_BIN_EXE_fanout")).await;
     let mut jobs = stack.aws.take_jobs("fanout");
     assert!(!jobs.is_empty());
-    let mut job: Value = serde_json::from_str(jobs.last().unwrap()).unwrap();
+    let mut all = jobs.iter().map(|job| serde_json::from_str::<Value>(job).unwrap());
+    let mut job = all.rfind(|job| job["job"] == "fan_out").unwrap();
     let few_members = json!(["bo", "gone", "busy", "cy", "dee", "off", "slow"]);
     job["to"] = few_members;
     jobs.push(job.to_string());

@@ -8,5 +8,6 @@ mod attacks;
 mod authorizer;
 mod connect;
 mod events;
+mod media;
 mod queue;
 mod route;

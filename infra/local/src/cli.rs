@@ -63,6 +63,7 @@ Exit codes:
   1    anything else";
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 enum Command {
     /// Serve WebSocket (/ws), HTTP API (/api) and a chat page (/) on one port
     Serve(Serve),

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConnectionId, DeviceId, EndpointId, UserId};
-use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint};
+use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint, Sockets};
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, is_conflict, unless};
@@ -44,6 +44,28 @@ fn read_fields(item: &Item, found: &mut Devices) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A user's sockets and what stands beside them.
+fn read_sockets(item: &Item) -> Result<Sockets> {
+    let mut found = Devices::default();
+    read(item, &mut found)?;
+    found.connections.sort_by(|a, b| a.device.cmp(&b.device));
+    let set = |name| item.contains_key(name).then(|| number(item, name)).transpose();
+    let fields = || {
+        Ok(Sockets {
+            connections: found.connections,
+            last_seen: set(keys::LAST_SEEN)?,
+            watched_until: set(keys::WATCHED_UNTIL)?.unwrap_or_default(),
+            away: item.contains_key(keys::AWAY),
+        })
+    };
+    fields().map_err(|error| at(item, &[keys::USER_ID], &error))
+}
+
+/// The sockets as an update has left them.
+fn updated(attributes: Option<Item>) -> Result<Sockets> {
+    read_sockets(&attributes.ok_or_else(|| malformed("Attributes"))?)
 }
 
 /// Whether a registration was refused because the user is disabled.
@@ -80,7 +102,7 @@ impl Dynamo {
 
 #[async_trait]
 impl Connections for Dynamo {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let value = item([
             (keys::CONNECTION_ID, s(connection.id.as_str())),
             (keys::CONNECTED_AT, n(connection.connected_at)),
@@ -109,20 +131,26 @@ impl Connections for Dynamo {
             if is_disabled_by(&update) {
                 return Err(Error::disabled());
             }
-            let Some(done) = unless(update, &[CHECK_FAILED])? else { return Ok(vec![]) };
-            let mut found = Devices::default();
-            read(&done.attributes.ok_or_else(|| malformed("Attributes"))?, &mut found)?;
-            found.connections.sort_by(|a, b| a.device.cmp(&b.device));
-            return Ok(found.connections);
+            let done = unless(update, &[CHECK_FAILED])?;
+            return done.map(|done| updated(done.attributes)).transpose();
         }
         Err(Error::port("the user's item is changing"))
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
         for attempt in 0..ATTEMPTS {
             self.back_off(attempt).await;
             let update = self
-                .update(user, "REMOVE #device")
+                .update(user, "REMOVE #device SET #seen = :now")
+                .expression_attribute_names("#seen", keys::LAST_SEEN)
+                .expression_attribute_values(":now", n(now))
+                .return_values(ReturnValue::AllNew)
                 .condition_expression("#device.#id = :id")
                 .expression_attribute_names("#device", keys::device(device))
                 .expression_attribute_names("#id", keys::CONNECTION_ID)
@@ -130,10 +158,55 @@ impl Connections for Dynamo {
                 .send()
                 .await;
             if !is_conflict(&update) {
-                return unless(update, &[CHECK_FAILED]).map(drop);
+                let done = unless(update, &[CHECK_FAILED])?;
+                return done.map(|done| updated(done.attributes)).transpose();
             }
         }
         Err(Error::port("the user's item is changing"))
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let keys = users.into_iter().map(|u| item([(keys::USER_ID, s(u.as_str()))])).collect();
+        let items = self.batch_get(&self.tables.connections, keys).await?;
+        let sockets = |item: &Item| {
+            let user = UserId::parse(text(item, keys::USER_ID)?).map_err(Error::port)?;
+            Ok((user, read_sockets(item)?))
+        };
+        items.iter().map(sockets).collect()
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        let update = self
+            .update(user, "SET #watched = :until")
+            .condition_expression("attribute_not_exists(#watched) OR #watched < :until")
+            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
+            .expression_attribute_values(":until", n(until))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        if let Some(done) = unless(update, &[CHECK_FAILED])? {
+            return updated(done.attributes);
+        }
+        // A later time stands there.
+        let found = self.sockets(std::slice::from_ref(user)).await?.pop();
+        Ok(found.map(|(_, sockets)| sockets).unwrap_or_default())
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let update = if away {
+            let update = self.update(user, "SET #away = :true");
+            update.expression_attribute_values(":true", AttributeValue::Bool(true))
+        } else {
+            self.update(user, "REMOVE #away")
+        };
+        let done = update
+            .expression_attribute_names("#away", keys::AWAY)
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(Error::port)?;
+        updated(done.attributes)
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {

@@ -37,7 +37,7 @@ pub const EDITS: &str = "ed";
 
 /// conversations, partition key: a group's id or [`user`].
 pub const PK: &str = "pk";
-/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`row`], [`PROFILE`] or [`block`].
+/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`row`], [`PROFILE`], [`block`] or [`watcher`].
 pub const SK: &str = "sk";
 /// conversations, sort key of what holds for a group. Sorts before its members and begins as they do: one query reads both.
 pub const INFO: &str = "m";
@@ -83,6 +83,12 @@ pub const PRESENCE: &str = "presence";
 
 /// connections, partition key: the user.
 pub const USER_ID: &str = "user_id";
+/// connections: when a socket of the user was removed last, ms (N).
+pub const LAST_SEEN: &str = "last_seen";
+/// connections: until when someone may watch the user, ms (N).
+pub const WATCHED_UNTIL: &str = "watched";
+/// connections: there (BOOL) if the user's watchers were told last that he is offline.
+pub const AWAY: &str = "away";
 /// connections: since when the user is disabled, ms (N). Absent: he is not.
 pub const DISABLED_AT: &str = "off";
 /// connections, in a device's map: the connection's id.
@@ -104,6 +110,10 @@ pub const INVITE: &str = "i#";
 pub const PROFILE: &str = "p";
 /// Begins the sort key of a blocked user.
 pub const BLOCK: &str = "b#";
+/// Begins the sort key of a watcher, in the partition of whom he watches.
+pub const WATCHER: &str = "w#";
+/// conversations, watcher: until when, ms (N).
+pub const UNTIL: &str = "until";
 /// Begins the sort key of a row of a user's list.
 pub const ROW: &str = "c#";
 /// Begins the name of a device's map.
@@ -134,6 +144,11 @@ pub fn row(conversation: &ConversationId) -> String {
 /// A blocked user, in a user's partition.
 pub fn block(other: &UserId) -> String {
     format!("{BLOCK}{other}")
+}
+
+/// Who watches, in the partition of whom he watches.
+pub fn watcher(watcher: &UserId) -> String {
+    format!("{WATCHER}{watcher}")
 }
 
 /// The name of a device's map.

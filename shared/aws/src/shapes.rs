@@ -35,7 +35,7 @@ fn shape(name: &str) -> Shape {
             |value| Signer::parse(value).is_some(),
         ),
         MODERATION_TOPIC_ARN => ("an ARN, arn:aws:sns:<region>:<account>:<topic>", |value| {
-            value.splitn(6, ':').nth(2) == Some("sns") && value.split(':').count() == 6
+            value.split(':').nth(2) == Some("sns") && value.split(':').count() == 6
         }),
         TOKEN_ISSUER => ("the https URL of an identity provider", is_url),
         // None at all would take everyone's tokens.

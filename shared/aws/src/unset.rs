@@ -13,8 +13,8 @@ use petrel_core::message::Entry;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Files,
-    Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put, SignedRequest, Uploads,
-    UserConversation, Watermarks, Webhook,
+    Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put, Regard, SignedRequest,
+    Sockets, Uploads, UserConversation, Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -162,6 +162,18 @@ impl People for Unset {
         self.fail()
     }
 
+    async fn regards(&self, _: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        self.fail()
+    }
+
+    async fn watch(&self, _: &UserId, _: &UserId, _: u64) -> Result<()> {
+        self.fail()
+    }
+
+    async fn watchers(&self, _: &UserId, _: u64, _: usize) -> Result<Vec<UserId>> {
+        self.fail()
+    }
+
     async fn blockers(&self, _: &[UserId], _: &UserId) -> Result<BTreeSet<UserId>> {
         self.fail()
     }
@@ -169,11 +181,29 @@ impl People for Unset {
 
 #[async_trait]
 impl Connections for Unset {
-    async fn register(&self, _: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, _: &Connection) -> Result<Option<Sockets>> {
         self.fail()
     }
 
-    async fn remove(&self, _: &UserId, _: &DeviceId, _: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        _: &UserId,
+        _: &DeviceId,
+        _: &ConnectionId,
+        _: u64,
+    ) -> Result<Option<Sockets>> {
+        self.fail()
+    }
+
+    async fn sockets(&self, _: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        self.fail()
+    }
+
+    async fn watched(&self, _: &UserId, _: u64) -> Result<Sockets> {
+        self.fail()
+    }
+
+    async fn set_away(&self, _: &UserId, _: bool) -> Result<Sockets> {
         self.fail()
     }
 

@@ -65,6 +65,7 @@ impl Report {
 /// What a webhook tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum Event {
     /// An entry stands in a log.
     Stored(Entry),

@@ -125,6 +125,12 @@ mod variants {
         BlocksIgnored,
         /// Groups: who is blocked adds whom he likes.
         BlockedAdds,
+        /// Presence: everyone sees everyone's.
+        PresenceToAll,
+        /// Presence: who is blocked sees it.
+        PresenceToBlocked,
+        /// Presence: who was let watch once is told for ever.
+        WatcherUnchecked,
         /// `send`: media may be sent by whoever knows its id.
         AnyonesUpload,
         /// `send`: media may be sent before its bytes are there.

@@ -16,7 +16,7 @@ use crate::ids::{
 };
 use crate::media::{Upload, UploadState};
 use crate::message::Entry;
-use crate::people::{Profile, ProfileChange};
+use crate::people::{Audience, Profile, ProfileChange};
 
 /// The outcome of a put at a place that must be free.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,7 +213,18 @@ pub trait Conversations: Send + Sync {
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
 
-/// What users show of themselves, and whom they block.
+/// What decides what one user may see of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regard {
+    /// Who may see the other's presence.
+    pub presence: Audience,
+    /// Whether the two have a direct conversation.
+    pub contact: bool,
+    /// Whether one of the two blocks the other.
+    pub blocked: bool,
+}
+
+/// What users show of themselves, whom they block, and who watches them.
 #[async_trait]
 pub trait People: Send + Sync {
     /// The profiles of these users (at most 100), those who have set one. Must be strongly consistent.
@@ -245,6 +256,16 @@ pub trait People: Send + Sync {
 
     /// Those of these users (at most 100) who block `other`. Must be strongly consistent.
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>>;
+
+    /// How the first of each pair (at most 200) may look at the second, in the order of the pairs. Must be strongly
+    /// consistent.
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>>;
+
+    /// `watcher` hears of changes of `user` until then, ms since 1970. Takes the place of what was noted before.
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()>;
+
+    /// Who watches `user` beyond `now`, in the order of their ids (bytes), at most `limit`. Must be strongly consistent.
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
 }
 
 /// A socket that a device of a user holds open.
@@ -258,6 +279,19 @@ pub struct Connection {
     pub id: ConnectionId,
     /// When it was opened, ms since 1970.
     pub connected_at: u64,
+}
+
+/// The sockets of one user, and who wants to hear of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// Those that are registered, by device.
+    pub connections: Vec<Connection>,
+    /// When one was removed last, ms since 1970; `None` if never.
+    pub last_seen: Option<u64>,
+    /// Until when someone may watch, ms since 1970; 0 if never.
+    pub watched_until: u64,
+    /// Whether the watchers were told last that the user is offline.
+    pub away: bool,
 }
 
 /// A device that can be woken by a mobile push.
@@ -283,12 +317,28 @@ pub struct Devices {
 /// Who is connected, and who can be woken.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// Registers a device's socket, unless a later `connected_at` stands there, and returns every connection that the
-    /// user has then; none if a later one stands there. Must register nothing and fail with `disabled` while the user is.
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>>;
+    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then; `None`
+    /// if a later one stands there. Must register nothing and fail with `disabled` while the user is.
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>>;
 
-    /// Removes the device's socket if its connection id is this one.
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()>;
+    /// Removes the device's socket if its connection id is this one, notes `now` (ms since 1970) as `last_seen`, and returns
+    /// what is left; `None` if it is another one.
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>>;
+
+    /// The sockets of these users (at most 100), of those who ever had one or were watched. Must be strongly consistent.
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>>;
+
+    /// Marks a user as watched until then (ms since 1970), unless a later time stands there, and returns what stands.
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets>;
+
+    /// Notes what the watchers of a user were told, and returns what stands.
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets>;
 
     /// Everything that these users (at most 100) can be reached by. Must be strongly consistent, and must fail
     /// rather than leave a user out; but nothing of a user who is disabled: whatever stands there still, they are sent
@@ -347,6 +397,10 @@ pub trait Gateway: Send + Sync {
 /// Work that one function hands to another through a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most jobs are the large one, and few are held at once"
+)]
 pub enum Job {
     /// Deliver an entry to these members (at most 100).
     FanOut {
@@ -370,6 +424,11 @@ pub enum Job {
         seq: Seq,
         /// How often it was put back because the push service was overloaded.
         attempt: u8,
+    },
+    /// Look whether a user is where his watchers think, and tell them if not.
+    Presence {
+        /// Whom.
+        user: UserId,
     },
     /// Tell the operator's receiver of an event.
     Webhook {

@@ -127,6 +127,10 @@ kinds! {
         NotAMember "not-a-member" 0,
         /// A caller was refused as the other one blocks them.
         Blocked "blocked" 0,
+        /// Someone saw another's presence.
+        PresenceShown "presence-shown" 0,
+        /// A change of someone's presence was looked at, to be told.
+        PresenceJob "presence-job" 0,
         /// Others were not told what someone has read.
         ReadHidden "read-hidden" 0,
         /// A frame waited for several messages.

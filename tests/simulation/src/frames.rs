@@ -40,6 +40,7 @@ impl Core {
             Some("state") => self.state(user, frame),
             Some("synced") => self.synced(user, frame, by),
             Some("receipt") => self.receipt(frame, by),
+            Some("presence") => self.presence(user, frame, by),
             _ => Ok(()),
         };
         self.must(
@@ -114,6 +115,36 @@ impl Core {
         }
         let reader = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
         self.may_tell_read(&reader.map_err(|e| e.to_string())?, read.unwrap_or(0), by)
+    }
+
+    /// Nobody learns of the presence of who hides it from them, and nobody is told what was no more so when it was looked at.
+    fn presence(&mut self, who: &UserId, frame: &Value, by: Option<Invocation>) -> Held {
+        let began = by.and_then(|by| self.notes.get(&by)).map_or(0, |n| n.began);
+        for told in frame["users"].as_array().ok_or("no users")? {
+            let user = UserId::parse(told["user_id"].as_str().unwrap_or_default());
+            let user = user.map_err(|e| e.to_string())?;
+            let online = told["online"].as_bool().ok_or("no online")?;
+            if !online && told["last_seen"].is_null() {
+                continue;
+            }
+            if self.truth.hidden(who, &user, began) {
+                return Err(format!("{user} hides whether they are online"));
+            }
+            self.passed(Path::PresenceShown);
+            let since = self.truth.online.get(&user).copied();
+            let since = since.unwrap_or(crate::truth::Since { on: false, at: 0 });
+            // Rows of sockets that are dead for long count no more.
+            let old = self
+                .truth
+                .sockets(&user)
+                .connections
+                .iter()
+                .any(|c| self.now.saturating_sub(c.connected_at) > crate::gateway::TWO_HOURS);
+            if since.on != online && since.at < began && !old {
+                return Err(format!("{user} was told as online: {online}"));
+            }
+        }
+        Ok(())
     }
 
     /// What someone has read is told, if he does not hide it.

@@ -24,6 +24,7 @@ pub const GATEWAY_WAITS: u64 = 29_000;
 
 /// What an invocation is for.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few at a time")]
 pub enum Task {
     /// `$connect`.
     Connect(u64),
@@ -39,6 +40,7 @@ pub enum Task {
 
 /// How an invocation ended.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Done {
     /// `$connect`, and whether it went well.
     Connected(bool),
@@ -207,6 +209,7 @@ async fn work(app: &App, job: Job) -> Result<(), Error> {
         Job::FanOut { entry, to, except, attempt } => {
             app.deliver_chunk(&entry, to, except, attempt).await
         }
+        Job::Presence { user } => app.settle_presence(&user).await,
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }

@@ -90,6 +90,7 @@ impl Core {
                         notes.pushed_later.extend(to.iter().cloned());
                     }
                 }
+                Job::Presence { .. } => self.passed(Path::PresenceJob),
                 Job::Push { .. } | Job::Webhook { .. } => {}
             }
         }
@@ -98,6 +99,7 @@ impl Core {
     /// A job stands in its queue.
     pub fn queued(&mut self, _by: Invocation, job: &Job, _delay_s: u32) {
         match job {
+            Job::Presence { .. } => {}
             Job::FanOut { entry, to, .. } => {
                 let place = (entry.conversation_id.clone(), entry.seq);
                 self.truth_ledger(place).queued.extend(to.iter().cloned());
@@ -130,7 +132,7 @@ impl Core {
                 }
                 Job::Webhook { .. } => {}
                 Job::FanOut { attempt: 0, .. } => self.passed(Path::Inline),
-                Job::FanOut { .. } => {}
+                Job::FanOut { .. } | Job::Presence { .. } => {}
             }
         }
     }

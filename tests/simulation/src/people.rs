@@ -4,7 +4,7 @@
 use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::people::ProfileChange;
+use petrel_core::people::{Audience, ProfileChange};
 use petrel_core::ports::Endpoint;
 use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Range};
 
@@ -92,7 +92,7 @@ impl People {
             groups,
             habits,
             peace: false,
-            rounds: 2,
+            rounds: 3,
         };
         people.outages(core);
         if core.dice.percent(4) {
@@ -319,9 +319,14 @@ impl People {
         let user = self.users[core.dice.index(self.users.len())].clone();
         let other = self.users[core.dice.index(self.users.len())].clone();
         let blocked: Vec<UserId> = core.truth.blocked_by(&user).cloned().collect();
-        let request = match (core.dice.below(4), core.dice.pick(&blocked)) {
+        let audiences = [Audience::Everyone, Audience::Contacts, Audience::Nobody];
+        let request = match (core.dice.below(6), core.dice.pick(&blocked)) {
             (0, _) => Request::Block(user, other, true),
-            (1..3, Some(other)) => Request::Block(user, other.clone(), false),
+            (1..=2, Some(other)) => Request::Block(user, other.clone(), false),
+            (4.., _) => {
+                let presence = Some(audiences[core.dice.index(3)]);
+                Request::Profile(user, ProfileChange { presence, ..Default::default() })
+            }
             _ => {
                 let hide_read_receipts = Some(core.dice.percent(60));
                 Request::Profile(user, ProfileChange { hide_read_receipts, ..Default::default() })
@@ -409,10 +414,16 @@ impl Run {
     fn this_and_that(&mut self, core: &mut Core, device: usize) {
         let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
         let device = &mut self.devices[device];
-        match core.dice.below(15) {
+        match core.dice.below(16) {
             9 => self.people.set_up(core),
-            10..13 => self.people.change_message(core, &of),
-            13.. => self.people.choose(core, &of),
+            10 => {
+                let mut users = self.people.users.clone();
+                users.retain(|_| core.dice.percent(60));
+                let watch = core.dice.percent(70);
+                device.look_around(core, &users, watch);
+            }
+            11..14 => self.people.change_message(core, &of),
+            14.. => self.people.choose(core, &of),
             0..2 => {
                 let user = self.people.someone(core, &of);
                 let id = MessageId::minted(core.uuid());

@@ -229,6 +229,7 @@ pub fn brief(job: &Job) -> String {
                 names(to)
             )
         }
+        Job::Presence { user } => format!("presence of {user}"),
         Job::Push { to, conversation, seq, attempt } => {
             format!("push {conversation} {seq} (attempt {attempt}) to {}", names(to))
         }

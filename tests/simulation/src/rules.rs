@@ -113,6 +113,11 @@ impl Core {
                 change.apply(profile);
                 let hides = Since { on: profile.hide_read_receipts, at: self.moment };
                 let before = self.truth.hides.get(user).is_some_and(|h| h.on);
+                let presence = profile.presence;
+                let stood = self.truth.audiences.get(user).map(|(a, _)| *a).unwrap_or_default();
+                if presence != stood {
+                    self.truth.audiences.insert(user.clone(), (presence, self.moment));
+                }
                 if hides.on != before {
                     self.truth.hides.insert(user.clone(), hides);
                 }
@@ -126,6 +131,20 @@ impl Core {
                 Wrote::Yes
             }
             Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
+            Write::Watch(user, watcher, until) => {
+                let watches = self.truth.watches.entry(user.clone()).or_default();
+                watches.insert(watcher.clone(), *until);
+                Wrote::Yes
+            }
+            Write::Watched(user, until) => {
+                let beside = self.truth.beside.entry(user.clone()).or_default();
+                beside.watched_until = beside.watched_until.max(*until);
+                Wrote::Sockets(self.truth.sockets(user))
+            }
+            Write::SetAway(user, away) => {
+                self.truth.beside.entry(user.clone()).or_default().away = *away;
+                Wrote::Sockets(self.truth.sockets(user))
+            }
             Write::Register(connection) => {
                 if self.truth.disabled.contains_key(&connection.user) {
                     return Wrote::Account(self.truth.account(&connection.user));
@@ -150,15 +169,17 @@ impl Core {
                 if again {
                     self.passed(Path::Registered);
                 }
-                let user = std::slice::from_ref(&connection.user);
-                Wrote::Registered(self.truth.devices(user).connections)
+                self.came_or_went(&connection.user);
+                Wrote::Sockets(self.truth.sockets(&connection.user))
             }
-            Write::Remove(user, device, id) => {
+            Write::Remove(user, device, id, now) => {
                 let devices = self.truth.connections.entry(user.clone()).or_default();
                 if devices.get(device).is_none_or(|r| r.connection.id != *id) {
                     return Wrote::No;
                 }
                 devices.remove(device);
+                self.truth.beside.entry(user.clone()).or_default().last_seen = Some(*now);
+                self.came_or_went(user);
                 if by.and_then(|by| self.notes.get(&by)).is_some_and(|n| n.delivers) {
                     self.passed(Path::Removed);
                     let lives = self.gateway.is_fresh(id, self.now, FRESH_MS);
@@ -166,7 +187,7 @@ impl Core {
                         self.broke(format!("{user}'s fresh socket {id} was removed after a 410"));
                     }
                 }
-                Wrote::Yes
+                Wrote::Sockets(self.truth.sockets(user))
             }
             Write::SetEndpoint(endpoint) => {
                 for devices in self.truth.endpoints.values_mut() {
@@ -196,6 +217,16 @@ impl Core {
                 devices.retain(|_, (e, _)| e != endpoint);
                 Wrote::Yes
             }
+        }
+    }
+
+    /// A user's sockets have changed.
+    fn came_or_went(&mut self, user: &UserId) {
+        let on = self.truth.connections.get(user).is_some_and(|devices| !devices.is_empty());
+        let now = Since { on, at: self.moment };
+        let since = self.truth.online.entry(user.clone()).or_insert(Since { on: false, at: 0 });
+        if since.on != on {
+            *since = now;
         }
     }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use petrel_core::group::{GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::people::{Profile, ProfileChange};
+use petrel_core::people::{Audience, Profile, ProfileChange};
 use petrel_core::ports::{
-    Account, Change, Connection, Devices, Endpoint, OwnState, Put, UserConversation, Watermarks,
+    Account, Change, Connection, Devices, Endpoint, OwnState, Put, Sockets, UserConversation,
+    Watermarks,
 };
 
 use crate::standing::Standing;
@@ -120,6 +121,14 @@ pub struct Truth {
     pub hides: BTreeMap<UserId, Since>,
     /// Who blocks whom.
     pub blocks: BTreeMap<(UserId, UserId), Since>,
+    /// Who may see whose presence, and since when, in moments.
+    pub audiences: BTreeMap<UserId, (Audience, u64)>,
+    /// Who watches whom, until when.
+    pub watches: BTreeMap<UserId, BTreeMap<UserId, u64>>,
+    /// What stands beside a user's sockets.
+    pub beside: BTreeMap<UserId, Sockets>,
+    /// Whether a user has sockets.
+    pub online: BTreeMap<UserId, Since>,
     /// Every device's socket.
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
     /// Since when whom an operator has disabled is, ms since 1970.
@@ -155,10 +164,16 @@ pub enum Write {
     SetProfile(UserId, ProfileChange),
     /// `People::block` and, with `false`, `unblock`.
     Block(UserId, UserId, bool),
+    /// `People::watch`.
+    Watch(UserId, UserId, u64),
+    /// `Connections::watched`.
+    Watched(UserId, u64),
+    /// `Connections::set_away`.
+    SetAway(UserId, bool),
     /// `Connections::register`.
     Register(Connection),
     /// `Connections::remove`.
-    Remove(UserId, DeviceId, ConnectionId),
+    Remove(UserId, DeviceId, ConnectionId, u64),
     /// `Connections::set_endpoint`.
     SetEndpoint(Endpoint),
     /// `Connections::remove_endpoint`.
@@ -174,13 +189,21 @@ pub enum Wrote {
     Yes,
     /// It had none: its condition did not hold.
     No,
-    /// A connection stands, and these with it.
-    Registered(Vec<Connection>),
+    /// It had its effect, and this stands now.
+    Sockets(Sockets),
     /// A user is enabled or disabled now, or was found disabled.
     Account(Account),
 }
 
 impl Wrote {
+    /// What stands now, if it had its effect.
+    pub fn sockets(self) -> Option<Sockets> {
+        match self {
+            Self::Sockets(sockets) => Some(sockets),
+            _ => None,
+        }
+    }
+
     /// As the answer of a put.
     pub fn put(&self) -> Put {
         if *self == Self::Yes { Put::Stored } else { Put::Taken }
@@ -276,6 +299,25 @@ impl Truth {
     pub fn write_member(&mut self, group: &ConversationId, user: &UserId, role: Role, joined: Seq) {
         let member = Member { user: user.clone(), role, joined };
         self.members.entry(group.clone()).or_default().insert(user.clone(), member);
+    }
+
+    /// What a user has.
+    pub fn sockets(&self, user: &UserId) -> Sockets {
+        let connections = self.devices(std::slice::from_ref(user)).connections;
+        Sockets { connections, ..self.beside.get(user).cloned().unwrap_or_default() }
+    }
+
+    /// Whether `user` has hidden from `who` all the while since `began` whether he is online.
+    pub fn hidden(&self, who: &UserId, user: &UserId, began: u64) -> bool {
+        let blocked = self.blocked(who, user, began) || self.blocked(user, who, began);
+        let (audience, at) = self.audiences.get(user).copied().unwrap_or_default();
+        let contact = self.row(user, &ConversationId::direct(who, user)).is_some();
+        let listed = match audience {
+            Audience::Everyone => true,
+            Audience::Contacts => contact,
+            Audience::Nobody => false,
+        };
+        who != user && (blocked || at < began && !listed)
     }
 
     /// Whether `owner` has blocked `other` all the while since `began`.

@@ -47,6 +47,12 @@ pub enum Op {
     Unblock,
     Blocked,
     Blockers,
+    Regards,
+    Watch,
+    Watchers,
+    Sockets,
+    Watched,
+    SetAway,
     Register,
     Remove,
     Of,
@@ -82,6 +88,12 @@ pub const OPS: &[Op] = &[
     Op::Unblock,
     Op::Blocked,
     Op::Blockers,
+    Op::Regards,
+    Op::Watch,
+    Op::Watchers,
+    Op::Sockets,
+    Op::Watched,
+    Op::SetAway,
     Op::Register,
     Op::Remove,
     Op::Of,
@@ -97,8 +109,8 @@ impl Op {
     /// Whether it only reads.
     pub fn reads(self) -> bool {
         use Op::{
-            After, Blocked, Blockers, Blocks, Members, Newest, Of, Profiles, Row, RowAndProfile,
-            Rows, RowsOf,
+            After, Blocked, Blockers, Blocks, Members, Newest, Of, Profiles, Regards, Row,
+            RowAndProfile, Rows, RowsOf, Sockets, Watchers,
         };
         matches!(
             self,
@@ -114,6 +126,9 @@ impl Op {
                 | RowAndProfile
                 | Blocked
                 | Blockers
+                | Regards
+                | Watchers
+                | Sockets
         )
     }
 
@@ -126,9 +141,13 @@ impl Op {
     pub fn attempts(self) -> usize {
         match self {
             // The batch is asked six times for what it left out.
-            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
-                3 * 6
-            }
+            Self::Of
+            | Self::RowsOf
+            | Self::Profiles
+            | Self::RowAndProfile
+            | Self::Blockers
+            | Self::Regards
+            | Self::Sockets => 3 * 6,
             Self::Enqueue => 2 * 3,
             // What meets a transaction is tried five times, and an endpoint reads the users in between.
             Self::Register | Self::Remove => 3 * 5,
@@ -141,9 +160,13 @@ impl Op {
     /// What each request may take at most, with all its attempts and the pauses between them.
     pub fn time(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
-                6 * 6_000 + 700
-            }
+            Self::Of
+            | Self::RowsOf
+            | Self::Profiles
+            | Self::RowAndProfile
+            | Self::Blockers
+            | Self::Regards
+            | Self::Sockets => 6 * 6_000 + 700,
             Self::Enqueue => 3 * 2_200 + 200,
             Self::Register | Self::Remove => 5 * 6_000 + 700,
             Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),
@@ -245,6 +268,7 @@ impl Stage {
         truth.register(&self.socket("bo")).await.unwrap();
         truth.set_endpoint(&self.endpoint("bo")).await.unwrap();
         truth.block(&self.user("bo"), &self.user("ana")).await.unwrap();
+        truth.watch(&self.user("bo"), &self.user("cy"), 8_000).await.unwrap();
         let name = DisplayName::parse("Bo").unwrap();
         let change = ProfileChange { name: Some(Some(name)), ..Default::default() };
         truth.set_profile(&self.user("bo"), &change).await.unwrap();
@@ -300,10 +324,16 @@ impl Stage {
             Op::Unblock => say(app.people.unblock(&bo, &ana).await?),
             Op::Blocked => say(app.people.blocked(&bo, None, 9).await?),
             Op::Blockers => say(app.people.blockers(&both, &ana).await?),
+            Op::Regards => say(app.people.regards(&[(ana, bo)]).await?),
+            Op::Watch => say(app.people.watch(&ana, &bo, 9_000).await?),
+            Op::Watchers => say(app.people.watchers(&bo, 0, 9).await?),
+            Op::Sockets => say(app.connections.sockets(&both).await?),
+            Op::Watched => say(app.connections.watched(&bo, 9_000).await?),
+            Op::SetAway => say(app.connections.set_away(&bo, true).await?),
             Op::Register => say(app.connections.register(&self.socket("ana")).await?),
             Op::Remove => {
                 let Connection { user, device, id, .. } = self.socket("bo");
-                say(app.connections.remove(&user, &device, &id).await?)
+                say(app.connections.remove(&user, &device, &id, 7).await?)
             }
             Op::Of => say(app.connections.of(&both).await?),
             Op::SetEndpoint => say(app.connections.set_endpoint(&self.endpoint("ana")).await?),
@@ -339,10 +369,14 @@ impl Stage {
         for user in &users {
             seen += &format!("{:?}", truth.rows(user, None, 99).await.unwrap());
             seen += &format!("{:?}", truth.blocked(user, None, 99).await.unwrap());
+            seen += &format!("{:?}", truth.watchers(user, 0, 99).await.unwrap());
             let one = std::slice::from_ref(user);
             seen += &format!("{:?}", truth.profiles(one).await.unwrap());
         }
         seen += &format!("{:?}", truth.of(&users).await.unwrap());
+        let mut sockets = truth.sockets(&users).await.unwrap();
+        sockets.sort_by(|a, b| a.0.cmp(&b.0));
+        seen += &format!("{sockets:?}");
         Look { stored: seen, taken: injector.taken() }
     }
 }

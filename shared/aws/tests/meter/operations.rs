@@ -28,6 +28,7 @@ enum Part {
     Media,
     Operators,
     People,
+    Presence,
 }
 
 /// The bills by operation.
@@ -66,6 +67,7 @@ pub async fn measure() -> Bills {
     files(&mut bills).await;
     operators(&mut bills).await;
     people(&mut bills).await;
+    presence(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -452,4 +454,32 @@ async fn people(bills: &mut Bills) {
     bills.add(Part::People, "block a user no more", world.bill(unblock).await);
     let list = async { world.app.blocked(&ana, None).await.unwrap() };
     bills.add(Part::People, "list of whom one blocks, none", world.bill(list).await);
+}
+
+async fn presence(bills: &mut Bills) {
+    let asks = |users: Vec<UserId>, watch: bool| json!({"action": "presence", "user_ids": users, "watch": watch});
+    let answer = Some("presence");
+    let world = World::new().await;
+    world.conversations(0, 99).await;
+    world.online(0..2).await;
+    let one = asks(vec![user(1)], false);
+    bills.add(Part::Presence, "presence of 1", world.frame(0, one, answer).await);
+    let all = world.frame(0, asks(users(100), false), answer).await;
+    bills.add(Part::Presence, "presence of 100", all);
+    let watch = || asks(vec![user(1)], true);
+    let bill = world.frame(0, watch(), answer).await;
+    bills.add(Part::Presence, "presence of 1, watched from now on", bill);
+    let bill = world.frame(0, watch(), answer).await;
+    bills.add(Part::Presence, "presence of 1, watched already", bill);
+    let bo = socket(1);
+    let leave = async { world.app.disconnect(&bo.user, &bo.device, &bo.id).await.unwrap() };
+    bills.add(Part::Presence, "disconnect, watched", world.bill(leave).await);
+    let settle = async || {
+        let settle = world.app.settle_presence(&bo.user);
+        world.bill(async { settle.await.unwrap() }).await
+    };
+    bills.add(Part::Presence, "presence job, 1 watcher is told", settle().await);
+    bills.add(Part::Presence, "presence job, nothing to tell", settle().await);
+    let come = async { world.app.connect(&bo).await.unwrap() };
+    bills.add(Part::Presence, "connect, watched", world.bill(come).await);
 }

@@ -12,7 +12,7 @@ use crate::message::{Content, Entry, GroupChange};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
     Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState,
-    People, Put, Watermarks,
+    People, Put, Sockets, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -311,7 +311,36 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
         people.unblock(&ana, &bo).await.unwrap();
         assert!(!conversations.blocks(&ana, &bo).await.unwrap());
     }
-    assert_eq!(people.blocked(&ana, None, 9).await.unwrap(), [cy]);
+    assert_eq!(people.blocked(&ana, None, 9).await.unwrap(), std::slice::from_ref(&cy));
+
+    // How one looks at another: ana blocks cy, cy blocks bo, and ana and cy have a conversation.
+    let pairs = [(&ana, &cy), (&cy, &ana), (&bo, &ana), (&ana, &bo), (&bo, &cy), (&ana, &ana)];
+    let pairs = pairs.map(|(who, user)| (who.clone(), user.clone()));
+    let regards = people.regards(&pairs).await.unwrap();
+    let found: Vec<_> = regards.iter().map(|r| (r.presence, r.contact, r.blocked)).collect();
+    let (nobody, contacts) = (Audience::Nobody, Audience::Contacts);
+    let expected = [
+        (contacts, true, true),
+        (nobody, true, true),
+        (nobody, false, false),
+        (contacts, false, false),
+        (contacts, false, true),
+        (nobody, false, false),
+    ];
+    assert_eq!(found, expected);
+
+    // Who watches, each until then.
+    for (watcher, until) in [(&cy, 20), (&ana, 10), (&cy, 30)] {
+        people.watch(&bo, watcher, until).await.unwrap();
+    }
+    let watchers = async |now, limit| people.watchers(&bo, now, limit).await.unwrap();
+    assert_eq!(watchers(9, 9).await, [ana.clone(), cy.clone()]);
+    assert_eq!(watchers(9, 1).await, std::slice::from_ref(&ana));
+    assert_eq!(watchers(10, 9).await, std::slice::from_ref(&cy));
+    assert_eq!(watchers(10, 1).await, std::slice::from_ref(&cy));
+    assert!(watchers(30, 9).await.is_empty());
+    assert!(people.watchers(&ana, 0, 9).await.unwrap().is_empty());
+    assert_eq!(conversations.rows(&bo, None, 9).await.unwrap(), []);
 }
 
 /// [`Connections`].
@@ -326,20 +355,46 @@ pub async fn connections(connections: &dyn Connections) {
     };
     let of = |users: Vec<UserId>| async move { connections.of(&users).await.unwrap() };
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
-    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), [socket("c2", 2)]);
+    let has = |connections: &[Connection]| Sockets {
+        connections: connections.to_vec(),
+        ..Sockets::default()
+    };
+    let registered = connections.register(&socket("c2", 2)).await.unwrap();
+    assert_eq!(registered, Some(has(&[socket("c2", 2)])));
     // An older $connect that comes late does not take the place of the newer one.
-    assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), []);
+    assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections, [socket("c2", 2)]);
     // Nor does its $disconnect remove it.
-    connections.remove(&ana, &phone, &socket("c1", 1).id).await.unwrap();
+    assert_eq!(connections.remove(&ana, &phone, &socket("c1", 1).id, 9).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections.len(), 1);
     assert_eq!(of(vec![bo.clone()]).await, Devices::default());
     // A second device stands beside the first.
     let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
     let both = [socket("c2", 2), tablet.clone()];
-    assert_eq!(connections.register(&tablet).await.unwrap(), both);
+    assert_eq!(connections.register(&tablet).await.unwrap(), Some(has(&both)));
     assert_eq!(of(vec![ana.clone()]).await.connections, both);
-    connections.remove(&ana, &tablet.device, &tablet.id).await.unwrap();
+    let left = connections.remove(&ana, &tablet.device, &tablet.id, 10).await.unwrap();
+    let mut ana_has = Sockets { last_seen: Some(10), ..has(&[socket("c2", 2)]) };
+    assert_eq!(left, Some(ana_has.clone()));
+
+    // Who is watched, and what the watchers were told, stands beside the sockets and comes with every write.
+    let both_users = [bo.clone(), ana.clone(), bo.clone()];
+    let known = connections.sockets(&both_users).await.unwrap();
+    assert_eq!(known, [(ana.clone(), ana_has.clone())]);
+    for (until, stands) in [(70, 70), (60, 70), (80, 80)] {
+        ana_has.watched_until = stands;
+        assert_eq!(connections.watched(&ana, until).await.unwrap(), ana_has);
+    }
+    for away in [true, true, false, true] {
+        ana_has.away = away;
+        assert_eq!(connections.set_away(&ana, away).await.unwrap(), ana_has);
+    }
+    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), Some(ana_has.clone()));
+    let bo_has = Sockets { watched_until: 5, ..Sockets::default() };
+    assert_eq!(connections.watched(&bo, 5).await.unwrap(), bo_has);
+    let mut known = connections.sockets(&both_users).await.unwrap();
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(known, [(ana.clone(), ana_has.clone()), (bo.clone(), bo_has)]);
 
     // Where a device takes pushes outlives its socket.
     let endpoint = |id: &str| Endpoint {
@@ -349,7 +404,9 @@ pub async fn connections(connections: &dyn Connections) {
     };
     connections.set_endpoint(&endpoint("e1")).await.unwrap();
     connections.set_endpoint(&endpoint("e2")).await.unwrap();
-    connections.remove(&ana, &phone, &socket("c2", 2).id).await.unwrap();
+    ana_has = Sockets { connections: vec![], last_seen: Some(11), ..ana_has };
+    let left = connections.remove(&ana, &phone, &socket("c2", 2).id, 11).await.unwrap();
+    assert_eq!(left, Some(ana_has));
     let devices = of(vec![ana.clone()]).await;
     assert_eq!(devices, Devices { connections: vec![], endpoints: vec![endpoint("e2")] });
     // Only the endpoint that is named goes.
@@ -407,8 +464,9 @@ pub async fn connections(connections: &dyn Connections) {
         assert_eq!(connections.set_disabled(&ana, None).await.unwrap(), enabled);
     }
     assert_eq!(of(vec![ana.clone()]).await, devices);
-    assert_eq!(connections.register(&socket("c5", 5)).await.unwrap(), [socket("c5", 5)]);
-    connections.remove(&ana, &phone, &socket("c5", 5).id).await.unwrap();
+    let registered = connections.register(&socket("c5", 5)).await.unwrap().unwrap();
+    assert_eq!(registered.connections, [socket("c5", 5)]);
+    connections.remove(&ana, &phone, &socket("c5", 5).id, 12).await.unwrap();
     // Nobody knows him, and he is disabled all the same.
     let stranger = user("stranger");
     assert_eq!(connections.account(&stranger).await.unwrap(), Account::default());

@@ -16,7 +16,7 @@ use crate::people::{Profile, ProfileChange};
 use crate::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
     Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState, People, Platform, Posted,
-    Pushed, Put, UserConversation, Watermarks, Webhook, World,
+    Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -30,6 +30,9 @@ struct State {
     rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
     blocks: BTreeSet<(UserId, UserId)>,
     profiles: BTreeMap<UserId, Profile>,
+    watches: BTreeMap<(UserId, UserId), u64>,
+    /// What of a user's sockets is no connection.
+    seen: BTreeMap<UserId, Sockets>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
     disabled_users: BTreeMap<UserId, u64>,
     gone: BTreeSet<ConnectionId>,
@@ -216,6 +219,11 @@ impl State {
         }
         log.insert(entry.seq, entry.clone());
         Put::Stored
+    }
+
+    fn sockets(&self, user: &UserId) -> Sockets {
+        let connections = self.connections.values().filter(|c| c.user == *user).cloned().collect();
+        Sockets { connections, ..self.seen.get(user).cloned().unwrap_or_default() }
     }
 
     fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
@@ -477,6 +485,31 @@ impl People for Memory {
         Ok(of_owner.filter(|u| page.is_none_or(|p| *u > p)).take(limit).cloned().collect())
     }
 
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        let state = self.state();
+        let blocks = |a: &UserId, b: &UserId| state.blocks.contains(&(a.clone(), b.clone()));
+        let regard = |(who, user): &(UserId, UserId)| Regard {
+            presence: state.profiles.get(user).map(|p| p.presence).unwrap_or_default(),
+            contact: state
+                .rows
+                .get(user)
+                .is_some_and(|r| r.contains_key(&ConversationId::direct(who, user))),
+            blocked: blocks(who, user) || blocks(user, who),
+        };
+        Ok(pairs.iter().map(regard).collect())
+    }
+
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()> {
+        self.state().watches.insert((user.clone(), watcher.clone()), until);
+        Ok(())
+    }
+
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>> {
+        let state = self.state();
+        let live = state.watches.iter().filter(|((u, _), until)| u == user && **until > now);
+        Ok(live.take(limit).map(|((_, watcher), _)| watcher.clone()).collect())
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         let state = self.state();
         let blocks = |u: &&UserId| state.blocks.contains(&((*u).clone(), other.clone()));
@@ -486,7 +519,7 @@ impl People for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let mut state = self.state();
         if state.disabled_users.contains_key(&connection.user) {
             return Err(Error::disabled());
@@ -495,20 +528,48 @@ impl Connections for Memory {
         let newer =
             state.connections.get(&key).is_some_and(|c| c.connected_at > connection.connected_at);
         if newer {
-            return Ok(vec![]);
+            return Ok(None);
         }
         state.connections.insert(key, connection.clone());
-        let of_user = state.connections.values().filter(|c| c.user == connection.user);
-        Ok(of_user.cloned().collect())
+        state.seen.entry(connection.user.clone()).or_default();
+        Ok(Some(state.sockets(&connection.user)))
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
         let mut state = self.state();
         let key = (user.clone(), device.clone());
-        if state.connections.get(&key).is_some_and(|c| c.id == *id) {
-            state.connections.remove(&key);
+        if state.connections.get(&key).is_none_or(|c| c.id != *id) {
+            return Ok(None);
         }
-        Ok(())
+        state.connections.remove(&key);
+        state.seen.entry(user.clone()).or_default().last_seen = Some(now);
+        Ok(Some(state.sockets(user)))
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        let state = self.state();
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let known = users.into_iter().filter(|u| state.seen.contains_key(*u));
+        Ok(known.map(|u| (u.clone(), state.sockets(u))).collect())
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        let mut state = self.state();
+        let seen = state.seen.entry(user.clone()).or_default();
+        seen.watched_until = seen.watched_until.max(until);
+        Ok(state.sockets(user))
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let mut state = self.state();
+        state.seen.entry(user.clone()).or_default().away = away;
+        Ok(state.sockets(user))
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {

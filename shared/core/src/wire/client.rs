@@ -13,6 +13,7 @@ use crate::message::Content;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "most frames are the large one")]
 pub enum ClientFrame {
     /// Store and deliver one message, or several.
     Send(SendFrame),
@@ -46,6 +47,14 @@ pub enum ClientFrame {
         active: bool,
         /// What the user makes; text if it is not there.
         kind: Option<Composing>,
+    },
+    /// Ask who is online.
+    Presence {
+        /// Whom it is about, 1 to 100.
+        user_ids: Vec<UserId>,
+        /// Whether to hear of changes too, for 10 minutes.
+        #[serde(default)]
+        watch: bool,
     },
     /// Read back and forth.
     History {
@@ -102,7 +111,7 @@ pub struct SendItem {
 }
 
 /// The routes of the protocol; anything else is `unknown_action`.
-const ACTIONS: [&str; 5] = ["send", "ack", "sync", "history", "typing"];
+const ACTIONS: [&str; 6] = ["send", "ack", "sync", "history", "typing", "presence"];
 
 impl ClientFrame {
     /// Reads a frame.
@@ -156,6 +165,10 @@ mod tests {
                 r#"{"action":"typing","conversation_id":"d:a:b","active":true,"kind":"smell"}"#,
                 ErrorKind::BadRequest,
             ),
+            (r#"{"action":"presence"}"#, ErrorKind::BadRequest),
+            (r#"{"action":"presence","user_ids":"ana"}"#, ErrorKind::BadRequest),
+            (r#"{"action":"presence","user_ids":["a b"]}"#, ErrorKind::BadRequest),
+            (r#"{"action":"presence","user_ids":["a"],"watch":1}"#, ErrorKind::BadRequest),
             (r#"{"action":"send","message_id":"7"}"#, ErrorKind::BadRequest),
             (
                 &format!(r#"{{"action":"send","message_id":"{id}","content":{{"type":"x"}}}}"#),

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::ports::OwnState;
-use crate::services::{Conversation, Page, Receipt, SendResult, Sent, Synced};
+use crate::services::{Conversation, Page, Presence, Receipt, SendResult, Sent, Synced};
 
 /// An entry inside a `batch`: without `type` and `conversation_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,6 +118,11 @@ pub enum ServerFrame {
         /// All of it.
         #[serde(flatten)]
         state: OwnState,
+    },
+    /// Who is online: the answer to who asked, or a change of someone who is watched.
+    Presence {
+        /// By id.
+        users: Vec<PresenceFrame>,
     },
     /// The end of a sync.
     Synced {
@@ -230,6 +235,27 @@ impl From<&SendResult> for ResultFrame {
     }
 }
 
+/// One user in `presence`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PresenceFrame {
+    user_id: UserId,
+    /// Whether one of the user's devices holds a socket open.
+    online: bool,
+    /// When the last one ended, ms since 1970; `null` if online, and where it is not known or not shown.
+    last_seen: Option<u64>,
+}
+
+impl From<&Presence> for PresenceFrame {
+    fn from(presence: &Presence) -> Self {
+        Self {
+            user_id: presence.user.clone(),
+            online: presence.online,
+            last_seen: presence.last_seen,
+        }
+    }
+}
+
 /// One conversation in `synced`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -302,6 +328,11 @@ impl ServerFrame {
     pub fn sent_batch(conversation_id: ConversationId, results: &[SendResult]) -> Self {
         let results = results.iter().map(ResultFrame::from).collect();
         Self::SentBatch { conversation_id, results }
+    }
+
+    /// `presence`.
+    pub fn presence(users: &[Presence]) -> Self {
+        Self::Presence { users: users.iter().map(PresenceFrame::from).collect() }
     }
 
     /// `synced`.

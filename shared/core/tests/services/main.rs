@@ -11,6 +11,7 @@ mod media;
 mod noting;
 mod own;
 mod people;
+mod presence;
 mod pushing;
 mod reading;
 mod roles;
