@@ -201,6 +201,9 @@ impl Core {
                 match since {
                     Some(since) => {
                         self.passed(Path::Disabled);
+                        let known = self.truth.account(user).devices.connections;
+                        let marked = self.marked.entry(user.clone()).or_default();
+                        marked.extend(known.into_iter().map(|c| c.id));
                         self.truth.disabled.entry(user.clone()).or_insert(*since);
                     }
                     None => {
