@@ -19,7 +19,7 @@ const FUNCTIONS: [&str; 10] = [
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 14] = [
+const OPTIONAL: [&str; 17] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
