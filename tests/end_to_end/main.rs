@@ -25,6 +25,7 @@ mod killed;
 mod limits;
 mod media;
 mod operators;
+mod own;
 mod people;
 mod process;
 mod pushes;

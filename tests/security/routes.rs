@@ -140,6 +140,14 @@ pub const ROUTES: &[Row] = &[
         r#"{"read":2}"#,
         Who::Members,
     ),
+    http(
+        "PATCH",
+        "/api/conversations/{id}/state",
+        "/api/conversations/{conversation}/state",
+        r#"{"pinned":true}"#,
+        Who::Members,
+    ),
+    http("GET", "/api/unread", "/api/unread", "", Who::Self_),
     of_groups(http(
         "POST",
         MEMBERS,

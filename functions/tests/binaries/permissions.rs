@@ -127,6 +127,12 @@ fn text(to: Value, n: u8) -> Value {
     send
 }
 
+/// What is done to a first message.
+fn changes() -> [Value; 2] {
+    let edit = json!({"type": "edit", "target": 1, "text": "ho"});
+    [edit, json!({"type": "delete", "target": 1})]
+}
+
 /// The event, of a socket that has just been opened: one from long ago is nobody's presence.
 fn just_now(mut event: Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
@@ -193,6 +199,13 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("ana", "DELETE", &format!("{group}/members/eva"), json!({})).await;
     api.call("bo", "POST", &format!("{group}/ack"), json!({"delivered": 2, "read": 1})).await;
     api.call("bo", "GET", "/api/conversations", json!({})).await;
+    for content in changes() {
+        let changed = json!({"to_user_id": "zoe", "content": content});
+        api.call("ana", "POST", "/api/messages", changed).await;
+    }
+    let mute = json!({"muted_until": 1_900_000_000_000_u64});
+    api.call("bo", "PATCH", &format!("{group}/state"), mute).await;
+    api.call("bo", "GET", "/api/unread", json!({})).await;
     for below in ["", "/messages?before=2", "/receipts?seq=2"] {
         api.call("ana", "GET", &format!("{group}{below}"), json!({})).await;
     }
@@ -239,6 +252,11 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("ana", "POST", &format!("/api/media/{unsent}/complete"), json!({})).await;
     with_file["content"] = json!({"type": "media", "media_id": unsent});
     send.invoke(&frame("ana", &with_file)).await;
+    for (n, content) in (5..).zip(changes()) {
+        let mut changed = text(json!({"to_user_id": "yan"}), n);
+        changed["content"] = content;
+        send.invoke(&frame("ana", &changed)).await;
+    }
     send.holds("SendRole");
 
     let ack = Watched::start(&stack, env!("CARGO_BIN_EXE_ack")).await;

@@ -13,9 +13,12 @@ use petrel_core::ids::{ConnectionId, DeviceId, EndpointId, UserId};
 use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint, Sockets};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, unless};
+use crate::calls::{CHECK_FAILED, is_conflict, unless};
 use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
+
+/// How often an update is tried that a transaction came before.
+const ATTEMPTS: u32 = 5;
 
 fn read(item: &Item, found: &mut Devices) -> Result<()> {
     read_fields(item, found).map_err(|error| at(item, &[keys::USER_ID], &error))
@@ -90,17 +93,6 @@ fn read_account(item: Option<&Item>) -> Result<Account> {
 }
 
 impl Dynamo {
-    /// The device that has this endpoint, as far as was noted.
-    async fn owner(&self, id: &EndpointId) -> Result<Option<Endpoint>> {
-        let key = item([(keys::USER_ID, s(keys::owner(id)))]);
-        let Some(note) = self.get(&self.tables.connections, key).await? else { return Ok(None) };
-        Ok(Some(Endpoint {
-            user: UserId::parse(text(&note, keys::OWNER)?).map_err(Error::port)?,
-            device: DeviceId::parse(text(&note, keys::OWNER_DEVICE)?).map_err(Error::port)?,
-            id: id.clone(),
-        }))
-    }
-
     /// An update of a user's item.
     fn update(&self, user: &UserId, expression: &str) -> UpdateItemFluentBuilder {
         self.client
@@ -118,26 +110,34 @@ impl Connections for Dynamo {
             (keys::CONNECTION_ID, s(connection.id.as_str())),
             (keys::CONNECTED_AT, n(connection.connected_at)),
         ]);
-        let update = self
-            .update(&connection.user, "SET #device = :socket")
-            .condition_expression(
-                "attribute_not_exists(#off) AND (attribute_not_exists(#device) OR #device.#at <= :at)",
-            )
-            .expression_attribute_names("#off", keys::DISABLED_AT)
-            .expression_attribute_names("#device", keys::device(&connection.device))
-            .expression_attribute_names("#at", keys::CONNECTED_AT)
-            .expression_attribute_values(":socket", AttributeValue::M(value))
-            .expression_attribute_values(":at", n(connection.connected_at))
-            .return_values(ReturnValue::AllNew)
-            // What stood in the way comes with the refusal: a read could find something else.
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        if is_disabled_by(&update) {
-            return Err(Error::disabled());
+        // The socket and an endpoint of the user may come at the same time, which is a transaction on the same item.
+        for attempt in 0..ATTEMPTS {
+            self.back_off(attempt).await;
+            let update = self
+                .update(&connection.user, "SET #device = :socket")
+                .condition_expression(
+                    "attribute_not_exists(#off) AND (attribute_not_exists(#device) OR #device.#at <= :at)",
+                )
+                .expression_attribute_names("#off", keys::DISABLED_AT)
+                .expression_attribute_names("#device", keys::device(&connection.device))
+                .expression_attribute_names("#at", keys::CONNECTED_AT)
+                .expression_attribute_values(":socket", AttributeValue::M(value.clone()))
+                .expression_attribute_values(":at", n(connection.connected_at))
+                .return_values(ReturnValue::AllNew)
+                // What stood in the way comes with the refusal: a read could find something else.
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .send()
+                .await;
+            if is_conflict(&update) {
+                continue;
+            }
+            if is_disabled_by(&update) {
+                return Err(Error::disabled());
+            }
+            let done = unless(update, &[CHECK_FAILED])?;
+            return done.map(|done| updated(done.attributes)).transpose();
         }
-        let done = unless(update, &[CHECK_FAILED])?;
-        done.map(|done| updated(done.attributes)).transpose()
+        Err(Error::port("the user's item is changing"))
     }
 
     async fn remove(
@@ -147,19 +147,25 @@ impl Connections for Dynamo {
         id: &ConnectionId,
         now: u64,
     ) -> Result<Option<Sockets>> {
-        let update = self
-            .update(user, "REMOVE #device SET #seen = :now")
-            .expression_attribute_names("#seen", keys::LAST_SEEN)
-            .expression_attribute_values(":now", n(now))
-            .return_values(ReturnValue::AllNew)
-            .condition_expression("#device.#id = :id")
-            .expression_attribute_names("#device", keys::device(device))
-            .expression_attribute_names("#id", keys::CONNECTION_ID)
-            .expression_attribute_values(":id", s(id.as_str()))
-            .send()
-            .await;
-        let done = unless(update, &[CHECK_FAILED])?;
-        done.map(|done| updated(done.attributes)).transpose()
+        for attempt in 0..ATTEMPTS {
+            self.back_off(attempt).await;
+            let update = self
+                .update(user, "REMOVE #device SET #seen = :now")
+                .expression_attribute_names("#seen", keys::LAST_SEEN)
+                .expression_attribute_values(":now", n(now))
+                .return_values(ReturnValue::AllNew)
+                .condition_expression("#device.#id = :id")
+                .expression_attribute_names("#device", keys::device(device))
+                .expression_attribute_names("#id", keys::CONNECTION_ID)
+                .expression_attribute_values(":id", s(id.as_str()))
+                .send()
+                .await;
+            if !is_conflict(&update) {
+                let done = unless(update, &[CHECK_FAILED])?;
+                return done.map(|done| updated(done.attributes)).transpose();
+            }
+        }
+        Err(Error::port("the user's item is changing"))
     }
 
     async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
@@ -223,37 +229,11 @@ impl Connections for Dynamo {
     }
 
     async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        // The note of whose it is comes last: until it stands, a repeat finds the owner before and takes it from him
-        // again.
-        if let Some(before) = self.owner(&endpoint.id).await?
-            && before != *endpoint
-        {
-            self.remove_endpoint(&before).await?;
-        }
-        self.update(&endpoint.user, "SET #device = :id")
-            .expression_attribute_names("#device", keys::endpoint(&endpoint.device))
-            .expression_attribute_values(":id", s(endpoint.id.as_str()))
-            .send()
-            .await
-            .map_err(Error::port)?;
-        let note = item([
-            (keys::USER_ID, s(keys::owner(&endpoint.id))),
-            (keys::OWNER, s(endpoint.user.as_str())),
-            (keys::OWNER_DEVICE, s(endpoint.device.as_str())),
-        ]);
-        let put = self.client.put_item().table_name(&self.tables.connections);
-        put.set_item(Some(note)).send().await.map(drop).map_err(Error::port)
+        self.take_endpoint(endpoint).await
     }
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        let update = self
-            .update(&endpoint.user, "REMOVE #device")
-            .condition_expression("#device = :id")
-            .expression_attribute_names("#device", keys::endpoint(&endpoint.device))
-            .expression_attribute_values(":id", s(endpoint.id.as_str()))
-            .send()
-            .await;
-        unless(update, &[CHECK_FAILED]).map(drop)
+        self.drop_endpoint(endpoint).await
     }
 
     async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {

@@ -32,6 +32,8 @@ pub const ORDINAL: &str = "o";
 pub const LEVEL: &str = "l";
 /// messages: the content as JSON.
 pub const CONTENT: &str = "c";
+/// messages: the places of the edits of this entry (NS), so that a delete finds them. Absent: there are none.
+pub const EDITS: &str = "ed";
 
 /// conversations, partition key: a group's id or [`user`].
 pub const PK: &str = "pk";
@@ -61,6 +63,16 @@ pub const DELIVERED: &str = "delivered";
 pub const READ: &str = "read";
 /// conversations, row: the ordinal at `read` (N).
 pub const READ_ORDINAL: &str = "read_ordinal";
+/// conversations, row: how often the user changed what follows (N). Absent, as all of it: never.
+pub const OWN_VERSION: &str = "v";
+/// conversations, row: until when it is muted, ms (N).
+pub const MUTED_UNTIL: &str = "muted";
+/// conversations, row: whether it is pinned (BOOL).
+pub const PINNED: &str = "pinned";
+/// conversations, row: whether it is archived (BOOL).
+pub const ARCHIVED: &str = "archived";
+/// conversations, row: whether it is marked as unread (BOOL).
+pub const MARKED_UNREAD: &str = "unread";
 
 /// conversations, profile: the media id of the user's picture. The user's name is [`NAME`].
 pub const AVATAR: &str = "avatar";

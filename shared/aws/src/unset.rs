@@ -13,8 +13,8 @@ use petrel_core::message::Entry;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Files,
-    Gateway, Hooked, Log, Moderation, People, Posted, Put, Regard, SignedRequest, Sockets, Uploads,
-    UserConversation, Watermarks, Webhook,
+    Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put, Regard, SignedRequest,
+    Sockets, Uploads, UserConversation, Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -50,6 +50,10 @@ impl Log for Unset {
     }
 
     async fn put(&self, _: &Entry) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn put_changing(&self, _: &Entry) -> Result<Put> {
         self.fail()
     }
 }
@@ -108,6 +112,10 @@ impl Conversations for Unset {
         _: Watermarks,
         _: Watermarks,
     ) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn set_own(&self, _: &UserId, _: &ConversationId, _: u64, _: OwnState) -> Result<bool> {
         self.fail()
     }
 

@@ -95,6 +95,16 @@ mod variants {
         NoHeir,
         /// `send`: all may write, whatever the group says.
         PostIgnored,
+        /// `send`: a delete leaves what it deletes in the log.
+        DeletedStays,
+        /// `send`: an edit comes when it likes.
+        EditAnyTime,
+        /// `push`: a conversation that is muted wakes the phone.
+        MutedWoken,
+        /// `push`: whoever muted a conversation is not woken, mentioned or not.
+        MentionIgnored,
+        /// Unread: the badge counts what is muted too.
+        BadgeCountsMuted,
         /// `send`: the rate is looked at before the message is looked for.
         LimitFirst,
         /// Webhooks: an entry is announced when it is delivered again only.

@@ -52,6 +52,13 @@ pub trait Log: Send + Sync {
     /// Stores the entry if, and only if, its place is free. Must return `Taken` and change nothing otherwise.
     /// When it fails the entry may be stored, or may be stored yet.
     async fn put(&self, entry: &Entry) -> Result<Put>;
+
+    /// Stores an `edit` or a `delete`, and with it, in the same step, what it does to its target, which stands in this
+    /// log: an edit is noted there; a delete puts [`Content::deleted`](crate::message::Content::deleted) in place of what
+    /// the target and each edit of it hold, and changes nothing else of them. Must return `Taken` and change nothing if
+    /// the place is not free, if the target is gone already, or if another edit or delete of it was under way. When it
+    /// fails, all of it may have happened, or none, or may happen yet.
+    async fn put_changing(&self, entry: &Entry) -> Result<Put>;
 }
 
 /// How far a user got in one conversation. Each part only ever grows.
@@ -72,6 +79,29 @@ impl Watermarks {
     }
 }
 
+/// What a user chose for one conversation. Only his own devices see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OwnState {
+    /// How often it was changed: of two, the higher one is the newer.
+    pub version: u64,
+    /// Until when no phone is woken, but for mentions; ms since 1970, 0: it is not muted.
+    pub muted_until: u64,
+    /// Shown above the others.
+    pub pinned: bool,
+    /// Put away. Its messages wake no phone, but for mentions, and are not in the badge.
+    pub archived: bool,
+    /// Shown as unread though it may be read.
+    pub marked_unread: bool,
+}
+
+impl OwnState {
+    /// Whether its messages wake nobody at this time, but for mentions.
+    pub const fn is_quiet(&self, now_ms: u64) -> bool {
+        self.archived || self.muted_until > now_ms
+    }
+}
+
 /// One row of a user's conversation list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConversation {
@@ -81,6 +111,8 @@ pub struct UserConversation {
     pub joined: Seq,
     /// How far the user got.
     pub marks: Watermarks,
+    /// What the user chose for it.
+    pub own: OwnState,
 }
 
 /// A change of a group, to be applied as one.
@@ -157,6 +189,16 @@ pub trait Conversations: Send + Sync {
         of: &ConversationId,
         old: Watermarks,
         new: Watermarks,
+    ) -> Result<bool>;
+
+    /// Replaces what a user chose if `old` is the version that stands, and returns whether it did so. `false` also if the
+    /// row is gone. The watermarks stay as they are.
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
     ) -> Result<bool>;
 
     /// The rows that these users (at most 100) have of one conversation, those that exist. Must be strongly consistent:
@@ -426,8 +468,18 @@ pub struct Notification {
     pub seq: Seq,
     /// Who wrote it.
     pub sender_id: UserId,
+    /// The name that they go by, if they have set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_name: Option<String>,
     /// The first words; `None` for what the server cannot or may not read.
     pub preview: Option<String>,
+    /// What the icon shows: how many messages the user has not read, in conversations that are neither muted nor
+    /// archived. `None`: it stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub badge: Option<u64>,
+    /// Whether the message mentions the user.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mentioned: bool,
 }
 
 /// What became of a push.

@@ -185,6 +185,16 @@ kinds! {
         Renewed "socket-renewed" 0,
         /// A watermark rose.
         Acked "acked" 0,
+        /// A message was edited.
+        Edited "edited" 0,
+        /// A message was deleted.
+        Deleted "deleted" 0,
+        /// A user muted a conversation, or the like.
+        Chosen "chosen" 0,
+        /// A phone was left in peace because its user muted the conversation.
+        Muted "push-muted" 0,
+        /// A phone was woken by a message that mentions its user.
+        Mentioned "push-mentioned" 0,
         /// The gateway gave up on a function that still ran.
         GaveUp "gateway-time-out" 0,
     }

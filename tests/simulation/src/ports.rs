@@ -15,8 +15,8 @@ use petrel_core::metrics::NoMetrics;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
-    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, People, Platform, Posted, Pushed,
-    Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState, People, Platform, Posted,
+    Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -93,7 +93,14 @@ impl Ports {
                 drop(core);
                 return self.failed(what);
             }
-            let refusable = matches!(write, Write::Put(_) | Write::Change(_) | Write::Advance(..));
+            let refusable = matches!(
+                write,
+                Write::Put(_)
+                    | Write::PutChanging(_)
+                    | Write::Change(_)
+                    | Write::Advance(..)
+                    | Write::Own(..)
+            );
             if refusable && core.strikes(Fault::WriteConflict) {
                 core.passed(Path::Conflict);
                 if let Some(notes) = core.notes.get_mut(&self.invocation) {
@@ -110,7 +117,7 @@ impl Ports {
             wrote
         };
         self.turn().await;
-        if matches!(write, Write::Put(_)) && wrote == Wrote::Yes {
+        if matches!(write, Write::Put(_) | Write::PutChanging(_)) && wrote == Wrote::Yes {
             let mut core = self.hub.lock();
             if core.strikes(Fault::OwnConflict) {
                 core.apply(&write, Some(self.invocation));
@@ -161,6 +168,12 @@ impl Log for Ports {
     async fn put(&self, entry: &Entry) -> Result<Put> {
         let what = format!("log.put {} {}", entry.conversation_id, entry.seq);
         let done = self.write(&what, Write::Put(entry.clone())).await?;
+        Ok(done.put())
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        let what = format!("log.put_changing {} {}", entry.conversation_id, entry.seq);
+        let done = self.write(&what, Write::PutChanging(entry.clone())).await?;
         Ok(done.put())
     }
 }
@@ -278,6 +291,17 @@ impl Conversations for Ports {
     ) -> Result<bool> {
         let write = Write::Advance(user.clone(), of.clone(), old, new);
         Ok(self.write("conversations.advance", write).await? == Wrote::Yes)
+    }
+
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        let write = Write::Own(user.clone(), of.clone(), old, new);
+        Ok(self.write("conversations.set_own", write).await? == Wrote::Yes)
     }
 
     async fn rows_of(

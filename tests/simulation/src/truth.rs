@@ -9,7 +9,8 @@ use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Message
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::people::{Audience, Profile, ProfileChange};
 use petrel_core::ports::{
-    Account, Change, Connection, Devices, Endpoint, Put, Sockets, UserConversation, Watermarks,
+    Account, Change, Connection, Devices, Endpoint, OwnState, Put, Sockets, UserConversation,
+    Watermarks,
 };
 
 use crate::standing::Standing;
@@ -51,6 +52,8 @@ pub struct LogOf {
     pub table: BTreeMap<Seq, Entry>,
     /// What was ever stored, in order.
     pub history: Vec<Stored>,
+    /// When what stood at a place was deleted, in moments; of edits of what was deleted too.
+    pub deleted: BTreeMap<Seq, u64>,
     /// Where each message was stored.
     pub places: BTreeMap<(UserId, MessageId), Seq>,
 }
@@ -104,6 +107,8 @@ pub struct Truth {
     pub logs: BTreeMap<ConversationId, LogOf>,
     /// Every user's list.
     pub rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
+    /// Since when (in moments) each user has chosen what his rows say.
+    pub chosen: BTreeMap<(UserId, ConversationId), u64>,
     /// Every group's members.
     pub members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
     /// What holds for every group.
@@ -139,6 +144,10 @@ pub struct Truth {
 pub enum Write {
     /// `Log::put`.
     Put(Entry),
+    /// `Log::put_changing`.
+    PutChanging(Entry),
+    /// `Conversations::set_own`.
+    Own(UserId, ConversationId, u64, OwnState),
     /// A row of `Conversations::open`.
     Open(ConversationId, UserId),
     /// A member of `Conversations::found`.
@@ -277,8 +286,12 @@ impl Truth {
 
     /// Writes a row anew.
     pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq) {
-        let row =
-            UserConversation { conversation: of.clone(), joined, marks: Watermarks::default() };
+        let row = UserConversation {
+            conversation: of.clone(),
+            joined,
+            marks: Watermarks::default(),
+            own: OwnState::default(),
+        };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
     }
 
@@ -328,6 +341,41 @@ impl Truth {
     /// Whether the place is free.
     pub fn is_free(&self, of: &ConversationId, seq: Seq) -> bool {
         self.logs.get(of).is_none_or(|log| !log.table.contains_key(&seq))
+    }
+
+    /// How many messages a user has not read, as a recount of everything that was ever stored says; and what the icon
+    /// shows.
+    pub fn recount(&self, user: &UserId, now: u64) -> (u64, u64) {
+        let (mut messages, mut badge) = (0, 0);
+        for (of, row) in self.rows.get(user).into_iter().flatten() {
+            let Some(log) = self.log(of) else { continue };
+            let from = row.marks.read.max(row.joined.prev());
+            let counts = |s: &&Stored| s.entry.seq > from && s.entry.content.counts();
+            let unread = log.history.iter().filter(counts).count() as u64;
+            messages += unread;
+            if !row.own.is_quiet(now) {
+                badge += unread.max(u64::from(row.own.marked_unread));
+            }
+        }
+        (messages, badge)
+    }
+
+    /// Whether what stands at a place in the table is gone.
+    pub fn is_gone(&self, of: &ConversationId, seq: Seq) -> bool {
+        let entry = self.logs.get(of).and_then(|log| log.table.get(&seq));
+        entry.is_none_or(|e| matches!(e.content, Content::Gone { .. }))
+    }
+
+    /// Takes away what stands at a place, and what its edits say.
+    pub fn delete(&mut self, of: &ConversationId, target: Seq, moment: u64) {
+        let Some(log) = self.logs.get_mut(of) else { return };
+        for (seq, entry) in &mut log.table {
+            let edit = matches!(entry.content, Content::Edit { .. });
+            if *seq == target || edit && entry.content.target() == Some(target) {
+                entry.content = entry.content.deleted();
+                log.deleted.insert(*seq, moment);
+            }
+        }
     }
 
     /// Stands an entry in the table and, if its place is new, in the history.

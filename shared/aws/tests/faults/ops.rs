@@ -14,8 +14,8 @@ use petrel_core::ids::{
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, People,
-    Platform, Watermarks,
+    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, OwnState,
+    People, Platform, Watermarks,
 };
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub enum Op {
     After,
     Put,
     PutTaken,
+    Edit,
+    Delete,
     Members,
     Open,
     Found,
@@ -35,6 +37,7 @@ pub enum Op {
     Row,
     Rows,
     Advance,
+    SetOwn,
     RowsOf,
     Blocks,
     Profiles,
@@ -66,6 +69,8 @@ pub const OPS: &[Op] = &[
     Op::After,
     Op::Put,
     Op::PutTaken,
+    Op::Edit,
+    Op::Delete,
     Op::Members,
     Op::Open,
     Op::Found,
@@ -73,6 +78,7 @@ pub const OPS: &[Op] = &[
     Op::Row,
     Op::Rows,
     Op::Advance,
+    Op::SetOwn,
     Op::RowsOf,
     Op::Blocks,
     Op::Profiles,
@@ -128,7 +134,7 @@ impl Op {
 
     /// Whether it makes several writes, so that one that fails may have done some of them.
     pub fn has_steps(self) -> bool {
-        matches!(self, Self::Open | Self::Found | Self::SetEndpoint | Self::Enqueue)
+        matches!(self, Self::Open | Self::Found | Self::Enqueue)
     }
 
     /// How often each request may be asked at most: what the SDK tries, times what we try ourselves.
@@ -143,6 +149,9 @@ impl Op {
             | Self::Regards
             | Self::Sockets => 3 * 6,
             Self::Enqueue => 2 * 3,
+            // What meets a transaction is tried five times, and an endpoint reads the users in between.
+            Self::Register | Self::Remove => 3 * 5,
+            Self::SetEndpoint | Self::RemoveEndpoint => 3 * 6 * 5,
             Self::Post | Self::MakeEndpoint | Self::Push => 2,
             _ => 3,
         }
@@ -159,6 +168,8 @@ impl Op {
             | Self::Regards
             | Self::Sockets => 6 * 6_000 + 700,
             Self::Enqueue => 3 * 2_200 + 200,
+            Self::Register | Self::Remove => 5 * 6_000 + 700,
+            Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),
             Self::Post | Self::MakeEndpoint | Self::Push => 2_200,
             _ => 6_000,
         })
@@ -199,7 +210,7 @@ impl Stage {
     }
 
     fn said(&self, seq: u64) -> Entry {
-        self.entry(seq, Content::Text { text: format!("message {seq}") })
+        self.entry(seq, Content::text(format!("message {seq}")))
     }
 
     fn socket(&self, who: &str) -> Connection {
@@ -277,8 +288,14 @@ impl Stage {
             Op::Newest => say(log.newest(&group, Seq::FIRST, None, 2).await?),
             Op::After => say(log.after(&group, Seq::ZERO, 9).await?),
             Op::Put => say(log.put(&self.said(4)).await?),
-            Op::PutTaken => {
-                say(log.put(&self.entry(3, Content::Text { text: "?".into() })).await?)
+            Op::PutTaken => say(log.put(&self.entry(3, Content::text("?"))).await?),
+            Op::Edit => {
+                let edit = Content::Edit { target: Seq::new(2), text: "!".into() };
+                say(log.put_changing(&self.entry(4, edit)).await?)
+            }
+            Op::Delete => {
+                let delete = Content::Delete { target: Seq::new(2) };
+                say(log.put_changing(&self.entry(4, delete)).await?)
             }
             Op::Members => say(of.roster(&group, usize::MAX).await?),
             Op::Open => say(of.open(&self.direct(), &both).await?),
@@ -287,6 +304,10 @@ impl Stage {
             Op::Row => say(of.row(&bo, &group).await?),
             Op::Rows => say(of.rows(&bo, None, 9).await?),
             Op::Advance => say(of.advance(&bo, &group, Watermarks::default(), one).await?),
+            Op::SetOwn => {
+                let own = OwnState { version: 1, pinned: true, ..OwnState::default() };
+                say(of.set_own(&bo, &group, 0, own).await?)
+            }
             Op::RowsOf => {
                 let mut rows = of.rows_of(&group, &both).await?;
                 rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -327,7 +348,10 @@ impl Stage {
                     conversation_id: group,
                     seq: Seq::FIRST,
                     sender_id: ana,
+                    sender_name: None,
                     preview: None,
+                    badge: None,
+                    mentioned: false,
                 };
                 say(app.notifier.push(&EndpointId::parse(ENDPOINT)?, &notification).await)
             }

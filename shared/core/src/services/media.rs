@@ -274,7 +274,7 @@ impl App {
 
     /// The content as it is to be stored: with what the bytes are. From then on they stay.
     pub(super) async fn attach(&self, caller: &Caller, content: Content) -> Result<Content> {
-        let Content::Media { media_id, caption, preview, .. } = content else {
+        let Content::Media { media_id, caption, preview, mentions, .. } = content else {
             return Ok(content);
         };
         let upload = self.uploads.upload(&media_id).await?.ok_or_else(no_upload)?;
@@ -295,7 +295,7 @@ impl App {
         if gone {
             return Err(no_upload());
         }
-        Ok(Content::Media { media_id, caption, file: Some(upload.file), preview })
+        Ok(Content::Media { media_id, caption, file: Some(upload.file), preview, mentions })
     }
 
     /// Before an entry is taken back: from then on nobody reads its media there. First, for a crash in between must not

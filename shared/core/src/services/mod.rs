@@ -13,6 +13,7 @@ mod media;
 mod members;
 mod notes;
 mod operators;
+mod own;
 mod presence;
 mod profiles;
 mod push;
@@ -33,6 +34,7 @@ pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
 pub use invites::{NewInvite, Preview};
 pub use media::{Download, NewUpload, Ticket, Verdict};
+pub use own::{MAX_COUNTED, MAX_MUTED_UNTIL, OwnChange, Unread};
 pub use presence::{AWAY_AFTER_S, MAX_WATCHERS, Presence, WATCH_MS};
 pub use receipts::{Reader, Receipts};
 pub use rules::Intent;
@@ -88,6 +90,12 @@ pub struct Settings {
     /// Seconds after which a phone whose socket took a message gets a push too, unless the message was acknowledged by
     /// then: a half-open socket takes what its device never sees. 0: never. At most 900.
     pub push_delay_s: u32,
+    /// Whether pushes carry how much the user has not read: one read for each of his conversations, each time.
+    pub push_badge: bool,
+    /// Whether pushes carry the first words of the message.
+    pub push_preview: bool,
+    /// Seconds after which a message can be edited no more. 0: it always can.
+    pub edit_window_s: u32,
     /// How much may be done in a while.
     pub limits: Limits,
     /// What a token's `scope` must hold for the requests of operators.
@@ -106,6 +114,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             push_delay_s: 30,
+            push_badge: true,
+            push_preview: true,
+            edit_window_s: 900,
             limits: Limits::default(),
             operator_scope: "petrel/admin".to_owned(),
             webhook: false,

@@ -11,8 +11,8 @@ use crate::ids::{
 use crate::message::{Content, Entry, GroupChange};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
-    Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Log, People, Put,
-    Sockets, Watermarks,
+    Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState,
+    People, Put, Sockets, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -31,7 +31,7 @@ fn entry(conversation: &ConversationId, seq: u64, text: &str) -> Entry {
         message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
         sender_id: user("ana"),
         sent_at: 1_000 + seq,
-        content: Content::Text { text: text.into() },
+        content: Content::text(text),
         level: seq,
     }
 }
@@ -66,6 +66,44 @@ pub async fn log(log: &dyn Log) {
     assert!(log.newest(&c, Seq::FIRST, Some(Seq::ZERO), 10).await.unwrap().is_empty());
     assert_eq!(seqs(&log.after(&c, Seq::new(8), 3).await.unwrap()), [9, 10, 11]);
     assert!(log.after(&c, Seq::new(12), 3).await.unwrap().is_empty());
+    changing(log, &c).await;
+}
+
+/// [`Log::put_changing`], above 12 entries of which each is a text.
+async fn changing(log: &dyn Log, c: &ConversationId) {
+    let of = |seq, content| Entry { content, ..entry(c, seq, "") };
+    let edit = |seq, target: u64, text: &str| {
+        of(seq, Content::Edit { target: Seq::new(target), text: text.into() })
+    };
+    let delete = |seq, target: u64| of(seq, Content::Delete { target: Seq::new(target) });
+    let at = async |seq: u64| {
+        let seq = Seq::new(seq);
+        log.newest(c, seq, Some(seq.next()), 1).await.unwrap().remove(0)
+    };
+    // What is taken stays, and so does what would have been changed.
+    for taken in [edit(12, 3, "no"), delete(12, 3)] {
+        assert_eq!(log.put_changing(&taken).await.unwrap(), Put::Taken);
+    }
+    assert_eq!((at(3).await, at(12).await), (entry(c, 3, "first"), entry(c, 12, "first")));
+
+    // An edit leaves its target as it is. Another message's edit stays when a message goes.
+    for stored in [edit(13, 3, "one"), edit(14, 4, "other"), edit(15, 3, "two")] {
+        assert_eq!(log.put_changing(&stored).await.unwrap(), Put::Stored);
+        assert_eq!(at(stored.seq.get()).await, stored);
+    }
+    assert_eq!(at(3).await, entry(c, 3, "first"));
+    assert_eq!(log.put_changing(&delete(16, 3)).await.unwrap(), Put::Stored);
+    assert_eq!(at(16).await, delete(16, 3));
+    let gone = entry(c, 3, "first").content.deleted();
+    assert_eq!(at(3).await, Entry { content: gone, ..entry(c, 3, "") });
+    assert_eq!((at(13).await, at(15).await), (edit(13, 3, ""), edit(15, 3, "")));
+    assert_eq!((at(14).await, at(4).await), (edit(14, 4, "other"), entry(c, 4, "first")));
+
+    // Nothing is done to what is gone, or is not there.
+    for late in [edit(17, 3, "late"), delete(17, 3), delete(17, 99)] {
+        assert_eq!(log.put_changing(&late).await.unwrap(), Put::Taken);
+    }
+    assert_eq!(seqs(&log.after(c, Seq::new(16), 3).await.unwrap()), [0_u64; 0]);
 }
 
 /// [`Conversations`], over the same store as the log.
@@ -186,6 +224,22 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let found: Vec<_> = rows.iter().map(|(u, row)| (u, row.marks)).collect();
     assert_eq!(found, [(&ana, zero), (&bo, one)]);
     assert!(!conversations.blocks(&ana, &bo).await.unwrap());
+
+    // What a user chose changes by its version, and the watermarks beside it by themselves.
+    let own = OwnState { version: 1, muted_until: 5, pinned: true, ..OwnState::default() };
+    assert!(!conversations.set_own(&bo, &direct, 1, own).await.unwrap());
+    assert!(!conversations.set_own(&cy, &direct, 0, own).await.unwrap());
+    assert_eq!(conversations.row(&cy, &direct).await.unwrap(), None);
+    assert!(conversations.set_own(&bo, &direct, 0, own).await.unwrap());
+    assert!(!conversations.set_own(&bo, &direct, 0, own).await.unwrap());
+    let two = Watermarks { delivered: Seq::new(2), ..one };
+    assert!(conversations.advance(&bo, &direct, one, two).await.unwrap());
+    let row = conversations.row(&bo, &direct).await.unwrap().unwrap();
+    assert_eq!((row.own, row.marks), (own, two));
+    let other = OwnState { version: 2, archived: true, marked_unread: true, ..OwnState::default() };
+    assert!(conversations.set_own(&bo, &direct, 1, other).await.unwrap());
+    let row = conversations.rows(&bo, None, 1).await.unwrap().remove(0);
+    assert_eq!((row.own, row.marks), (other, two));
 }
 
 /// [`People`], over the same store as the conversations.
@@ -366,8 +420,26 @@ pub async fn connections(connections: &dyn Connections) {
     }
     connections.set_endpoint(&endpoint("e2")).await.unwrap();
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, [endpoint("e2")]);
+    // It moves between the devices of one user too, and what the device had before is free again.
+    let mine = Endpoint { device: tablet.device.clone(), ..endpoint("e3") };
+    connections.set_endpoint(&mine).await.unwrap();
+    connections.set_endpoint(&endpoint("e3")).await.unwrap();
+    assert_eq!(of(vec![ana.clone()]).await.endpoints, [endpoint("e3")]);
+    let freed = Endpoint { user: bo.clone(), ..endpoint("e2") };
+    connections.set_endpoint(&freed).await.unwrap();
+    let both = of(vec![ana.clone(), bo.clone()]).await.endpoints;
+    assert_eq!(both, [endpoint("e3"), freed.clone()]);
+    // What was removed is nobody's: who takes it next takes it from no one, and it can be taken from them.
+    connections.remove_endpoint(&freed).await.unwrap();
+    connections.remove_endpoint(&freed).await.unwrap();
+    connections.set_endpoint(&endpoint("e2")).await.unwrap();
+    connections.set_endpoint(&freed).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
+    // A device that lost its endpoint to another does not remove it there.
     connections.remove_endpoint(&endpoint("e2")).await.unwrap();
-    assert_eq!(of(vec![ana.clone()]).await, Devices::default());
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
+    connections.remove_endpoint(&freed).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
 
     // Who is disabled registers nothing and is reached by nothing; what stood there is told and stays.
     connections.register(&socket("c4", 4)).await.unwrap();

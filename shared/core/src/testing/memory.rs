@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 use crate::events::Report;
 use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, Seq, UserId};
-use crate::message::Entry;
+use crate::message::{Content, Entry};
 use crate::metrics::NoMetrics;
 use crate::people::{Profile, ProfileChange};
 use crate::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
-    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, People, Platform, Posted, Pushed,
-    Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
+    Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState, People, Platform, Posted,
+    Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -202,6 +202,25 @@ impl State {
         Put::Stored
     }
 
+    fn put_changing(&mut self, entry: &Entry) -> Put {
+        let log = self.log.entry(entry.conversation_id.clone()).or_default();
+        let of = entry.content.target();
+        let gone = |e: &Entry| matches!(e.content, Content::Gone { .. });
+        if of.and_then(|of| log.get(&of)).is_none_or(gone) || log.contains_key(&entry.seq) {
+            return Put::Taken;
+        }
+        if matches!(entry.content, Content::Delete { .. }) {
+            for other in log.values_mut() {
+                let edits = matches!(other.content, Content::Edit { .. });
+                if Some(other.seq) == of || edits && other.content.target() == of {
+                    other.content = other.content.deleted();
+                }
+            }
+        }
+        log.insert(entry.seq, entry.clone());
+        Put::Stored
+    }
+
     fn sockets(&self, user: &UserId) -> Sockets {
         let enabled = !self.disabled_users.contains_key(user);
         let connections = self.connections.values().filter(|c| c.user == *user && enabled);
@@ -216,6 +235,7 @@ impl State {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks::default(),
+                own: OwnState::default(),
             },
         );
     }
@@ -257,6 +277,10 @@ impl Log for Memory {
 
     async fn put(&self, entry: &Entry) -> Result<Put> {
         Ok(self.state().put(entry))
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        Ok(self.state().put_changing(entry))
     }
 }
 
@@ -378,6 +402,23 @@ impl Conversations for Memory {
         match state.rows.get_mut(user).and_then(|r| r.get_mut(of)) {
             Some(row) if row.marks == old => {
                 row.marks = new;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        let mut state = self.state();
+        match state.rows.get_mut(user).and_then(|r| r.get_mut(of)) {
+            Some(row) if row.own.version == old => {
+                row.own = new;
                 Ok(true)
             }
             _ => Ok(false),

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::ports::OwnState;
 use crate::services::{Conversation, Page, Presence, Receipt, SendResult, Sent, Synced};
 
 /// An entry inside a `batch`: without `type` and `conversation_id`.
@@ -109,6 +110,14 @@ pub enum ServerFrame {
         /// What they make; text if it is not there.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<Composing>,
+    },
+    /// What the user chose for a conversation, on another device. Of two, the higher `version` is the newer.
+    State {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// All of it.
+        #[serde(flatten)]
+        state: OwnState,
     },
     /// Who is online: the answer to who asked, or a change of someone who is watched.
     Presence {
@@ -257,6 +266,9 @@ pub struct ConversationFrame {
     delivered: Seq,
     read: Seq,
     unread: u64,
+    /// What the user chose for it, if he ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<OwnState>,
 }
 
 impl From<&Conversation> for ConversationFrame {
@@ -268,6 +280,7 @@ impl From<&Conversation> for ConversationFrame {
             delivered: c.marks.delivered,
             read: c.marks.read,
             unread: c.unread,
+            state: (c.own.version > 0).then_some(c.own),
         }
     }
 }
@@ -330,6 +343,11 @@ impl ServerFrame {
         }
     }
 
+    /// `state`.
+    pub fn state(conversation_id: ConversationId, state: OwnState) -> Self {
+        Self::State { conversation_id, state }
+    }
+
     /// `error`.
     pub fn error(error: &Error, action: Option<&str>, message_id: Option<MessageId>) -> Self {
         Self::Error {
@@ -361,7 +379,7 @@ mod tests {
             message_id: MessageId::parse("0192f3c4-0000-7000-8000-000000000001").unwrap(),
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_123,
-            content: Content::Text { text: "hi".into() },
+            content: Content::text("hi"),
             level: 0,
         };
         let frame: serde_json::Value =

@@ -11,7 +11,7 @@ use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, Us
 use petrel_core::message::Entry;
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log,
-    Put, Sockets, UserConversation, Watermarks,
+    OwnState, Put, Sockets, UserConversation, Watermarks,
 };
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, Result};
@@ -135,6 +135,10 @@ impl Log for Faulty {
         Ok(found)
     }
 
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.call(self.memory.put_changing(entry)).await
+    }
+
     async fn put(&self, entry: &Entry) -> Result<Put> {
         if self.mutant == Mutant::UnconditionalPut {
             self.call(async {
@@ -232,6 +236,16 @@ impl Conversations for Faulty {
         new: Watermarks,
     ) -> Result<bool> {
         self.call(self.memory.advance(user, of, old, new)).await
+    }
+
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        self.call(self.memory.set_own(user, of, old, new)).await
     }
 
     async fn rows_of(

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod beyond;
+mod changing;
 mod delivering;
 mod groups;
 mod limits;
 mod media;
 mod noting;
+mod own;
 mod people;
 mod presence;
 mod pushing;

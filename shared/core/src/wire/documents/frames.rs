@@ -46,5 +46,6 @@ pub const PUSHES: &[(&str, &str)] = &[
     ("message", "An entry was stored in a conversation of the user's"),
     ("receipt", "Someone got further in a conversation"),
     ("typing", "Someone types, or has stopped"),
+    ("state", "The user muted a conversation, or the like, on another device"),
     ("presence", "Someone whom the user watches has come or gone"),
 ];

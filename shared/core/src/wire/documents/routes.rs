@@ -10,9 +10,9 @@ use crate::wire::query::{BlocksQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use crate::wire::rest::{
     AccountAnswer, ChangeAnswer, ClosedAnswer, CompleteAnswer, ConversationList, DownloadAnswer,
     ForwardAnswer, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, MediaAnswer, Messages,
-    PatchGroup, PatchMember, PostAck, PostConversationFor, PostGroup, PostInvite, PostMedia,
-    PostMembers, PostMessage, PostNotice, PostReport, PostSync, PreviewAnswer, PutPush,
-    ReceiptsAnswer, ReportAnswer, SyncAnswer,
+    PatchGroup, PatchMember, PatchState, PostAck, PostConversationFor, PostGroup, PostInvite,
+    PostMedia, PostMembers, PostMessage, PostNotice, PostReport, PostSync, PreviewAnswer, PutPush,
+    ReceiptsAnswer, ReportAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
 };
 
 /// Every route.
@@ -95,6 +95,17 @@ fn messages() -> Vec<Route> {
             .takes::<PostAck>()
             .gives_nothing()
             .fails(&[NotAMember]),
+        route(
+            "PATCH",
+            "/api/conversations/{id}/state",
+            "set_state",
+            "Mutes, pins or archives a conversation, or marks it as unread, for the caller",
+        )
+        .takes::<PatchState>()
+        .gives::<StateAnswer>(200)
+        .fails(&[NotAMember]),
+        route("GET", "/api/unread", "unread", "How much the caller has not read")
+            .gives::<UnreadAnswer>(200),
     ]
 }
 
