@@ -115,7 +115,7 @@ fn token() -> String {
     let ana = UserId::parse("ana").expect("an id");
     let key = LocalKey::new(KEY).expect("long enough");
     let century = Duration::from_secs(100 * 365 * 86_400);
-    sign(&key, &ana, ISSUER, "petrel", 1_790_000_000_000, century).expect("a token")
+    sign(&key, &ana, ISSUER, "petrel", 1_790_000_000_000, century, None).expect("a token")
 }
 
 fn tokens() -> Vec<String> {
