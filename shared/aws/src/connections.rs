@@ -51,6 +51,9 @@ fn read_sockets(item: &Item) -> Result<Sockets> {
     let mut found = Devices::default();
     read(item, &mut found)?;
     found.connections.sort_by(|a, b| a.device.cmp(&b.device));
+    if item.contains_key(keys::DISABLED_AT) {
+        found.connections.clear();
+    }
     let set = |name| item.contains_key(name).then(|| number(item, name)).transpose();
     let fields = || {
         Ok(Sockets {

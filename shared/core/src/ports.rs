@@ -284,7 +284,7 @@ pub struct Connection {
 /// The sockets of one user, and who wants to hear of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sockets {
-    /// Those that are registered, by device.
+    /// Those that are registered, by device; none of a user who is disabled.
     pub connections: Vec<Connection>,
     /// When one was removed last, ms since 1970; `None` if never.
     pub last_seen: Option<u64>,

@@ -213,6 +213,7 @@ impl Core {
                         }
                     }
                 }
+                self.came_or_went(user);
                 Wrote::Account(self.truth.account(user))
             }
             Write::RemoveEndpoint(endpoint) => {
@@ -225,7 +226,7 @@ impl Core {
 
     /// A user's sockets have changed.
     fn came_or_went(&mut self, user: &UserId) {
-        let on = self.truth.connections.get(user).is_some_and(|devices| !devices.is_empty());
+        let on = !self.truth.sockets(user).connections.is_empty();
         let now = Since { on, at: self.moment };
         let since = self.truth.online.entry(user.clone()).or_insert(Since { on: false, at: 0 });
         if since.on != on {

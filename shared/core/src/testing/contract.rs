@@ -453,6 +453,8 @@ pub async fn connections(connections: &dyn Connections) {
         assert_eq!(connections.set_disabled(&ana, Some(since)).await.unwrap(), disabled);
     }
     assert!(connections.is_disabled(&ana).await.unwrap());
+    let one = std::slice::from_ref(&ana);
+    assert_eq!(connections.sockets(one).await.unwrap()[0].1.connections, []);
     assert!(!connections.is_disabled(&bo).await.unwrap());
     for socket in [socket("c5", 5), socket("c3", 3), tablet.clone()] {
         let refused = connections.register(&socket).await.unwrap_err();

@@ -222,7 +222,9 @@ impl State {
     }
 
     fn sockets(&self, user: &UserId) -> Sockets {
-        let connections = self.connections.values().filter(|c| c.user == *user).cloned().collect();
+        let enabled = !self.disabled_users.contains_key(user);
+        let connections = self.connections.values().filter(|c| c.user == *user && enabled);
+        let connections = connections.cloned().collect();
         Sockets { connections, ..self.seen.get(user).cloned().unwrap_or_default() }
     }
 
