@@ -134,7 +134,10 @@ fn times(value: &mut Value) {
             let seq = fields.get("seq").and_then(Value::as_u64).unwrap_or(0);
             for (name, field) in fields.iter_mut() {
                 // What is no time of our century is no time.
-                if field.as_u64().is_some_and(|ms| ms > 1_600_000_000_000) {
+                if field
+                    .as_u64()
+                    .is_some_and(|ms| (1_600_000_000_000..4_100_000_000_000).contains(&ms))
+                {
                     *field = match name.as_str() {
                         "sent_at" => json!(DAWN + 1_000 * seq),
                         "expires_at" => json!(DAWN + WEEK),
