@@ -19,6 +19,7 @@ mod contents;
 mod direct;
 mod endpoint;
 mod examples;
+mod features;
 mod gateway;
 mod groups;
 mod killed;
