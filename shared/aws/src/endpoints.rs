@@ -46,7 +46,7 @@ impl Dynamo {
         let mut found = vec![];
         for item in self.batch_get(&self.tables.connections, keys).await? {
             let user = UserId::parse(text(&item, keys::USER_ID)?).map_err(Error::port)?;
-            for (name, _) in &item {
+            for name in item.keys() {
                 let Some(device) = name.strip_prefix(keys::ENDPOINT) else { continue };
                 found.push(Endpoint {
                     user: user.clone(),

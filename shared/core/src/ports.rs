@@ -397,10 +397,6 @@ pub trait Gateway: Send + Sync {
 /// Work that one function hands to another through a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most jobs are the large one, and few are held at once"
-)]
 pub enum Job {
     /// Deliver an entry to these members (at most 100).
     FanOut {

@@ -21,6 +21,7 @@ use crate::invocation::Task;
 
 /// What is asked.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few are held at once, and not for long")]
 pub enum Request {
     /// `POST /api/messages`, without `seen`.
     Send(UserId, ConversationId, MessageId),

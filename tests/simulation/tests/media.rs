@@ -66,6 +66,10 @@ impl Log for Ports {
     async fn put(&self, entry: &Entry) -> Result<Put> {
         self.call(Log::put(&*self.memory, entry)).await
     }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.call(Log::put_changing(&*self.memory, entry)).await
+    }
 }
 
 #[async_trait]
@@ -317,6 +321,7 @@ impl Story {
             caption: None,
             file: None,
             preview: None,
+            mentions: vec![],
         };
 
         let first = self.upload("ana")?;

@@ -148,6 +148,8 @@ impl Op {
             | Self::Blockers
             | Self::Regards
             | Self::Sockets => 3 * 6,
+            // Its own lost attempt makes the condition false; what stands is read then.
+            Self::Watched => 3 + 3 * 6,
             Self::Enqueue => 2 * 3,
             // What meets a transaction is tried five times, and an endpoint reads the users in between.
             Self::Register | Self::Remove => 3 * 5,
@@ -167,6 +169,7 @@ impl Op {
             | Self::Blockers
             | Self::Regards
             | Self::Sockets => 6 * 6_000 + 700,
+            Self::Watched => 6_000 + 6 * 6_000 + 700,
             Self::Enqueue => 3 * 2_200 + 200,
             Self::Register | Self::Remove => 5 * 6_000 + 700,
             Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),

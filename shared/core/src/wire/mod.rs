@@ -49,6 +49,10 @@ impl From<&Entry> for EntryFrame {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most frames are the large one, and each is on its way out"
+)]
 pub enum ServerFrame {
     /// The message stands at `seq`.
     Sent {
