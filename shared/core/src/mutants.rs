@@ -137,10 +137,6 @@ mod variants {
         UnfinishedSent,
         /// `send`: media that was sent runs out all the same.
         NotKept,
-        /// `send`: the media of a deleted entry can be read still.
-        DeletedMediaStays,
-        /// `send`: the media of a deleted entry is closed after the delete is stored.
-        RetractedLate,
         /// `media`: entries before the point of joining are good enough.
         MediaBeforeJoining,
         /// `media`: what a scanner has blocked can be read.
@@ -153,8 +149,6 @@ mod variants {
             Self::AnyonesUpload,
             Self::UnfinishedSent,
             Self::NotKept,
-            Self::DeletedMediaStays,
-            Self::RetractedLate,
             Self::MediaBeforeJoining,
             Self::BlockedIsRead,
         ];

@@ -175,6 +175,17 @@ impl People {
         self.calls[number].answered(core, number, asked);
     }
 
+    /// A call that was frozen can disable someone long after he was enabled: the operator sees to it in the end.
+    pub fn let_everyone_in(&mut self, core: &mut Core) {
+        let out: Vec<UserId> = core.truth.disabled.keys().cloned().collect();
+        for user in out {
+            let request = Request::Enable(user);
+            if !self.waiting().any(|r| format!("{r:?}") == format!("{request:?}")) {
+                self.ask(core, request);
+            }
+        }
+    }
+
     fn ask(&mut self, core: &mut Core, request: Request) {
         self.ask_after(core, 0, request);
     }

@@ -169,6 +169,9 @@ impl Run {
                     return;
                 };
                 self.devices[device].opened(&mut core, number, well);
+                if !well && self.people.peace {
+                    self.people.let_everyone_in(&mut core);
+                }
             }
             Event::Closed(number) => {
                 let mut core = self.hub.lock();

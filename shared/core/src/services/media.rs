@@ -301,20 +301,10 @@ impl App {
     /// Before an entry is taken back: from then on nobody reads its media there. First, for a crash in between must not
     /// leave open what its author saw deleted; the same again finishes the work.
     pub(super) async fn detach(&self, target: &Entry) -> Result<()> {
-        if target.content.media_id().is_none() || mutant!(DeletedMediaStays) {
+        if target.content.media_id().is_none() {
             return Ok(());
         }
         self.uploads.retract(&target.conversation_id, target.seq).await
-    }
-
-    /// What a mutant does after the delete is stored.
-    pub(super) async fn detach_late(&self, delete: &Entry) -> Result<()> {
-        let Content::Delete { target } = delete.content else { return Ok(()) };
-        let of = &delete.conversation_id;
-        match self.log.newest(of, target, Some(target.next()), 1).await?.first() {
-            Some(target) => self.detach(target).await,
-            None => Ok(()),
-        }
     }
 
     /// The upload that an entry carries which the caller may read.

@@ -251,9 +251,6 @@ impl App {
             match put {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
-                    if mutant!(RetractedLate) {
-                        self.detach_late(&entry).await?;
-                    }
                     return Ok((entry, false));
                 }
                 // After a put that may have happened, the place is read before it is tried again: if the put comes
@@ -444,9 +441,7 @@ impl App {
         if late && matches!(content, Content::Edit { .. }) {
             return Err(Error::new(ErrorKind::Forbidden, "it is too late to edit this message"));
         }
-        if let Content::Delete { .. } = content
-            && !mutant!(RetractedLate)
-        {
+        if let Content::Delete { .. } = content {
             self.detach(found).await?;
         }
         Ok(())
