@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use petrel_aws::token::is_access;
@@ -27,8 +27,9 @@ use petrel_core::services::{
 use petrel_core::wire::query::{ExportQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use petrel_core::wire::rest::{
     ChangeAnswer, ConversationList, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, Messages,
-    PatchGroup, PatchMember, PostAck, PostGroup, PostInvite, PostMembers, PostMessage, PostReport,
-    PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, ReportAnswer, SyncAnswer,
+    PatchGroup, PatchMember, PatchState, PostAck, PostGroup, PostInvite, PostMembers, PostMessage,
+    PostReport, PostSync, PreviewAnswer, PutPush, ReceiptsAnswer, ReportAnswer, StateAnswer,
+    SyncAnswer, UnreadAnswer,
 };
 use petrel_core::wire::{EntryFrame, ServerFrame};
 use petrel_core::{App, Caller, Error, ErrorKind};
@@ -57,6 +58,8 @@ pub fn router(app: App) -> Router {
         .route("/api/conversations/{id}/messages/{seq}/forward", post(media::forward))
         .route("/api/conversations/{id}/receipts", get(receipts))
         .route("/api/conversations/{id}/ack", post(ack))
+        .route("/api/conversations/{id}/state", patch(set_state))
+        .route("/api/unread", get(unread))
         .route("/api/conversations/{id}/members", post(add))
         .route("/api/conversations/{id}/members/{user}", delete(remove).patch(set_role))
         .route("/api/conversations/{id}/invites", get(invites).post(invite))
@@ -261,6 +264,20 @@ async fn list(
     Params(params): Params<ListQuery>,
 ) -> Answer<axum::Json<ConversationList>> {
     Ok(axum::Json((&app.overview(&caller, params.page.as_ref()).await?).into()))
+}
+
+async fn set_state(
+    State(app): State<App>,
+    Who(caller): Who,
+    In(id): In,
+    Body(body): Body<PatchState>,
+) -> Answer<axum::Json<StateAnswer>> {
+    let state = app.set_own(&caller, &id, body.into()).await?;
+    Ok(axum::Json(StateAnswer::new(id, state)))
+}
+
+async fn unread(State(app): State<App>, Who(caller): Who) -> Answer<axum::Json<UnreadAnswer>> {
+    Ok(axum::Json(app.unread(&caller).await?.into()))
 }
 
 async fn create(

@@ -13,7 +13,7 @@ pub type Needs = &'static [&'static str];
 /// The authorizer. Without an audience it would let in whoever has a token of the issuer, for whatever.
 pub const AUTHORIZER: Needs = &[TOKEN_ISSUER, TOKEN_AUDIENCE];
 /// `$connect` and `$disconnect`.
-pub const CONNECT: Needs = &[CONNECTIONS_TABLE];
+pub const CONNECT: Needs = &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL];
 /// The route `send`.
 pub const SEND: Needs = &[
     MESSAGES_TABLE,
@@ -28,12 +28,13 @@ pub const SEND: Needs = &[
 pub const ACK: Needs =
     &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, ARCHIVE_BUCKET, WEBSOCKET_ENDPOINT];
 /// The routes `sync` and `history`.
-pub const SYNC: Needs = ACK;
-/// The routes `typing` and `$default`.
+pub const SYNC: Needs =
+    &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, FANOUT_QUEUE_URL, WEBSOCKET_ENDPOINT];
+/// The routes `typing`, `presence` and `$default`.
 pub const SIGNAL: Needs = &[CONVERSATIONS_TABLE, CONNECTIONS_TABLE, WEBSOCKET_ENDPOINT];
 /// The fan-out queue.
 pub const FANOUT: Needs =
-    &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL, PUSH_QUEUE_URL, WEBSOCKET_ENDPOINT];
+    &[CONVERSATIONS_TABLE, CONNECTIONS_TABLE, FANOUT_QUEUE_URL, PUSH_QUEUE_URL, WEBSOCKET_ENDPOINT];
 /// The push queue.
 pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
 /// The webhook queue. Without a secret nobody could tell its events from forged ones.

@@ -36,6 +36,7 @@ async fn run(app: &App, message: &SqsMessage) -> Result<()> {
         Job::FanOut { entry, to, except, attempt } => {
             app.deliver_chunk(&entry, to, except, attempt).await
         }
+        Job::Presence { user } => app.settle_presence(&user).await,
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }

@@ -1,4 +1,4 @@
-//! `send`, `ack`, `sync`, `history`, `typing` and `$default`: one frame in, at most one frame as the route's response.
+//! `send`, `ack`, `sync`, `history`, `typing`, `presence` and `$default`: one frame in, at most one frame as the route's response.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use petrel_core::wire::ServerFrame;

@@ -230,8 +230,12 @@ def _push(t, load, facts, jobs, users, waits):
     one, hundred = facts.bill("push job of 1"), facts.bill("push job of 100, 99 with a phone")
     t.push_jobs += jobs
     t.invocations["push"] += jobs
-    t.reads += jobs * between(users, (1, one.reads), (100, hundred.reads))
-    t.publishes += jobs * users * (load.unacknowledged if waits else 1)
+    pushed = jobs * users * (load.unacknowledged if waits else 1)
+    # In the measured jobs every phone had one conversation to count: 2 units. Here each has 20, if it is pushed to.
+    counted = facts.bill("push job of 1 with 20 conversations").reads
+    counted -= facts.bill("push job of 1 with 20 conversations, `PushBadge` false").reads
+    t.reads += jobs * between(users, (1, one.reads - 2), (100, hundred.reads - 2 * 99)) + pushed * counted
+    t.publishes += pushed
 
 
 def milliseconds(facts, function, at):

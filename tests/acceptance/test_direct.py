@@ -150,7 +150,7 @@ def refused_frames(me, other, stranger):
     send = {"action": "send", "message_id": uuid7(), "content": text("never stored"), "seen": 0}
     return [
         ({"action": "dance"}, "unknown_action"),
-        ({"action": "presence", "user_ids": [other]}, "unknown_action"),
+        ({"action": "presence", "user_ids": []}, "bad_request"),
         ({"no": "action"}, "bad_request"),
         (send, "bad_request"),
         (send | ours | {"message_id": "x"}, "bad_request"),

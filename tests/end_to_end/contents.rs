@@ -75,6 +75,7 @@ async fn every_kind_of_content_arrives_as_it_was_sent_and_what_a_person_wrote_is
         json!({"type": "text", "text": "a third"}),
         json!({"type": "reply", "target": 1, "text": "to the first"}),
         json!({"type": "sealed", "ciphertext": "bm9ib2R5IGxvb2tz"}),
+        json!({"type": "text", "text": "@bo", "mentions": ["bo", "zoe"]}),
         json!({"type": "edit", "target": 1, "text": "changed"}),
         json!({"type": "reaction", "target": 1, "emoji": "👍"}),
         json!({"type": "reaction", "target": 1, "emoji": "👍", "remove": true}),
@@ -87,8 +88,12 @@ async fn every_kind_of_content_arrives_as_it_was_sent_and_what_a_person_wrote_is
         assert_eq!(bo.wait_for_type("message").await["content"], *content);
     }
     let (batches, synced) = bo.sync(&json!({"d:ana:bo": 0})).await;
-    assert_eq!(each(&batches[0]["messages"], "/content"), json!(contents));
-    assert_eq!(synced["conversations"][0]["unread"], 5, "edits, reactions and deletes are not");
+    // What was deleted is gone, and so is what an edit made of it.
+    let mut left = contents.to_vec();
+    left[0] = json!({"type": "gone", "why": "deleted"});
+    left[6]["text"] = json!("");
+    assert_eq!(each(&batches[0]["messages"], "/content"), json!(left));
+    assert_eq!(synced["conversations"][0]["unread"], 6, "edits, reactions and deletes are not");
 }
 
 #[tokio::test]
@@ -127,4 +132,49 @@ async fn a_message_by_http_with_the_same_id_is_the_same_message() {
         pick(&again, &["seq", "duplicate"]),
         json!({"seq": first["seq"], "duplicate": true})
     );
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_in_no_answer_any_more() {
+    let server = Server::start().await;
+    let mut ana = server.connect("ana").await;
+    ana.say("d:ana:bo", 0, "a secret word").await;
+    let id = frames::new_id();
+    let better = json!({"type": "edit", "target": 1, "text": "another secret word"});
+    ana.ask(&frames::send("d:ana:bo", 1, &id, better)).await;
+    let deleted = ana.ask(&frames::send("d:ana:bo", 2, &frames::new_id(), delete(1))).await;
+    assert_eq!(deleted["type"], "sent", "{deleted}");
+    // Whoever edits it again, or repeats the edit, brings nothing back.
+    assert_eq!(outcome(&mut ana, "d:ana:bo", edit(1)).await, "not_found");
+    let better = json!({"type": "edit", "target": 1, "text": "another secret word"});
+    let again = ana.ask(&frames::send("d:ana:bo", 1, &id, better)).await;
+    assert_eq!(again["duplicate"], true);
+
+    let mut bo = server.connect("bo").await;
+    let (batches, synced) = bo.sync(&json!({})).await;
+    let history = server.get("bo", "/api/conversations/d:ana:bo/messages?after=0").await;
+    let history = history.expect(200);
+    for told in [batches[0].clone(), history] {
+        assert!(!told.to_string().contains("secret"), "{told}");
+        assert_eq!(each(&told["messages"], "/seq"), json!([1, 2, 3]));
+        assert_eq!(told["messages"][0]["content"], json!({"type": "gone", "why": "deleted"}));
+    }
+    assert_eq!(synced["conversations"][0]["unread"], 1);
+}
+
+#[tokio::test]
+async fn an_edit_comes_too_late() {
+    let server = Server::with(&["--edit-window", "1"]).await;
+    let mut ana = server.connect("ana").await;
+    ana.say("d:ana:bo", 0, "helo").await;
+    // The server's clock says when it is too late.
+    let mut refused = String::new();
+    for _ in 0..500 {
+        refused = outcome(&mut ana, "d:ana:bo", edit(1)).await;
+        if refused == "forbidden" {
+            break;
+        }
+    }
+    assert_eq!(refused, "forbidden");
+    assert_eq!(outcome(&mut ana, "d:ana:bo", delete(1)).await, "sent");
 }

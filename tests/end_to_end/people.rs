@@ -1,5 +1,6 @@
 //! Profiles, hidden receipts and blocks, over HTTP and sockets.
 
+use petrel_test_client::Client;
 use petrel_test_client::frames::{new_id, text};
 use serde_json::{Value, json};
 
@@ -165,4 +166,64 @@ async fn who_is_blocked_writes_and_adds_nothing() {
         block("DELETE", "ana", "eve").await;
     }
     assert_eq!(say(&server, "eve", "ana", "thanks").await["seq"], 2);
+}
+
+/// The answer to who asks and watches; changes that come unasked are passed over.
+async fn looks(client: &mut Client, users: &[&str]) -> Value {
+    let request = new_id();
+    let ask =
+        json!({"action": "presence", "user_ids": users, "watch": true, "request_id": request});
+    client.send(&ask).await;
+    let answers = |frame: &Value| frame["request_id"] == request.as_str();
+    let mut answer = client.wait_for("the answer", answers).await;
+    answer.as_object_mut().unwrap().remove("request_id");
+    answer
+}
+
+#[tokio::test]
+async fn who_is_online_is_told_to_whom_it_may_be() {
+    let server = Server::start().await;
+    say(&server, "ana", "bo", "hello").await;
+    let mut ana = server.connect("ana").await;
+    let told = |users: Value| json!({"type": "presence", "users": users});
+    let nothing = |user: &str| json!({"user_id": user, "online": false, "last_seen": null});
+    let online = json!({"user_id": "bo", "online": true, "last_seen": null});
+    let nobody = told(json!([nothing("bo"), nothing("nobody")]));
+    assert_eq!(looks(&mut ana, &["nobody", "bo"]).await, nobody);
+    let bo = server.connect("bo").await;
+    assert_eq!(ana.wait_for_type("presence").await, told(json!([online])));
+    assert_eq!(looks(&mut ana, &["bo"]).await, told(json!([online])));
+    // A stranger sees nothing.
+    let mut eve = server.connect("eve").await;
+    assert_eq!(looks(&mut eve, &["bo"]).await, told(json!([nothing("bo")])));
+    patch(&server, "bo", json!({"presence": "everyone"})).await;
+    assert_eq!(looks(&mut eve, &["bo"]).await, told(json!([online])));
+    patch(&server, "bo", json!({"presence": "nobody"})).await;
+    assert_eq!(looks(&mut ana, &["bo"]).await, told(json!([nothing("bo")])));
+    patch(&server, "bo", json!({"presence": "contacts"})).await;
+
+    bo.close().await;
+    server.wait_until("bo is gone", |state| state["connections"] == 2).await;
+    let gone = looks(&mut ana, &["bo"]).await;
+    assert_eq!(gone["users"][0]["online"], false);
+    assert!(gone["users"][0]["last_seen"].as_u64().is_some());
+    let path = "/api/blocks/ana";
+    server.request_as("bo", "PUT", path).send().await.expect(204);
+    assert_eq!(looks(&mut ana, &["bo"]).await, told(json!([nothing("bo")])));
+}
+
+#[tokio::test]
+async fn bad_questions_about_presence() {
+    let server = Server::start().await;
+    let mut ana = server.connect("ana").await;
+    let many: Vec<_> = (0..101).map(|n| format!("u{n}")).collect();
+    for users in [json!([]), json!(many), json!("bo"), json!(["a b"]), json!([7]), Value::Null] {
+        let answer = ana.ask(&json!({"action": "presence", "user_ids": users})).await;
+        assert_eq!(
+            (&answer["code"], &answer["action"]),
+            (&json!("bad_request"), &json!("presence"))
+        );
+    }
+    let answer = ana.ask(&json!({"action": "presence", "user_ids": ["bo"], "watch": "yes"})).await;
+    assert_eq!(answer["code"], "bad_request");
 }

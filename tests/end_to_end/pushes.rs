@@ -117,6 +117,8 @@ async fn nobody_is_woken_by_edits_reactions_and_what_they_wrote_themselves() {
     has_a_phone(&server, "bo").await;
     let mut ana = server.connect("ana").await;
     ana.say("d:ana:bo", 0, "one").await;
+    // Before it is deleted: nothing that is gone is announced.
+    assert_eq!(server.pushed_out().await.len(), 1);
     let not_said = [
         json!({"type": "reaction", "target": 1, "emoji": "👍"}),
         json!({"type": "edit", "target": 1, "text": "two"}),

@@ -281,3 +281,31 @@ async fn no_answer_tells_of_the_inside() {
         }
     }
 }
+
+/// Found by fuzzing: a library under the handlers makes a URL of what the request says of its host and its scheme, and would
+/// panic over what makes none.
+#[tokio::test]
+async fn no_host_and_no_scheme_breaks_a_request() {
+    let server = Server::start().await;
+    for header in [
+        ("host", "a:99999"),
+        ("host", "["),
+        ("host", "%zz"),
+        ("host", "a b"),
+        ("host", ""),
+        ("x-forwarded-proto", ":"),
+        ("x-forwarded-proto", "1x"),
+        ("x-forwarded-proto", ""),
+    ] {
+        let answer = raw::ask(&server, "GET /api/health", &[header], "").await;
+        assert!([200, 400].contains(&raw::status(&answer)), "{header:?}: {answer}");
+    }
+    for target in
+        ["/api/health?\"", "/api/health?<>", "/api/\u{7f}", "/api/health?a=%", "//api//health"]
+    {
+        let answer = raw::ask(&server, &format!("GET {target}"), &[], "").await;
+        assert!([200, 400, 401, 404].contains(&raw::status(&answer)), "{target}: {answer}");
+    }
+    let log = std::fs::read_to_string(server.data().join("log")).unwrap();
+    assert!(!log.contains("panicked"), "{log}");
+}

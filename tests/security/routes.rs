@@ -148,6 +148,14 @@ pub const ROUTES: &[Row] = &[
         r#"{"read":2}"#,
         Who::Members,
     ),
+    http(
+        "PATCH",
+        "/api/conversations/{id}/state",
+        "/api/conversations/{conversation}/state",
+        r#"{"pinned":true}"#,
+        Who::Members,
+    ),
+    http("GET", "/api/unread", "/api/unread", "", Who::Self_),
     of_groups(http(
         "POST",
         MEMBERS,
@@ -311,6 +319,11 @@ pub const ROUTES: &[Row] = &[
         "typing",
         r#"{"action":"typing","conversation_id":"{conversation}","active":true,"kind":"audio"}"#,
         Who::Writers,
+    ),
+    frame(
+        "presence",
+        r#"{"action":"presence","user_ids":["ana","nobody"],"watch":true}"#,
+        Who::Self_,
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! The routes `typing` and `$default`.
+//! The routes `typing`, `presence` and `$default`.
 
 use petrel_functions::{needs, runtime};
 

@@ -20,10 +20,11 @@ const FUNCTIONS: [&str; 11] = [
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 19] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
+    "PETREL_EDIT_WINDOW_S",
     "PETREL_FCM_ARN",
     "PETREL_HOT_DAYS",
     "PETREL_JWKS_URL",
@@ -33,7 +34,9 @@ const OPTIONAL: [&str; 16] = [
     "PETREL_MEDIA_SCAN",
     "PETREL_METRICS_NAMESPACE",
     "PETREL_OPERATOR_SCOPE",
+    "PETREL_PUSH_BADGE",
     "PETREL_PUSH_DELAY_S",
+    "PETREL_PUSH_PREVIEW",
     "PETREL_RETENTION_DAYS",
     "PETREL_REVISION",
     "PETREL_WEBHOOK_QUEUE_URL",
@@ -58,6 +61,8 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_OPERATOR_SCOPE" => &["petrel admin"],
         "PETREL_MODERATION_TOPIC_ARN" => &["reports", "arn:aws:sqs:eu-central-1:1:reports"],
         "PETREL_PUSH_DELAY_S" => &["901", "-1", "soon"],
+        "PETREL_EDIT_WINDOW_S" => &["31536001", "-1", "long"],
+        "PETREL_PUSH_BADGE" | "PETREL_PUSH_PREVIEW" => &["yes", "1", "True"],
         "PETREL_MEDIA_BUCKET" => &["no bucket", "ab", "Media", "arn:aws:s3:::media"],
         "PETREL_MAX_FILE_MB" | "PETREL_MAX_PHOTO_MB" => &["0", "5001", "-1", "25 MB"],
         "PETREL_MEDIA_SCAN" => &["yes", "1", "TRUE"],

@@ -246,6 +246,10 @@ impl Log for Out {
         Err(Error::port("the log is out"))
     }
 
+    async fn put_changing(&self, _: &Entry) -> Result<Put> {
+        Err(Error::port("the log is out"))
+    }
+
     async fn put(&self, _: &Entry) -> Result<Put> {
         Err(Error::port("the log is out"))
     }

@@ -36,7 +36,7 @@ async fn world() -> (Arc<Memory>, App, ConversationId) {
     app.settings.keeping = Keeping { hot_s: 60, tail: 2, least: 1, retention_s: u64::MAX / 1_000 };
     let of = ConversationId::parse("d:ana:bo").unwrap();
     for _ in 0..10 {
-        let content = Content::Text { text: "hi".into() };
+        let content = Content::text("hi");
         let messages = vec![Outgoing { message_id: mint(&*memory), content }];
         let send = SendRequest { conversation: of.clone(), seen: None, messages };
         app.send(&Caller::http(UserId::parse("ana").unwrap()), send).await.unwrap();

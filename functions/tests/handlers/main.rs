@@ -9,5 +9,6 @@ mod attacks;
 mod authorizer;
 mod connect;
 mod events;
+mod media;
 mod queue;
 mod route;

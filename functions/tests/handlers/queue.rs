@@ -25,7 +25,7 @@ fn entry() -> Entry {
         message_id: MessageId::parse("0192f3c4-0000-7000-8000-0000000000a1").unwrap(),
         sender_id: user("ana"),
         sent_at: 1_790_000_000_000,
-        content: Content::Text { text: "hi".into() },
+        content: Content::text("hi"),
         level: 0,
     }
 }

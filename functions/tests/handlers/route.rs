@@ -198,7 +198,7 @@ async fn what_each_bad_frame_gets() {
         (ANA, r#"{"action":["send"]}"#.into(), "bad_request", None),
         (ANA, "{\"action\":\"send\"".into(), "bad_request", None),
         (ANA, r#"{"action":"$connect"}"#.into(), "unknown_action", None),
-        (ANA, r#"{"action":"presence","user_ids":["bo"]}"#.into(), "unknown_action", None),
+        (ANA, r#"{"action":"presence","user_ids":[]}"#.into(), "bad_request", None),
         (ANA, large, "too_large", Some(ID[1])),
         (
             ANA,

@@ -3,7 +3,7 @@
 import { peerOf } from './petrel.js';
 
 /** Entries that have a place of their own; the others change one of these. */
-const SHOWN = new Set(['text', 'media', 'reply', 'sealed', 'system', 'notice']);
+const SHOWN = new Set(['text', 'media', 'reply', 'sealed', 'gone', 'system', 'notice']);
 /** What the server writes: a line of its own. */
 const SERVERS = new Set(['system', 'notice']);
 const TICKS = { pending: '◷', sent: '✓', delivered: '✓✓', read: '✓✓', failed: '!' };
@@ -30,7 +30,7 @@ function changed({ sender_id, content: { change } }, me) {
 export function words(c, entry) {
   const effect = entry.seq && c.effects.get(entry.seq);
   const { type, text, caption, media_id } = entry.content;
-  if (effect?.deleted) return 'Message deleted';
+  if (effect?.deleted || type === 'gone') return 'Message deleted';
   if (effect?.edit) return effect.edit.text;
   if (type === 'system') return changed(entry, c.me);
   if (type === 'media') return `📎 ${caption ?? media_id}`;
@@ -110,8 +110,8 @@ export function rows(c) {
       named: !mine && peerOf(c.id, c.me) === null && last !== entry.sender_id,
       time: at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }),
       line: words(c, entry),
-      deleted: Boolean(effect?.deleted),
-      edited: Boolean(effect?.edit) && !effect.deleted,
+      deleted: Boolean(effect?.deleted) || entry.content.type === 'gone',
+      edited: Boolean(effect?.edit) && !effect.deleted && entry.content.type !== 'gone',
       quoted: effect?.deleted ? null : quoted(c, entry.content),
       reactions: effect?.deleted ? [] : reactions(c, effect),
       editable: mine && ['text', 'reply'].includes(entry.content.type),

@@ -116,6 +116,15 @@ struct Serve {
     /// Seconds that a message is kept; after that nobody can read it, and it is deleted
     #[arg(long, default_value_t = 365 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     retention: u64,
+    /// Pushes do not say how much their user has not read
+    #[arg(long)]
+    no_push_badge: bool,
+    /// Pushes do not carry the first words of the message
+    #[arg(long)]
+    no_push_preview: bool,
+    /// Seconds in which a message can be edited; 0 is always
+    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=31_536_000))]
+    edit_window: u32,
     /// How much may be done in a while; beyond, `rate_limited` (repeatable; NAME=0 is no limit)
     ///
     /// `conversation`: messages in one conversation. Of one user, `messages`: in all conversations; `requests`: all other
@@ -337,6 +346,9 @@ fn run_server(args: Serve) -> Result<(), Failure> {
         settings: Settings {
             push_delay_s: args.push_delay,
             keeping: Keeping { hot_s: args.hot, retention_s: args.retention, ..Keeping::default() },
+            push_badge: !args.no_push_badge,
+            push_preview: !args.no_push_preview,
+            edit_window_s: args.edit_window,
             max_photo_bytes: args.media.max_photo * MB,
             max_file_bytes: args.media.max_file * MB,
             scan: args.media.scan,

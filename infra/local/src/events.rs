@@ -119,17 +119,24 @@ fn headers(headers: &HeaderMap) -> (Map<String, Value>, BTreeMap<String, Vec<Str
     (joined.collect(), all)
 }
 
+/// The name that the HTTP API has for functions.
+const DOMAIN: &str = "localhost";
+
 /// A request to the HTTP API (payload format 2.0), with the claims of its token.
 pub fn request(parts: &request::Parts, body: &[u8], claims: Option<Value>) -> Value {
     let (body, encoded) = match std::str::from_utf8(body) {
         Ok(text) => (text.to_owned(), false),
         Err(_) => (STANDARD.encode(body), true),
     };
-    let (headers, _) = headers(&parts.headers);
+    let (mut headers, _) = headers(&parts.headers);
+    // The gateway's own, whatever the client wrote there: from these two a function's library makes the request's URL, and it
+    // panics over what makes none.
+    headers.insert("host".to_owned(), DOMAIN.into());
+    headers.insert("x-forwarded-proto".to_owned(), "http".into());
     let mut context = json!({
         "accountId": "0",
         "apiId": API,
-        "domainName": "localhost",
+        "domainName": DOMAIN,
         "http": {
             "method": parts.method.as_str(),
             "path": parts.uri.path(),

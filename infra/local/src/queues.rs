@@ -164,7 +164,7 @@ impl Jobs for Queues {
         let visible_at = Instant::now() + Duration::from_secs(delay_s.into());
         for job in jobs {
             let queue = match job {
-                Job::FanOut { .. } => &self.fan_out,
+                Job::FanOut { .. } | Job::Presence { .. } => &self.fan_out,
                 Job::Push { .. } => &self.push,
                 Job::Webhook { .. } => &self.webhook,
             };

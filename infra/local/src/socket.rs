@@ -35,7 +35,7 @@ const MAX_AT_ONCE: u32 = 16;
 /// Most time for a route, as on AWS.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 /// The routes that have a name; every other frame goes to `$default`.
-const ROUTES: [&str; 5] = ["send", "ack", "sync", "history", "typing"];
+const ROUTES: [&str; 6] = ["send", "ack", "sync", "history", "typing", "presence"];
 
 /// Why a socket ends.
 struct End {

@@ -12,6 +12,7 @@ ROUTES = {
     "sync": "SyncFunction",
     "history": "SyncFunction",
     "typing": "SignalFunction",
+    "presence": "SignalFunction",
     "$default": "SignalFunction",
 }
 # Whose tokens are good: the pool's if there is one, or else those of the issuer that was named.

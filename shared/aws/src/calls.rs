@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::AsyncSleep;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use petrel_core::error::{Error, Result};
 
@@ -18,6 +19,11 @@ use crate::item::{Item, malformed};
 pub(crate) const CHECK_FAILED: &str = "ConditionalCheckFailedException";
 /// A transaction is writing the same item; nothing was written.
 pub(crate) const CONFLICT: &str = "TransactionConflictException";
+
+/// Why an action of a transaction cancelled it: its condition does not hold.
+pub(crate) const REASON_CHECK: &str = "ConditionalCheckFailed";
+/// Why an action of a transaction cancelled it: another write was changing the item.
+pub(crate) const REASON_CONFLICT: &str = "TransactionConflict";
 
 /// How many items one BatchGetItem takes.
 const BATCH: usize = 100;
@@ -37,6 +43,30 @@ where
         Err(error) if error.code().is_some_and(|code| codes.contains(&code)) => Ok(None),
         Err(error) => Err(Error::port(error)),
     }
+}
+
+/// Whether a write met a transaction on its item.
+pub(crate) fn is_conflict<T, E: ProvideErrorMetadata, R>(done: &Result<T, SdkError<E, R>>) -> bool {
+    done.as_ref().is_err_and(|error| error.code() == Some(CONFLICT))
+}
+
+/// Why nothing was written, by action; empty if the transaction was not cancelled but failed.
+pub(crate) fn reasons(error: &TransactWriteItemsError) -> Vec<String> {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+        return vec![];
+    };
+    let reasons = cancelled.cancellation_reasons().iter();
+    reasons.map(|r| r.code().unwrap_or_default().to_owned()).collect()
+}
+
+/// Whether the transaction was cancelled for one of these reasons.
+pub(crate) fn cancelled_for(error: &TransactWriteItemsError, codes: &[&str]) -> bool {
+    reasons(error).iter().any(|r| codes.contains(&r.as_str()))
+}
+
+/// Whether another call was first: the place is taken, or a write of the same items was under way.
+pub(crate) fn lost(error: &TransactWriteItemsError) -> bool {
+    cancelled_for(error, &[REASON_CHECK, REASON_CONFLICT])
 }
 
 /// Reads a query page by page, up to `limit` items.
@@ -61,6 +91,15 @@ pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<
 }
 
 impl Dynamo {
+    /// Waits before all but the first attempt, longer with each.
+    pub(crate) async fn back_off(&self, attempt: u32) {
+        if attempt > 0
+            && let Some(sleep) = self.client.config().sleep_impl()
+        {
+            sleep.sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+        }
+    }
+
     /// Reads one item.
     pub(crate) async fn get(&self, table: &str, key: Item) -> Result<Option<Item>> {
         let found = self
@@ -73,15 +112,6 @@ impl Dynamo {
             .await
             .map_err(Error::port)?;
         Ok(found.item)
-    }
-
-    /// Waits before what a batch left is asked for again, longer each time.
-    pub(crate) async fn pause_before(&self, attempt: u32) {
-        if attempt > 0
-            && let Some(sleep) = self.client.config().sleep_impl()
-        {
-            sleep.sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
-        }
     }
 
     /// Reads the items under these keys (none twice), those that exist, in any order: all of them, or it fails.
@@ -101,7 +131,7 @@ impl Dynamo {
             .map_err(Error::port)?;
         let mut wanted = HashMap::from([(table.to_owned(), wanted)]);
         for attempt in 0..ATTEMPTS {
-            self.pause_before(attempt).await;
+            self.back_off(attempt).await;
             let answer = self
                 .client
                 .batch_get_item()

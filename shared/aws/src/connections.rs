@@ -10,12 +10,15 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConnectionId, DeviceId, EndpointId, UserId};
-use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint};
+use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint, Sockets};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, unless};
+use crate::calls::{CHECK_FAILED, is_conflict, unless};
 use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
+
+/// How often an update is tried that a transaction came before.
+const ATTEMPTS: u32 = 5;
 
 fn read(item: &Item, found: &mut Devices) -> Result<()> {
     read_fields(item, found).map_err(|error| at(item, &[keys::USER_ID], &error))
@@ -43,6 +46,31 @@ fn read_fields(item: &Item, found: &mut Devices) -> Result<()> {
     Ok(())
 }
 
+/// A user's sockets and what stands beside them.
+fn read_sockets(item: &Item) -> Result<Sockets> {
+    let mut found = Devices::default();
+    read(item, &mut found)?;
+    found.connections.sort_by(|a, b| a.device.cmp(&b.device));
+    if item.contains_key(keys::DISABLED_AT) {
+        found.connections.clear();
+    }
+    let set = |name| item.contains_key(name).then(|| number(item, name)).transpose();
+    let fields = || {
+        Ok(Sockets {
+            connections: found.connections,
+            last_seen: set(keys::LAST_SEEN)?,
+            watched_until: set(keys::WATCHED_UNTIL)?.unwrap_or_default(),
+            away: item.contains_key(keys::AWAY),
+        })
+    };
+    fields().map_err(|error| at(item, &[keys::USER_ID], &error))
+}
+
+/// The sockets as an update has left them.
+fn updated(attributes: Option<Item>) -> Result<Sockets> {
+    read_sockets(&attributes.ok_or_else(|| malformed("Attributes"))?)
+}
+
 /// Whether a registration was refused because the user is disabled.
 fn is_disabled_by(done: &Result<UpdateItemOutput, SdkError<UpdateItemError>>) -> bool {
     let Err(SdkError::ServiceError(refused)) = done else { return false };
@@ -65,17 +93,6 @@ fn read_account(item: Option<&Item>) -> Result<Account> {
 }
 
 impl Dynamo {
-    /// The device that has this endpoint, as far as was noted.
-    async fn owner(&self, id: &EndpointId) -> Result<Option<Endpoint>> {
-        let key = item([(keys::USER_ID, s(keys::owner(id)))]);
-        let Some(note) = self.get(&self.tables.connections, key).await? else { return Ok(None) };
-        Ok(Some(Endpoint {
-            user: UserId::parse(text(&note, keys::OWNER)?).map_err(Error::port)?,
-            device: DeviceId::parse(text(&note, keys::OWNER_DEVICE)?).map_err(Error::port)?,
-            id: id.clone(),
-        }))
-    }
-
     /// An update of a user's item.
     fn update(&self, user: &UserId, expression: &str) -> UpdateItemFluentBuilder {
         self.client
@@ -88,46 +105,111 @@ impl Dynamo {
 
 #[async_trait]
 impl Connections for Dynamo {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let value = item([
             (keys::CONNECTION_ID, s(connection.id.as_str())),
             (keys::CONNECTED_AT, n(connection.connected_at)),
         ]);
-        let update = self
-            .update(&connection.user, "SET #device = :socket")
-            .condition_expression(
-                "attribute_not_exists(#off) AND (attribute_not_exists(#device) OR #device.#at <= :at)",
-            )
-            .expression_attribute_names("#off", keys::DISABLED_AT)
-            .expression_attribute_names("#device", keys::device(&connection.device))
-            .expression_attribute_names("#at", keys::CONNECTED_AT)
-            .expression_attribute_values(":socket", AttributeValue::M(value))
-            .expression_attribute_values(":at", n(connection.connected_at))
-            .return_values(ReturnValue::AllNew)
-            // What stood in the way comes with the refusal: a read could find something else.
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        if is_disabled_by(&update) {
-            return Err(Error::disabled());
+        // The socket and an endpoint of the user may come at the same time, which is a transaction on the same item.
+        for attempt in 0..ATTEMPTS {
+            self.back_off(attempt).await;
+            let update = self
+                .update(&connection.user, "SET #device = :socket")
+                .condition_expression(
+                    "attribute_not_exists(#off) AND (attribute_not_exists(#device) OR #device.#at <= :at)",
+                )
+                .expression_attribute_names("#off", keys::DISABLED_AT)
+                .expression_attribute_names("#device", keys::device(&connection.device))
+                .expression_attribute_names("#at", keys::CONNECTED_AT)
+                .expression_attribute_values(":socket", AttributeValue::M(value.clone()))
+                .expression_attribute_values(":at", n(connection.connected_at))
+                .return_values(ReturnValue::AllNew)
+                // What stood in the way comes with the refusal: a read could find something else.
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .send()
+                .await;
+            if is_conflict(&update) {
+                continue;
+            }
+            if is_disabled_by(&update) {
+                return Err(Error::disabled());
+            }
+            let done = unless(update, &[CHECK_FAILED])?;
+            return done.map(|done| updated(done.attributes)).transpose();
         }
-        let Some(done) = unless(update, &[CHECK_FAILED])? else { return Ok(vec![]) };
-        let mut found = Devices::default();
-        read(&done.attributes.ok_or_else(|| malformed("Attributes"))?, &mut found)?;
-        found.connections.sort_by(|a, b| a.device.cmp(&b.device));
-        Ok(found.connections)
+        Err(Error::port("the user's item is changing"))
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
+        for attempt in 0..ATTEMPTS {
+            self.back_off(attempt).await;
+            let update = self
+                .update(user, "REMOVE #device SET #seen = :now")
+                .expression_attribute_names("#seen", keys::LAST_SEEN)
+                .expression_attribute_values(":now", n(now))
+                .return_values(ReturnValue::AllNew)
+                .condition_expression("#device.#id = :id")
+                .expression_attribute_names("#device", keys::device(device))
+                .expression_attribute_names("#id", keys::CONNECTION_ID)
+                .expression_attribute_values(":id", s(id.as_str()))
+                .send()
+                .await;
+            if !is_conflict(&update) {
+                let done = unless(update, &[CHECK_FAILED])?;
+                return done.map(|done| updated(done.attributes)).transpose();
+            }
+        }
+        Err(Error::port("the user's item is changing"))
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let keys = users.into_iter().map(|u| item([(keys::USER_ID, s(u.as_str()))])).collect();
+        let items = self.batch_get(&self.tables.connections, keys).await?;
+        let sockets = |item: &Item| {
+            let user = UserId::parse(text(item, keys::USER_ID)?).map_err(Error::port)?;
+            Ok((user, read_sockets(item)?))
+        };
+        items.iter().map(sockets).collect()
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
         let update = self
-            .update(user, "REMOVE #device")
-            .condition_expression("#device.#id = :id")
-            .expression_attribute_names("#device", keys::device(device))
-            .expression_attribute_names("#id", keys::CONNECTION_ID)
-            .expression_attribute_values(":id", s(id.as_str()))
+            .update(user, "SET #watched = :until")
+            .condition_expression("attribute_not_exists(#watched) OR #watched < :until")
+            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
+            .expression_attribute_values(":until", n(until))
+            .return_values(ReturnValue::AllNew)
             .send()
             .await;
-        unless(update, &[CHECK_FAILED]).map(drop)
+        if let Some(done) = unless(update, &[CHECK_FAILED])? {
+            return updated(done.attributes);
+        }
+        // A later time stands there.
+        let found = self.sockets(std::slice::from_ref(user)).await?.pop();
+        Ok(found.map(|(_, sockets)| sockets).unwrap_or_default())
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let update = if away {
+            let update = self.update(user, "SET #away = :true");
+            update.expression_attribute_values(":true", AttributeValue::Bool(true))
+        } else {
+            self.update(user, "REMOVE #away")
+        };
+        let done = update
+            .expression_attribute_names("#away", keys::AWAY)
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(Error::port)?;
+        updated(done.attributes)
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
@@ -147,37 +229,11 @@ impl Connections for Dynamo {
     }
 
     async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        // The note of whose it is comes last: until it stands, a repeat finds the owner before and takes it from him
-        // again.
-        if let Some(before) = self.owner(&endpoint.id).await?
-            && before != *endpoint
-        {
-            self.remove_endpoint(&before).await?;
-        }
-        self.update(&endpoint.user, "SET #device = :id")
-            .expression_attribute_names("#device", keys::endpoint(&endpoint.device))
-            .expression_attribute_values(":id", s(endpoint.id.as_str()))
-            .send()
-            .await
-            .map_err(Error::port)?;
-        let note = item([
-            (keys::USER_ID, s(keys::owner(&endpoint.id))),
-            (keys::OWNER, s(endpoint.user.as_str())),
-            (keys::OWNER_DEVICE, s(endpoint.device.as_str())),
-        ]);
-        let put = self.client.put_item().table_name(&self.tables.connections);
-        put.set_item(Some(note)).send().await.map(drop).map_err(Error::port)
+        self.take_endpoint(endpoint).await
     }
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        let update = self
-            .update(&endpoint.user, "REMOVE #device")
-            .condition_expression("#device = :id")
-            .expression_attribute_names("#device", keys::endpoint(&endpoint.device))
-            .expression_attribute_values(":id", s(endpoint.id.as_str()))
-            .send()
-            .await;
-        unless(update, &[CHECK_FAILED]).map(drop)
+        self.drop_endpoint(endpoint).await
     }
 
     async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put as PutAction, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put as PutAction, TransactWriteItem,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
-use petrel_core::ports::{Change, Conversations, Put, UserConversation, Watermarks};
+use petrel_core::ports::{Change, Conversations, OwnState, Put, UserConversation, Watermarks};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, CONFLICT, read_all, unless};
+use crate::calls::{CHECK_FAILED, CONFLICT, REASON_CHECK, cancelled_for, lost, read_all, unless};
 use crate::item::{Item, malformed, n, s, text};
 use crate::keys;
 use crate::log;
@@ -26,10 +27,6 @@ use crate::rows::{
 const CONCURRENT: usize = 16;
 /// Members founded in one transaction: it holds at most 100 actions, two a member, the info and the check.
 const FOUNDERS: usize = 49;
-/// The cancellation reason of a condition that does not hold.
-const REASON_CHECK: &str = "ConditionalCheckFailed";
-/// The cancellation reason of an item that another write was changing.
-const REASON_CONFLICT: &str = "TransactionConflict";
 
 impl Dynamo {
     /// Writes an item of the conversations table unless one stands there.
@@ -125,14 +122,7 @@ impl Dynamo {
     fn transaction(&self, change: &Change) -> Result<Vec<TransactWriteItem>> {
         let entry = &change.entry;
         let group = &entry.conversation_id;
-        let put = PutAction::builder()
-            .table_name(&self.tables.messages)
-            .set_item(Some(log::write(entry)?))
-            .condition_expression(log::FREE)
-            .expression_attribute_names("#seq", keys::SEQ)
-            .build()
-            .map_err(Error::port)?;
-        let mut actions = vec![TransactWriteItem::builder().put(put).build()];
+        let mut actions = vec![self.putting(entry)?];
         for user in &change.added {
             actions.push(self.writing(new_member(group, user, Role::Member, entry.seq))?);
             actions.push(self.writing(new_row(user, group, entry.seq))?);
@@ -160,20 +150,6 @@ impl Dynamo {
         }
         Ok(actions)
     }
-}
-
-/// Whether the transaction was cancelled for one of these reasons.
-fn cancelled_for(error: &TransactWriteItemsError, codes: &[&str]) -> bool {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
-        return false;
-    };
-    let reasons = cancelled.cancellation_reasons();
-    reasons.iter().any(|r| r.code().is_some_and(|code| codes.contains(&code)))
-}
-
-/// Whether another call was first: the place is taken, or a write of the same items was under way.
-fn lost(error: &TransactWriteItemsError) -> bool {
-    cancelled_for(error, &[REASON_CHECK, REASON_CONFLICT])
 }
 
 #[async_trait]
@@ -298,6 +274,44 @@ impl Conversations for Dynamo {
             .await;
         // A change of membership that writes the row at the same time: read it again.
         Ok(unless(update, &[CHECK_FAILED, CONFLICT])?.is_some())
+    }
+
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        let stands = if old == 0 {
+            "attribute_exists(#pk) AND attribute_not_exists(#v)"
+        } else {
+            "#v = :old"
+        };
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.conversations)
+            .set_key(Some(row_key(user, of)))
+            .update_expression("SET #v = :v, #m = :m, #p = :p, #a = :a, #u = :u")
+            .condition_expression(stands)
+            .expression_attribute_names("#v", keys::OWN_VERSION)
+            .expression_attribute_names("#m", keys::MUTED_UNTIL)
+            .expression_attribute_names("#p", keys::PINNED)
+            .expression_attribute_names("#a", keys::ARCHIVED)
+            .expression_attribute_names("#u", keys::MARKED_UNREAD)
+            .expression_attribute_values(":v", n(new.version))
+            .expression_attribute_values(":m", n(new.muted_until))
+            .expression_attribute_values(":p", AttributeValue::Bool(new.pinned))
+            .expression_attribute_values(":a", AttributeValue::Bool(new.archived))
+            .expression_attribute_values(":u", AttributeValue::Bool(new.marked_unread));
+        update = if old == 0 {
+            update.expression_attribute_names("#pk", keys::PK)
+        } else {
+            update.expression_attribute_values(":old", n(old))
+        };
+        // A change of membership that writes the row at the same time: read it again.
+        Ok(unless(update.send().await, &[CHECK_FAILED, CONFLICT])?.is_some())
     }
 
     async fn rows_of(

@@ -39,6 +39,20 @@ pub(crate) fn number(item: &Item, name: &str) -> Result<u64> {
     }
 }
 
+/// Reads a flag; absent is `false`.
+pub(crate) fn flag(item: &Item, name: &str) -> Result<bool> {
+    match item.get(name) {
+        None => Ok(false),
+        Some(AttributeValue::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(malformed(name)),
+    }
+}
+
+/// Reads a number; absent is 0.
+pub(crate) fn count(item: &Item, name: &str) -> Result<u64> {
+    if item.contains_key(name) { number(item, name) } else { Ok(0) }
+}
+
 /// A stored item is not what this crate writes.
 pub(crate) fn malformed(name: &str) -> Error {
     Error::port(format!("malformed item: {name}"))

@@ -32,10 +32,13 @@ pub const ORDINAL: &str = "o";
 pub const LEVEL: &str = "l";
 /// messages: the content as JSON.
 pub const CONTENT: &str = "c";
+/// messages: the places of the edits of this entry (NS), so that a delete finds them. Absent: there are none.
+pub const EDITS: &str = "ed";
 
 /// conversations, partition key: a conversation's id, [`user`] or [`timer`].
 pub const PK: &str = "pk";
-/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`FLOOR`], [`row`], [`PROFILE`], [`block`] or [`TIMER`].
+/// conversations, sort key: [`INFO`], [`member`], [`invite`], [`FLOOR`], [`redaction`], [`row`], [`PROFILE`], [`block`],
+/// [`watcher`] or [`TIMER`].
 pub const SK: &str = "sk";
 /// conversations, sort key of what holds for a group. Sorts before its members and begins as they do: one query reads both.
 pub const INFO: &str = "m";
@@ -63,11 +66,21 @@ pub const DELIVERED: &str = "delivered";
 pub const READ: &str = "read";
 /// conversations, row: the ordinal at `read` (N).
 pub const READ_ORDINAL: &str = "read_ordinal";
+/// conversations, row: how often the user changed what follows (N). Absent, as all of it: never.
+pub const OWN_VERSION: &str = "v";
+/// conversations, row: until when it is muted, ms (N).
+pub const MUTED_UNTIL: &str = "muted";
+/// conversations, row: whether it is pinned (BOOL).
+pub const PINNED: &str = "pinned";
+/// conversations, row: whether it is archived (BOOL).
+pub const ARCHIVED: &str = "archived";
+/// conversations, row: whether it is marked as unread (BOOL).
+pub const MARKED_UNREAD: &str = "unread";
 
 /// conversations, sort key of what is known of a log's old end.
 pub const FLOOR: &str = "floor";
 /// conversations, floor: the highest seq in the archive (N).
-pub const ARCHIVED: &str = "archived";
+pub const ARCHIVED_THROUGH: &str = "archived";
 /// conversations, floor: the highest seq whose retention has ended (N).
 pub const GONE: &str = "gone";
 /// conversations, floor: the ordinal at `gone` (N).
@@ -85,6 +98,12 @@ pub const PRESENCE: &str = "presence";
 
 /// connections, partition key: the user.
 pub const USER_ID: &str = "user_id";
+/// connections: when a socket of the user was removed last, ms (N).
+pub const LAST_SEEN: &str = "last_seen";
+/// connections: until when someone may watch the user, ms (N).
+pub const WATCHED_UNTIL: &str = "watched";
+/// connections: there (BOOL) if the user's watchers were told last that he is offline.
+pub const AWAY: &str = "away";
 /// connections: since when the user is disabled, ms (N). Absent: he is not.
 pub const DISABLED_AT: &str = "off";
 /// connections, in a device's map: the connection's id.
@@ -106,6 +125,10 @@ pub const INVITE: &str = "i#";
 pub const PROFILE: &str = "p";
 /// Begins the sort key of a blocked user.
 pub const BLOCK: &str = "b#";
+/// Begins the sort key of a watcher, in the partition of whom he watches.
+pub const WATCHER: &str = "w#";
+/// conversations, watcher: until when, ms (N).
+pub const UNTIL: &str = "until";
 /// Begins the sort key of a row of a user's list.
 pub const ROW: &str = "c#";
 /// Begins the name of a device's map.
@@ -163,6 +186,11 @@ pub fn row(conversation: &ConversationId) -> String {
 /// A blocked user, in a user's partition.
 pub fn block(other: &UserId) -> String {
     format!("{BLOCK}{other}")
+}
+
+/// Who watches, in the partition of whom he watches.
+pub fn watcher(watcher: &UserId) -> String {
+    format!("{WATCHER}{watcher}")
 }
 
 /// The name of a device's map.

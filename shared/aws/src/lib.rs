@@ -8,6 +8,7 @@ mod connections;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod endpoints;
 mod files;
 mod gateway;
 mod https;

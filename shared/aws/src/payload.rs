@@ -52,14 +52,18 @@ pub(crate) fn of(kind: Kind, notification: &Notification) -> Payload {
     Payload { message: message.to_string(), attributes }
 }
 
+fn title(notification: &Notification) -> &str {
+    notification.sender_name.as_deref().unwrap_or(notification.sender_id.as_str())
+}
+
 fn body(notification: &Notification) -> &str {
     notification.preview.as_deref().unwrap_or(GENERIC_BODY)
 }
 
 fn apns(notification: &Notification) -> Value {
-    json!({
+    let mut payload = json!({
         "aps": {
-            "alert": { "title": notification.sender_id, "body": body(notification) },
+            "alert": { "title": title(notification), "body": body(notification) },
             "sound": "default",
             "thread-id": notification.conversation_id,
             // Lets the app's extension decrypt or name what the server cannot.
@@ -68,7 +72,14 @@ fn apns(notification: &Notification) -> Value {
         "conversation_id": notification.conversation_id,
         "seq": notification.seq,
         "sender_id": notification.sender_id,
-    })
+    });
+    if let Some(badge) = notification.badge {
+        payload["aps"]["badge"] = badge.into();
+    }
+    if notification.mentioned {
+        payload["mentioned"] = true.into();
+    }
+    payload
 }
 
 /// SNS makes request headers of these, for the sandbox too.
@@ -83,10 +94,10 @@ fn apns_attributes(notification: &Notification) -> Vec<(&'static str, String)> {
 /// The shape of FCM's HTTP v1, in which every value of `data` is a string.
 fn fcm(notification: &Notification) -> Value {
     let collapse = collapse_id(notification);
-    json!({
+    let mut payload = json!({
         "fcmV1Message": {
             "message": {
-                "notification": { "title": notification.sender_id, "body": body(notification) },
+                "notification": { "title": title(notification), "body": body(notification) },
                 "data": {
                     "conversation_id": notification.conversation_id,
                     "seq": notification.seq.to_string(),
@@ -100,7 +111,17 @@ fn fcm(notification: &Notification) -> Value {
                 },
             },
         },
-    })
+    });
+    let message = &mut payload["fcmV1Message"]["message"];
+    if let Some(badge) = notification.badge {
+        // Where a launcher shows a number; others show a dot.
+        message["android"]["notification"]["notification_count"] = badge.into();
+        message["data"]["badge"] = badge.to_string().into();
+    }
+    if notification.mentioned {
+        message["data"]["mentioned"] = "true".into();
+    }
+    payload
 }
 
 /// The same for every push of one conversation: a phone replaces the older one. Hashed, since Apple takes 64 bytes and a
@@ -120,7 +141,10 @@ mod tests {
             conversation_id: ConversationId::parse("d:ana:bo").unwrap(),
             seq: Seq::new(42),
             sender_id: UserId::parse("ana").unwrap(),
+            sender_name: None,
             preview: preview.map(str::to_owned),
+            badge: None,
+            mentioned: false,
         }
     }
 
@@ -185,13 +209,41 @@ mod tests {
     }
 
     #[test]
+    fn the_badge_and_the_mention() {
+        let name = Some("Ana".to_owned());
+        let told = Notification {
+            badge: Some(7),
+            mentioned: true,
+            sender_name: name,
+            ..notification(None)
+        };
+        let apple = opened(&of(Kind::Apns("APNS"), &told), "APNS");
+        assert_eq!((&apple["aps"]["badge"], &apple["mentioned"]), (&json!(7), &json!(true)));
+        assert_eq!(apple["aps"]["alert"]["title"], "Ana");
+        let firebase = opened(&of(Kind::Gcm, &told), "GCM");
+        let message = &firebase["fcmV1Message"]["message"];
+        assert_eq!(message["android"]["notification"]["notification_count"], 7);
+        assert_eq!(
+            (&message["data"]["badge"], &message["notification"]["title"]),
+            (&json!("7"), &json!("Ana"))
+        );
+        assert_eq!(message["data"]["mentioned"], "true");
+        // Nothing unread takes the number away; not counted leaves it as it is.
+        let none = Notification { badge: Some(0), ..notification(None) };
+        assert_eq!(opened(&of(Kind::Apns("APNS"), &none), "APNS")["aps"]["badge"], 0);
+    }
+
+    #[test]
     fn the_longest_fits() {
         let user = |c: &str| UserId::parse(&c.repeat(64)).unwrap();
         let longest = Notification {
             conversation_id: ConversationId::direct(&user("a"), &user("b")),
             seq: Seq::new(u64::MAX),
             sender_id: user("a"),
+            sender_name: Some("\u{2028}".repeat(42)),
             preview: Some("\u{1}".repeat(120)),
+            badge: Some(u64::MAX),
+            mentioned: true,
         };
         assert_eq!(collapse_id(&longest).len(), 36);
         for (kind, service) in [(Kind::Apns("APNS"), "APNS"), (Kind::Gcm, "GCM")] {

@@ -1,16 +1,17 @@
-//! Profiles and blocks, in each user's partition of the conversations table.
+//! Profiles, blocks and watchers, in each user's partition of the conversations table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConversationId, MediaId, UserId};
 use petrel_core::people::{Audience, DisplayName, Profile, ProfileChange};
-use petrel_core::ports::{People, UserConversation};
+use petrel_core::ports::{People, Regard, UserConversation};
 
 use crate::Dynamo;
-use crate::item::{Item, at, item, malformed, s, text};
+use crate::calls::read_all;
+use crate::item::{Item, at, item, malformed, n, s, text};
 use crate::keys;
 use crate::rows::{read_row, row_key};
 
@@ -20,6 +21,11 @@ fn profile_key(user: &UserId) -> Item {
 
 pub(crate) fn block_key(owner: &UserId, other: &UserId) -> Item {
     item([(keys::PK, s(keys::user(owner))), (keys::SK, s(keys::block(other)))])
+}
+
+/// The key of an item, as something to compare.
+fn name(item: &Item) -> Result<(String, String)> {
+    Ok((text(item, keys::PK)?.to_owned(), text(item, keys::SK)?.to_owned()))
 }
 
 const fn audience_name(audience: Audience) -> &'static str {
@@ -154,6 +160,66 @@ impl People for Dynamo {
             UserId::parse(user.ok_or_else(|| malformed(keys::SK))?).map_err(Error::port)
         };
         items.iter().map(|i| blocked(i).map_err(|e| at(i, &[keys::PK, keys::SK], &e))).collect()
+    }
+
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        let row = |who: &UserId, user: &UserId| row_key(user, &ConversationId::direct(who, user));
+        let mut keys: BTreeMap<(String, String), Item> = BTreeMap::new();
+        for (who, user) in pairs {
+            let of_pair =
+                [profile_key(user), row(who, user), block_key(who, user), block_key(user, who)];
+            for key in of_pair {
+                keys.insert(name(&key)?, key);
+            }
+        }
+        let mut found = BTreeMap::new();
+        for item in self.batch_get(&self.tables.conversations, keys.into_values().collect()).await?
+        {
+            found.insert(name(&item)?, item);
+        }
+        let is = |key: Item| Ok::<_, Error>(found.contains_key(&name(&key)?));
+        let regard = |(who, user): &(UserId, UserId)| {
+            let profile = found.get(&name(&profile_key(user))?).map(read_profile).transpose()?;
+            Ok(Regard {
+                presence: profile.unwrap_or_default().presence,
+                contact: is(row(who, user))?,
+                blocked: is(block_key(who, user))? || is(block_key(user, who))?,
+            })
+        };
+        pairs.iter().map(regard).collect()
+    }
+
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()> {
+        let watch = item([
+            (keys::PK, s(keys::user(user))),
+            (keys::SK, s(keys::watcher(watcher))),
+            (keys::UNTIL, n(until)),
+            (keys::TTL, n(until / 1000 + 1)),
+        ]);
+        let put = self.client.put_item().table_name(&self.tables.conversations);
+        put.set_item(Some(watch)).send().await.map(drop).map_err(Error::port)
+    }
+
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>> {
+        // What has expired stays until DynamoDB comes to delete it, which may take days.
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.conversations)
+            .key_condition_expression("#pk = :pk AND begins_with(#sk, :prefix)")
+            .filter_expression("#until > :now")
+            .expression_attribute_names("#pk", keys::PK)
+            .expression_attribute_names("#sk", keys::SK)
+            .expression_attribute_names("#until", keys::UNTIL)
+            .expression_attribute_values(":pk", s(keys::user(user)))
+            .expression_attribute_values(":prefix", s(keys::WATCHER))
+            .expression_attribute_values(":now", n(now));
+        let items = read_all(query, limit).await?;
+        let watcher = |item: &Item| {
+            let user = text(item, keys::SK)?.strip_prefix(keys::WATCHER);
+            UserId::parse(user.ok_or_else(|| malformed(keys::SK))?).map_err(Error::port)
+        };
+        items.iter().map(|i| watcher(i).map_err(|e| at(i, &[keys::PK, keys::SK], &e))).collect()
     }
 
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The URLs of the queues; a function that does not use one need not know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
-    /// Takes [`Job::FanOut`].
+    /// Takes [`Job::FanOut`] and [`Job::Presence`].
     pub fan_out: Option<String>,
     /// Takes [`Job::Push`].
     pub push: Option<String>,
@@ -106,7 +106,7 @@ impl Jobs for Sqs {
         let (mut fan_out, mut push, mut webhook) = (vec![], vec![], vec![]);
         for job in &jobs {
             match job {
-                Job::FanOut { .. } => fan_out.push(body(job)?),
+                Job::FanOut { .. } | Job::Presence { .. } => fan_out.push(body(job)?),
                 Job::Push { .. } => push.push(body(job)?),
                 Job::Webhook { .. } => webhook.push(body(job)?),
             }

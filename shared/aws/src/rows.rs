@@ -3,9 +3,9 @@
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{Allowed, GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
-use petrel_core::ports::{UserConversation, Watermarks};
+use petrel_core::ports::{OwnState, UserConversation, Watermarks};
 
-use crate::item::{Item, at, item, malformed, n, number, s, text};
+use crate::item::{Item, at, count, flag, item, malformed, n, number, s, text};
 use crate::keys;
 
 const fn role_name(role: Role) -> &'static str {
@@ -78,6 +78,13 @@ fn read_row_fields(item: &Item) -> Result<UserConversation> {
             delivered: Seq::new(number(item, keys::DELIVERED)?),
             read: Seq::new(number(item, keys::READ)?),
             read_ordinal: number(item, keys::READ_ORDINAL)?,
+        },
+        own: OwnState {
+            version: count(item, keys::OWN_VERSION)?,
+            muted_until: count(item, keys::MUTED_UNTIL)?,
+            pinned: flag(item, keys::PINNED)?,
+            archived: flag(item, keys::ARCHIVED)?,
+            marked_unread: flag(item, keys::MARKED_UNREAD)?,
         },
     })
 }

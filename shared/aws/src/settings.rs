@@ -47,6 +47,12 @@ pub const JWKS_URL: &str = "PETREL_JWKS_URL";
 pub const ALLOWED_ORIGINS: &str = "PETREL_ALLOWED_ORIGINS";
 /// Seconds, 0 to 900, after which a phone whose socket took a message gets a push too. Absent: 30. 0: never.
 pub const PUSH_DELAY_S: &str = "PETREL_PUSH_DELAY_S";
+/// Whether pushes carry how much the user has not read, `true` or `false`: a read a conversation, each time. Absent: `true`.
+pub const PUSH_BADGE: &str = "PETREL_PUSH_BADGE";
+/// Whether pushes carry the first words of the message, `true` or `false`. Absent: `true`.
+pub const PUSH_PREVIEW: &str = "PETREL_PUSH_PREVIEW";
+/// Seconds, 0 to 31,536,000, after which a message can be edited no more. Absent: 900. 0: it always can.
+pub const EDIT_WINDOW_S: &str = "PETREL_EDIT_WINDOW_S";
 /// How much may be done in a while: `<name>=<count>/<seconds>` with commas between them (see
 /// [`petrel_core::limits::Limits`]). What is not named has its default.
 pub const LIMITS: &str = "PETREL_LIMITS";
@@ -76,6 +82,9 @@ pub(crate) const INFO: &str = "INFO";
 const DAY_S: u64 = 86_400;
 /// The longest delay that SQS takes, seconds.
 pub(crate) const MAX_DELAY_S: u32 = 900;
+
+/// The longest time in which messages can be edited, seconds: a year.
+pub(crate) const MAX_EDIT_WINDOW_S: u32 = 31_536_000;
 
 /// A variable is missing or makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -231,6 +240,17 @@ fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
         if let Some(value) = checked(env, name)? {
             let days: u64 = value.parse().map_err(|_| SettingsError::invalid(name, &value))?;
             *seconds = days * DAY_S;
+        }
+    }
+    if let Some(value) = checked(env, EDIT_WINDOW_S)? {
+        settings.edit_window_s =
+            value.parse().map_err(|_| SettingsError::invalid(EDIT_WINDOW_S, &value))?;
+    }
+    for (name, flag) in
+        [(PUSH_BADGE, &mut settings.push_badge), (PUSH_PREVIEW, &mut settings.push_preview)]
+    {
+        if let Some(value) = checked(env, name)? {
+            *flag = value == "true";
         }
     }
     if let Some(value) = checked(env, LIMITS)? {

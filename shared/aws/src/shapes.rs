@@ -5,11 +5,11 @@ use petrel_core::limits::Limits;
 
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, ARCHIVE_BUCKET, CONNECTIONS_TABLE,
-    CONVERSATIONS_TABLE, FANOUT_QUEUE_URL, FCM_ARN, HOT_DAYS, JWKS_URL, LIMITS, MAX_DELAY_S,
-    MAX_FILE_MB, MAX_PHOTO_MB, MEDIA_BUCKET, MEDIA_SCAN, MESSAGES_TABLE, METRICS_NAMESPACE,
-    MODERATION_TOPIC_ARN, OPERATOR_SCOPE, PUSH_DELAY_S, PUSH_QUEUE_URL, RETENTION_DAYS,
-    TOKEN_AUDIENCE, TOKEN_ISSUER, WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL,
-    WEBSOCKET_ENDPOINT,
+    CONVERSATIONS_TABLE, EDIT_WINDOW_S, FANOUT_QUEUE_URL, FCM_ARN, HOT_DAYS, JWKS_URL, LIMITS,
+    MAX_DELAY_S, MAX_EDIT_WINDOW_S, MAX_FILE_MB, MAX_PHOTO_MB, MEDIA_BUCKET, MEDIA_SCAN,
+    MESSAGES_TABLE, METRICS_NAMESPACE, MODERATION_TOPIC_ARN, OPERATOR_SCOPE, PUSH_BADGE,
+    PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL, RETENTION_DAYS, TOKEN_AUDIENCE, TOKEN_ISSUER,
+    WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL, WEBSOCKET_ENDPOINT,
 };
 use crate::webhook::{self, Reach, Signer};
 
@@ -62,6 +62,10 @@ fn shape(name: &str) -> Shape {
         }),
         MEDIA_SCAN => ("true or false", |value| value == "true" || value == "false"),
         PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
+        PUSH_BADGE | PUSH_PREVIEW => ("true or false", |v| matches!(v, "true" | "false")),
+        EDIT_WINDOW_S => ("a number from 0 to 31536000", |v| {
+            v.parse::<u32>().is_ok_and(|window| window <= MAX_EDIT_WINDOW_S)
+        }),
         APNS_ARN => {
             ("an ARN, arn:aws:sns:<region>:<account>:app/APNS/<name>", |v| is_platform(v, "APNS"))
         }

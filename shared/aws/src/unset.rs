@@ -13,8 +13,8 @@ use petrel_core::message::{Entry, Why};
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
-    Endpoint, Files, Floor, Gateway, Hooked, Log, Moderation, People, Posted, Put, SignedRequest,
-    Uploads, UserConversation, Watermarks, Webhook,
+    Endpoint, Files, Floor, Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put,
+    Regard, SignedRequest, Sockets, Uploads, UserConversation, Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -50,6 +50,10 @@ impl Log for Unset {
     }
 
     async fn put(&self, _: &Entry) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn put_changing(&self, _: &Entry) -> Result<Put> {
         self.fail()
     }
 }
@@ -157,6 +161,10 @@ impl Conversations for Unset {
         self.fail()
     }
 
+    async fn set_own(&self, _: &UserId, _: &ConversationId, _: u64, _: OwnState) -> Result<bool> {
+        self.fail()
+    }
+
     async fn rows_of(
         &self,
         _: &ConversationId,
@@ -200,6 +208,18 @@ impl People for Unset {
         self.fail()
     }
 
+    async fn regards(&self, _: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        self.fail()
+    }
+
+    async fn watch(&self, _: &UserId, _: &UserId, _: u64) -> Result<()> {
+        self.fail()
+    }
+
+    async fn watchers(&self, _: &UserId, _: u64, _: usize) -> Result<Vec<UserId>> {
+        self.fail()
+    }
+
     async fn blockers(&self, _: &[UserId], _: &UserId) -> Result<BTreeSet<UserId>> {
         self.fail()
     }
@@ -207,11 +227,29 @@ impl People for Unset {
 
 #[async_trait]
 impl Connections for Unset {
-    async fn register(&self, _: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, _: &Connection) -> Result<Option<Sockets>> {
         self.fail()
     }
 
-    async fn remove(&self, _: &UserId, _: &DeviceId, _: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        _: &UserId,
+        _: &DeviceId,
+        _: &ConnectionId,
+        _: u64,
+    ) -> Result<Option<Sockets>> {
+        self.fail()
+    }
+
+    async fn sockets(&self, _: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        self.fail()
+    }
+
+    async fn watched(&self, _: &UserId, _: u64) -> Result<Sockets> {
+        self.fail()
+    }
+
+    async fn set_away(&self, _: &UserId, _: bool) -> Result<Sockets> {
         self.fail()
     }
 

@@ -90,7 +90,7 @@ async fn a_read_goes_on_after_the_first_megabyte() {
             message_id: MessageId::minted(Uuid::from_u128(u128::from(seq))),
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: seq,
-            content: Content::Text { text: "x".repeat(16 * 1024) },
+            content: Content::text("x".repeat(16 * 1024)),
             level: 0,
         };
         assert_eq!(dynamo.put(&entry).await.unwrap(), Put::Stored);

@@ -84,6 +84,10 @@ impl App {
                 frames.push(ServerFrame::synced(&synced));
                 Ok(frames)
             }
+            ClientFrame::Presence { user_ids, watch } => {
+                let seen = self.presence(caller, &user_ids, watch).await?;
+                Ok(vec![ServerFrame::presence(&seen)])
+            }
             ClientFrame::History { conversation_id, before, after, around, limit } => {
                 let range = range(before, after, around)?;
                 let limit = limit.unwrap_or(DEFAULT_PAGE.min(MAX_PAGE));

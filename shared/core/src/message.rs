@@ -14,6 +14,9 @@ pub const MAX_SEALED_BYTES: usize = 24 * 1024;
 /// Longest reaction, in bytes of UTF-8.
 pub const MAX_REACTION_BYTES: usize = 64;
 
+/// Most users that one message mentions.
+pub const MAX_MENTIONS: usize = 32;
+
 /// What an entry holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -23,6 +26,10 @@ pub enum Content {
     Text {
         /// At most [`MAX_TEXT_BYTES`].
         text: String,
+        /// Whom it is for above all, at most [`MAX_MENTIONS`]: their phones are woken though they muted the conversation.
+        /// Who is no member is not reached.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// A file that lies in the media store.
     Media {
@@ -37,6 +44,10 @@ pub enum Content {
         /// What to show before they are loaded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preview: Option<Preview>,
+        /// Whom it is for above all, at most [`MAX_MENTIONS`]: their phones are woken though they muted the conversation.
+        /// Who is no member is not reached.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// Text that answers an earlier entry.
     Reply {
@@ -44,6 +55,10 @@ pub enum Content {
         target: Seq,
         /// At most [`MAX_TEXT_BYTES`].
         text: String,
+        /// Whom it is for above all, at most [`MAX_MENTIONS`]: their phones are woken though they muted the conversation.
+        /// Who is no member is not reached.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
     },
     /// New text for an own earlier entry.
     Edit {
@@ -81,6 +96,10 @@ pub enum Content {
     Sealed {
         /// Base64, at most [`MAX_SEALED_BYTES`].
         ciphertext: String,
+        /// Whether it is a message to its readers, as its sender says who alone can know: `false` for what in the clear
+        /// would be an edit or a reaction. Then it wakes no phone, does not count as unread, and cannot be a target.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        push: bool,
     },
     /// What stood here can be read no more. Written by the server only, over what it was.
     Gone {
@@ -89,11 +108,22 @@ pub enum Content {
     },
 }
 
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(push: &bool) -> bool {
+    *push
+}
+
 /// Why what an entry held is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
+    /// Its author, or an admin, deleted it for everyone.
+    Deleted,
     /// It was kept as long as the conversation keeps messages.
     Expired,
 }
@@ -165,8 +195,11 @@ impl Content {
                 Ok(())
             }
         };
+        if self.mentions().len() > MAX_MENTIONS {
+            return Err(Error::bad_request(format!("a message mentions at most {MAX_MENTIONS}")));
+        }
         match self {
-            Self::Text { text } | Self::Reply { text, .. } | Self::Edit { text, .. } => {
+            Self::Text { text, .. } | Self::Reply { text, .. } | Self::Edit { text, .. } => {
                 text_of(text, MAX_TEXT_BYTES)
             }
             Self::Media { caption, preview, .. } => {
@@ -174,11 +207,35 @@ impl Content {
                 caption.as_deref().map_or(Ok(()), |c| text_of(c, MAX_TEXT_BYTES))
             }
             Self::Reaction { emoji, .. } => text_of(emoji, MAX_REACTION_BYTES),
-            Self::Sealed { ciphertext } => text_of(ciphertext, MAX_SEALED_BYTES),
+            Self::Sealed { ciphertext, .. } => text_of(ciphertext, MAX_SEALED_BYTES),
             Self::Delete { .. } => Ok(()),
             Self::System { .. } | Self::Notice { .. } | Self::Gone { .. } => {
-                Err(Error::bad_request("only the server writes system entries and notices"))
+                Err(Error::bad_request("only the server writes such entries"))
             }
+        }
+    }
+
+    /// Plain text that mentions nobody.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into(), mentions: vec![] }
+    }
+
+    /// Whom it mentions.
+    pub fn mentions(&self) -> &[UserId] {
+        match self {
+            Self::Text { mentions, .. }
+            | Self::Reply { mentions, .. }
+            | Self::Media { mentions, .. } => mentions,
+            _ => &[],
+        }
+    }
+
+    /// What is left of it once what it says is deleted: a place for what counted, and an edit of nothing.
+    #[must_use]
+    pub fn deleted(&self) -> Self {
+        match self {
+            Self::Edit { target, .. } => Self::Edit { target: *target, text: String::new() },
+            _ => Self::Gone { why: Why::Deleted },
         }
     }
 
@@ -188,7 +245,7 @@ impl Content {
     /// `too_large`; `bad_request` for what is no notice, or an empty one.
     pub fn check_from_server(&self) -> Result<()> {
         match self {
-            Self::Notice { text } => Self::Text { text: text.clone() }.check_from_client(),
+            Self::Notice { text } => Self::text(text.clone()).check_from_client(),
             _ => Err(Error::bad_request("the server writes notices")),
         }
     }
@@ -200,7 +257,7 @@ impl Content {
             Self::Text { .. }
                 | Self::Media { .. }
                 | Self::Reply { .. }
-                | Self::Sealed { .. }
+                | Self::Sealed { push: true, .. }
                 | Self::Notice { .. }
         )
     }
@@ -233,7 +290,7 @@ impl Content {
     }
 }
 
-/// One stored entry. Never changes once it is stored.
+/// One stored entry. Never changes once it is stored, but for a content that is deleted: see [`Content::deleted`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entry {

@@ -103,6 +103,16 @@ mod variants {
         TimerLast,
         /// `sync`, `history`, `ack`: what the table does not hold is taken not to be there.
         HoleIsEnd,
+        /// `send`: a delete leaves what it deletes in the log.
+        DeletedStays,
+        /// `send`: an edit comes when it likes.
+        EditAnyTime,
+        /// `push`: a conversation that is muted wakes the phone.
+        MutedWoken,
+        /// `push`: whoever muted a conversation is not woken, mentioned or not.
+        MentionIgnored,
+        /// Unread: the badge counts what is muted too.
+        BadgeCountsMuted,
         /// `send`: the rate is looked at before the message is looked for.
         LimitFirst,
         /// Webhooks: an entry is announced when it is delivered again only.
@@ -123,16 +133,18 @@ mod variants {
         BlocksIgnored,
         /// Groups: who is blocked adds whom he likes.
         BlockedAdds,
+        /// Presence: everyone sees everyone's.
+        PresenceToAll,
+        /// Presence: who is blocked sees it.
+        PresenceToBlocked,
+        /// Presence: who was let watch once is told for ever.
+        WatcherUnchecked,
         /// `send`: media may be sent by whoever knows its id.
         AnyonesUpload,
         /// `send`: media may be sent before its bytes are there.
         UnfinishedSent,
         /// `send`: media that was sent runs out all the same.
         NotKept,
-        /// `send`: the media of a deleted entry can be read still.
-        DeletedMediaStays,
-        /// `send`: the media of a deleted entry is closed after the delete is stored.
-        RetractedLate,
         /// `media`: entries before the point of joining are good enough.
         MediaBeforeJoining,
         /// `media`: what a scanner has blocked can be read.
@@ -145,8 +157,6 @@ mod variants {
             Self::AnyonesUpload,
             Self::UnfinishedSent,
             Self::NotKept,
-            Self::DeletedMediaStays,
-            Self::RetractedLate,
             Self::MediaBeforeJoining,
             Self::BlockedIsRead,
         ];

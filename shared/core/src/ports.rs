@@ -18,7 +18,7 @@ use crate::ids::{
 };
 use crate::media::{Upload, UploadState};
 use crate::message::Entry;
-use crate::people::{Profile, ProfileChange};
+use crate::people::{Audience, Profile, ProfileChange};
 
 pub use cold::{Archive, Cold, Floor};
 
@@ -56,6 +56,13 @@ pub trait Log: Send + Sync {
     /// Stores the entry if, and only if, its place is free. Must return `Taken` and change nothing otherwise.
     /// When it fails the entry may be stored, or may be stored yet.
     async fn put(&self, entry: &Entry) -> Result<Put>;
+
+    /// Stores an `edit` or a `delete`, and with it, in the same step, what it does to its target, which stands in this
+    /// log: an edit is noted there; a delete puts [`Content::deleted`](crate::message::Content::deleted) in place of what
+    /// the target and each edit of it hold, and changes nothing else of them. Must return `Taken` and change nothing if
+    /// the place is not free, if the target is gone already, or if another edit or delete of it was under way. When it
+    /// fails, all of it may have happened, or none, or may happen yet.
+    async fn put_changing(&self, entry: &Entry) -> Result<Put>;
 }
 
 /// How far a user got in one conversation. Each part only ever grows.
@@ -76,6 +83,29 @@ impl Watermarks {
     }
 }
 
+/// What a user chose for one conversation. Only his own devices see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OwnState {
+    /// How often it was changed: of two, the higher one is the newer.
+    pub version: u64,
+    /// Until when no phone is woken, but for mentions; ms since 1970, 0: it is not muted.
+    pub muted_until: u64,
+    /// Shown above the others.
+    pub pinned: bool,
+    /// Put away. Its messages wake no phone, but for mentions, and are not in the badge.
+    pub archived: bool,
+    /// Shown as unread though it may be read.
+    pub marked_unread: bool,
+}
+
+impl OwnState {
+    /// Whether its messages wake nobody at this time, but for mentions.
+    pub const fn is_quiet(&self, now_ms: u64) -> bool {
+        self.archived || self.muted_until > now_ms
+    }
+}
+
 /// One row of a user's conversation list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConversation {
@@ -85,6 +115,8 @@ pub struct UserConversation {
     pub joined: Seq,
     /// How far the user got.
     pub marks: Watermarks,
+    /// What the user chose for it.
+    pub own: OwnState,
 }
 
 /// A change of a group, to be applied as one.
@@ -163,6 +195,16 @@ pub trait Conversations: Send + Sync {
         new: Watermarks,
     ) -> Result<bool>;
 
+    /// Replaces what a user chose if `old` is the version that stands, and returns whether it did so. `false` also if the
+    /// row is gone. The watermarks stay as they are.
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool>;
+
     /// The rows that these users (at most 100) have of one conversation, those that exist. Must be strongly consistent:
     /// who has no row is not a member, and is not woken.
     async fn rows_of(
@@ -175,7 +217,18 @@ pub trait Conversations: Send + Sync {
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
 
-/// What users show of themselves, and whom they block.
+/// What decides what one user may see of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regard {
+    /// Who may see the other's presence.
+    pub presence: Audience,
+    /// Whether the two have a direct conversation.
+    pub contact: bool,
+    /// Whether one of the two blocks the other.
+    pub blocked: bool,
+}
+
+/// What users show of themselves, whom they block, and who watches them.
 #[async_trait]
 pub trait People: Send + Sync {
     /// The profiles of these users (at most 100), those who have set one. Must be strongly consistent.
@@ -207,6 +260,16 @@ pub trait People: Send + Sync {
 
     /// Those of these users (at most 100) who block `other`. Must be strongly consistent.
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>>;
+
+    /// How the first of each pair (at most 200) may look at the second, in the order of the pairs. Must be strongly
+    /// consistent.
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>>;
+
+    /// `watcher` hears of changes of `user` until then, ms since 1970. Takes the place of what was noted before.
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()>;
+
+    /// Who watches `user` beyond `now`, in the order of their ids (bytes), at most `limit`. Must be strongly consistent.
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
 }
 
 /// A socket that a device of a user holds open.
@@ -220,6 +283,19 @@ pub struct Connection {
     pub id: ConnectionId,
     /// When it was opened, ms since 1970.
     pub connected_at: u64,
+}
+
+/// The sockets of one user, and who wants to hear of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// Those that are registered, by device; none of a user who is disabled.
+    pub connections: Vec<Connection>,
+    /// When one was removed last, ms since 1970; `None` if never.
+    pub last_seen: Option<u64>,
+    /// Until when someone may watch, ms since 1970; 0 if never.
+    pub watched_until: u64,
+    /// Whether the watchers were told last that the user is offline.
+    pub away: bool,
 }
 
 /// A device that can be woken by a mobile push.
@@ -245,12 +321,28 @@ pub struct Devices {
 /// Who is connected, and who can be woken.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// Registers a device's socket, unless a later `connected_at` stands there, and returns every connection that the
-    /// user has then; none if a later one stands there. Must register nothing and fail with `disabled` while the user is.
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>>;
+    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then; `None`
+    /// if a later one stands there. Must register nothing and fail with `disabled` while the user is.
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>>;
 
-    /// Removes the device's socket if its connection id is this one.
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()>;
+    /// Removes the device's socket if its connection id is this one, notes `now` (ms since 1970) as `last_seen`, and returns
+    /// what is left; `None` if it is another one.
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>>;
+
+    /// The sockets of these users (at most 100), of those who ever had one or were watched. Must be strongly consistent.
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>>;
+
+    /// Marks a user as watched until then (ms since 1970), unless a later time stands there, and returns what stands.
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets>;
+
+    /// Notes what the watchers of a user were told, and returns what stands.
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets>;
 
     /// Everything that these users (at most 100) can be reached by. Must be strongly consistent, and must fail
     /// rather than leave a user out; but nothing of a user who is disabled: whatever stands there still, they are sent
@@ -333,6 +425,11 @@ pub enum Job {
         /// How often it was put back because the push service was overloaded.
         attempt: u8,
     },
+    /// Look whether a user is where his watchers think, and tell them if not.
+    Presence {
+        /// Whom.
+        user: UserId,
+    },
     /// Tell the operator's receiver of an event.
     Webhook {
         /// Of what.
@@ -371,8 +468,18 @@ pub struct Notification {
     pub seq: Seq,
     /// Who wrote it.
     pub sender_id: UserId,
+    /// The name that they go by, if they have set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_name: Option<String>,
     /// The first words; `None` for what the server cannot or may not read.
     pub preview: Option<String>,
+    /// What the icon shows: how many messages the user has not read, in conversations that are neither muted nor
+    /// archived. `None`: it stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub badge: Option<u64>,
+    /// Whether the message mentions the user.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mentioned: bool,
 }
 
 /// What became of a push.

@@ -88,7 +88,9 @@ fn every_action_and_every_frame_is_in_the_tables_and_has_an_example() {
     for (name, message) in document["components"]["messages"].as_object().unwrap() {
         let to = format!("#/channels/socket/messages/{name}");
         assert!(used.contains(&to), "{name} is in no row of frames.rs");
-        assert!(message.get("examples").is_some(), "{name} is in no line of examples/frames.json");
+        // What arrives because of an HTTP request is in no story of frames; `tests/end_to_end/own.rs` holds it word by word.
+        let told = message.get("examples").is_some() || name == "ServerState";
+        assert!(told, "{name} is in no line of examples/frames.json");
     }
 }
 
@@ -106,7 +108,7 @@ fn every_route_has_an_example_and_every_example_a_route() {
         let (method, path) = (route.method, route.path);
         assert!(examples().iter().any(good), "{method} {path} is not in examples/http.json");
     }
-    for example in examples() {
+    for example in examples().into_iter().filter(|e| !e.is_elsewhere()) {
         let rows = all.iter().filter(|r| r.matches(example.method(), example.path()));
         let statuses: Vec<u16> = rows
             .flat_map(|r| {

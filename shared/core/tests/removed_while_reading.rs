@@ -52,7 +52,7 @@ fn caller(name: &str) -> Caller {
 }
 
 async fn say(app: &App, group: &ConversationId, words: &str) {
-    let content = Content::Text { text: words.into() };
+    let content = Content::text(words);
     let messages = vec![Outgoing { message_id: mint(&*app.world), content }];
     let send = SendRequest { conversation: group.clone(), seen: None, messages };
     app.send(&caller("ana"), send).await.unwrap();
@@ -74,6 +74,10 @@ impl Log for RemovesBo {
     async fn after(&self, c: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
         self.pass(Read::After, c).await;
         self.memory.after(c, after, limit).await
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.memory.put_changing(entry).await
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put> {

@@ -49,6 +49,10 @@ impl Log for Meanwhile {
         self.0.after(c, after, limit).await
     }
 
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.0.put_changing(entry).await
+    }
+
     async fn put(&self, entry: &Entry) -> Result<Put> {
         self.0.put(entry).await
     }

@@ -34,6 +34,10 @@ impl Log for Refuses {
         self.0.after(c, after, limit).await
     }
 
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.0.put_changing(entry).await
+    }
+
     async fn put(&self, entry: &Entry) -> Result<Put> {
         let left = |n: usize| n.checked_sub(1);
         if self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {

@@ -319,6 +319,7 @@ impl Client {
             "send" => "sent",
             "sync" => "synced",
             "history" => "batch",
+            "presence" => "presence",
             _ => "error",
         };
         let id = |f: &Value| f["results"].get(0).unwrap_or(f)["message_id"].clone();

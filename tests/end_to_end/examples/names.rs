@@ -38,6 +38,11 @@ impl Names {
         text
     }
 
+    /// The URL that an answer named and that is written so.
+    pub fn url(&self, written: &str) -> String {
+        self.real.get(written).unwrap_or_else(|| panic!("no answer named {written}")).clone()
+    }
+
     /// The same of every string in it.
     pub fn real_in(&mut self, written: &Value) -> Value {
         each(written, &mut |text| self.real(text))
@@ -45,11 +50,15 @@ impl Names {
 
     /// What this server said, as it is written.
     pub fn written(&mut self, real: &Value) -> Value {
-        let mut named = each(real, &mut |text| {
-            let mut text = text.replace(&self.addr, "127.0.0.1:8080");
+        let mut named = each(real, &mut |real| {
+            let mut text = real.replace(&self.addr, "127.0.0.1:8080");
             for token in tokens(&text) {
                 let name = self.name(&token);
                 text = text.replace(&token, &name);
+            }
+            if text.starts_with("http") {
+                text = undated(&text);
+                self.real.insert(text.clone(), real.to_owned());
             }
             text
         });
@@ -83,6 +92,25 @@ fn tokens(text: &str) -> Vec<String> {
     runs.filter(|run| uuid(run) || number(run)).map(str::to_owned).collect()
 }
 
+/// With the dawn instead of the dates in it, as signatures have them: `20260921T133320Z`, and the day alone.
+fn undated(text: &str) -> String {
+    let mut all = text.to_owned();
+    for (at, _) in text.match_indices("20") {
+        let after = |length: usize| text.get(at..at + length).unwrap_or_default();
+        let before = text[..at].chars().next_back().is_some_and(|c| c.is_ascii_digit());
+        if before || !after(8).chars().all(|c| c.is_ascii_digit()) || after(8).len() < 8 {
+            continue;
+        }
+        let moment = after(16);
+        if moment.len() == 16 && moment[8..].starts_with('T') && moment.ends_with('Z') {
+            all.replace_range(at..at + 16, "20260921T133320Z");
+        } else if !after(9).ends_with(|c: char| c.is_ascii_digit()) {
+            all.replace_range(at..at + 8, "20260921");
+        }
+    }
+    all
+}
+
 fn each(value: &Value, change: &mut impl FnMut(&str) -> String) -> Value {
     match value {
         Value::String(text) => change(text).into(),
@@ -106,7 +134,10 @@ fn times(value: &mut Value) {
             let seq = fields.get("seq").and_then(Value::as_u64).unwrap_or(0);
             for (name, field) in fields.iter_mut() {
                 // What is no time of our century is no time.
-                if field.as_u64().is_some_and(|ms| ms > 1_600_000_000_000) {
+                if field
+                    .as_u64()
+                    .is_some_and(|ms| (1_600_000_000_000..4_100_000_000_000).contains(&ms))
+                {
                     *field = match name.as_str() {
                         "sent_at" => json!(DAWN + 1_000 * seq),
                         "expires_at" => json!(DAWN + WEEK),

@@ -49,7 +49,6 @@ async fn what_is_no_frame_or_no_action() {
         (r#"{"action":"fly"}"#, "unknown_action"),
         (r#"{"action":"Send"}"#, "unknown_action"),
         (r#"{"action":"send "}"#, "unknown_action"),
-        (r#"{"action":"presence","user_ids":["bo"]}"#, "unknown_action"),
         (r#"{"action":"$connect"}"#, "unknown_action"),
         (r#"{"action":"$disconnect"}"#, "unknown_action"),
         (r#"{"action":"$default"}"#, "unknown_action"),

@@ -321,6 +321,32 @@ async fn bad_reads_and_acks() {
 }
 
 #[tokio::test]
+async fn bad_own_states_and_mentions() {
+    let scene = Scene::set().await;
+    let state = "PATCH /api/conversations/d:ana:bo/state";
+    let beyond = json!({"muted_until": 253_402_300_800_000_u64});
+    let text = |mentions: Value| json!({"to_user_id": "bo", "content": {"type": "text", "text": "x", "mentions": mentions}});
+    let rows = vec![
+        row("ana", state, &json!({}), BAD),
+        row("ana", state, &json!({"unknown": true}), BAD),
+        row("ana", state, &json!({"pinned": "yes"}), BAD),
+        row("ana", state, &json!({"pinned": 1}), BAD),
+        row("ana", state, &json!({"muted_until": -1}), BAD),
+        row("ana", state, &json!({"muted_until": "ever"}), BAD),
+        row("ana", state, &json!({"muted_until": 1.5}), BAD),
+        row("ana", state, &beyond, BAD),
+        row("ana", "PATCH /api/conversations/nowhere/state", &json!({"pinned": true}), BAD),
+        row("eve", state, &json!({"pinned": true}), STRANGER),
+        row("eve", "PATCH /api/conversations/{group}/state", &json!({"pinned": true}), STRANGER),
+        row("eve", "PATCH /api/conversations/g:{new}/state", &json!({"pinned": true}), STRANGER),
+        row("ana", "POST /api/messages", &text(json!("bo")), BAD),
+        row("ana", "POST /api/messages", &text(json!(["b o"])), BAD),
+        row("ana", "POST /api/messages", &text(json!([7])), BAD),
+    ];
+    each_is_refused(&scene, rows).await;
+}
+
+#[tokio::test]
 async fn bad_phones() {
     let scene = Scene::set().await;
     let put = "PUT /api/devices/phone/push";

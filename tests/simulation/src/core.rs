@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use petrel_core::ids::{ConversationId, UserId};
+use petrel_core::ids::{ConnectionId, ConversationId, UserId};
 use petrel_core::limits::{Limits, Usage};
 use uuid::Uuid;
 
@@ -98,6 +98,9 @@ pub struct Core {
     pub webhook: bool,
     /// Whether there is an operator, in this run.
     pub operator: bool,
+    /// The sockets that were known when a user was disabled. Others have lost their rows (displaced, or after a 410 that
+    /// was no truth), and end by themselves.
+    pub marked: BTreeMap<UserId, BTreeSet<ConnectionId>>,
     /// Who is disabled, and was said to be cut off.
     pub cut_off: BTreeSet<UserId>,
     /// What users did of late: as if one environment ran every function.
@@ -130,6 +133,7 @@ impl Core {
             webhook: false,
             operator: false,
             cut_off: BTreeSet::new(),
+            marked: BTreeMap::new(),
             usage: Arc::default(),
             mutant,
             broken: None,

@@ -133,6 +133,10 @@ kinds! {
         NotAMember "not-a-member" 0,
         /// A caller was refused as the other one blocks them.
         Blocked "blocked" 0,
+        /// Someone saw another's presence.
+        PresenceShown "presence-shown" 0,
+        /// A change of someone's presence was looked at, to be told.
+        PresenceJob "presence-job" 0,
         /// Others were not told what someone has read.
         ReadHidden "read-hidden" 0,
         /// A frame waited for several messages.
@@ -197,6 +201,16 @@ kinds! {
         TimerFailed "timer-failed" 0,
         /// A watermark rose.
         Acked "acked" 0,
+        /// A message was edited.
+        Edited "edited" 0,
+        /// A message was deleted.
+        Deleted "deleted" 0,
+        /// A user muted a conversation, or the like.
+        Chosen "chosen" 0,
+        /// A phone was left in peace because its user muted the conversation.
+        Muted "push-muted" 0,
+        /// A phone was woken by a message that mentions its user.
+        Mentioned "push-mentioned" 0,
         /// The gateway gave up on a function that still ran.
         GaveUp "gateway-time-out" 0,
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
+use petrel_core::message::Content;
 use serde_json::Value;
 
 use crate::core::{Core, Invocation};
@@ -28,15 +29,18 @@ impl Core {
         let held = match frame["type"].as_str() {
             Some("message") => {
                 let of = frame["conversation_id"].as_str().unwrap_or_default();
-                self.may_read(user, of, std::slice::from_ref(frame))
+                self.may_read(user, of, std::slice::from_ref(frame), None)
             }
             Some("batch") => {
                 let of = frame["conversation_id"].as_str().unwrap_or_default();
                 let entries = frame["messages"].as_array().map_or(&[][..], Vec::as_slice);
-                self.may_read(user, of, entries)
+                let began = by.and_then(|by| self.notes.get(&by)).map(|n| n.began);
+                self.may_read(user, of, entries, began)
             }
+            Some("state") => self.state(user, frame),
             Some("synced") => self.synced(user, frame, by),
             Some("receipt") => self.receipt(frame, by),
+            Some("presence") => self.presence(user, frame, by),
             _ => Ok(()),
         };
         self.must(
@@ -45,7 +49,8 @@ impl Core {
     }
 
     /// The entries are those of the log, one after another, and the user may read them.
-    pub fn may_read(&self, user: &UserId, of: &str, entries: &[Value]) -> Held {
+    /// What was deleted before they were read (`began`, in moments) is not in them.
+    pub fn may_read(&self, user: &UserId, of: &str, entries: &[Value], began: Option<u64>) -> Held {
         if entries.is_empty() {
             return Ok(());
         }
@@ -67,9 +72,35 @@ impl Core {
             if !same {
                 return Err(format!("{seq} is another entry"));
             }
+            let deleted = log.deleted.get(&entry.seq);
+            let content = |content: &Content| serde_json::to_value(content).unwrap_or_default();
+            let left = content(&entry.content.deleted());
+            let whole = content(&entry.content);
+            let may_be_whole = deleted.is_none_or(|at| began.is_none_or(|began| *at > began));
+            if !(told["content"] == whole && may_be_whole
+                || told["content"] == left && deleted.is_some())
+            {
+                return Err(format!("{seq} says {}, deleted: {deleted:?}", told["content"]));
+            }
             if !stored.readable(user) {
                 return Err(format!("{seq} is not for them"));
             }
+        }
+        Ok(())
+    }
+
+    /// What a user chose is told as it is or was, and to his own devices alone.
+    fn state(&self, user: &UserId, frame: &Value) -> Held {
+        let of = ConversationId::parse(frame["conversation_id"].as_str().unwrap_or_default());
+        let of = of.map_err(|e| e.to_string())?;
+        let Some(row) = self.truth.row(user, &of) else { return Ok(()) };
+        let told = frame["version"].as_u64().unwrap_or(0);
+        let whole = serde_json::to_value(row.own).unwrap_or_default();
+        let same = ["muted_until", "pinned", "archived", "marked_unread"]
+            .iter()
+            .all(|name| frame[*name] == whole[*name]);
+        if told == row.own.version && !same {
+            return Err(format!("version {told} of {of} is {whole}"));
         }
         Ok(())
     }
@@ -84,6 +115,36 @@ impl Core {
         }
         let reader = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
         self.may_tell_read(&reader.map_err(|e| e.to_string())?, read.unwrap_or(0), by)
+    }
+
+    /// Nobody learns of the presence of who hides it from them, and nobody is told what was no more so when it was looked at.
+    fn presence(&mut self, who: &UserId, frame: &Value, by: Option<Invocation>) -> Held {
+        let began = by.and_then(|by| self.notes.get(&by)).map_or(0, |n| n.began);
+        for told in frame["users"].as_array().ok_or("no users")? {
+            let user = UserId::parse(told["user_id"].as_str().unwrap_or_default());
+            let user = user.map_err(|e| e.to_string())?;
+            let online = told["online"].as_bool().ok_or("no online")?;
+            if !online && told["last_seen"].is_null() {
+                continue;
+            }
+            if self.truth.hidden(who, &user, began) {
+                return Err(format!("{user} hides whether they are online"));
+            }
+            self.passed(Path::PresenceShown);
+            let since = self.truth.online.get(&user).copied();
+            let since = since.unwrap_or(crate::truth::Since { on: false, at: 0 });
+            // Rows of sockets that are dead for long count no more.
+            let old = self
+                .truth
+                .sockets(&user)
+                .connections
+                .iter()
+                .any(|c| self.now.saturating_sub(c.connected_at) > crate::gateway::TWO_HOURS);
+            if since.on != online && since.at < began && !old {
+                return Err(format!("{user} was told as online: {online}"));
+            }
+        }
+        Ok(())
     }
 
     /// What someone has read is told, if he does not hide it.

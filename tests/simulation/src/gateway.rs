@@ -110,9 +110,9 @@ impl Core {
         if !self.truth.disabled.contains_key(user) {
             return;
         }
-        let open = |s: &&Socket| {
-            s.connection.user == *user && s.phase == Phase::Open && !self.gateway.is_displaced(s)
-        };
+        let known =
+            |s: &Socket| self.marked.get(user).is_some_and(|ids| ids.contains(&s.connection.id));
+        let open = |s: &&Socket| s.connection.user == *user && s.phase == Phase::Open && known(s);
         let open = self.gateway.sockets.values().find(open).map(|s| s.connection.id.clone());
         match open {
             Some(id) => self.broke(format!("{user} is said to be cut off, and {id} is open")),

@@ -8,8 +8,8 @@ use petrel_core::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, Use
 use petrel_core::message::{Content, Entry};
 use petrel_core::people::ProfileChange;
 use petrel_core::services::{
-    Ack, Group, Intent, NewGroup, NewInvite, Outgoing, Range, Receipts, SendRequest, Sent,
-    SyncRequest,
+    Ack, Group, Intent, NewGroup, NewInvite, Outgoing, OwnChange, Range, Receipts, SendRequest,
+    Sent, SyncRequest, Unread,
 };
 use petrel_core::wire::ServerFrame;
 use petrel_core::{App, Caller, Error};
@@ -21,9 +21,16 @@ use crate::invocation::Task;
 
 /// What is asked.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few are held at once, and not for long")]
 pub enum Request {
     /// `POST /api/messages`, without `seen`.
     Send(UserId, ConversationId, MessageId),
+    /// The same with something else than plain text.
+    Say(UserId, ConversationId, MessageId, Content),
+    /// `PATCH …/state`.
+    Choose(UserId, ConversationId, OwnChange),
+    /// `GET /api/unread`.
+    Unread(UserId),
     /// `POST /api/conversations`, with a `request_id`.
     Found(UserId, Vec<UserId>, u64),
     /// `POST …/members`.
@@ -75,6 +82,8 @@ pub enum Asked {
     Receipts(ConversationId, Seq, Receipts),
     /// Who belongs.
     Group(ConversationId, Group),
+    /// How much is unread.
+    Unread(Unread),
     /// A user is disabled, and cut off.
     CutOff(UserId),
     /// He is enabled again.
@@ -101,6 +110,9 @@ impl Request {
     pub fn user(&self) -> &UserId {
         match self {
             Self::Send(user, ..)
+            | Self::Say(user, ..)
+            | Self::Choose(user, ..)
+            | Self::Unread(user)
             | Self::Found(user, ..)
             | Self::Add(user, ..)
             | Self::Remove(user, ..)
@@ -126,6 +138,7 @@ impl Request {
         matches!(
             self,
             Self::Send(..)
+                | Self::Say(..)
                 | Self::Found(..)
                 | Self::Add(..)
                 | Self::Remove(..)
@@ -141,11 +154,14 @@ impl Request {
         match self {
             Self::Found(..)
             | Self::Sync(..)
+            | Self::Unread(_)
             | Self::Profile(..)
             | Self::Block(..)
             | Self::Disable(..)
             | Self::Enable(..) => None,
             Self::Send(_, of, _)
+            | Self::Say(_, of, ..)
+            | Self::Choose(_, of, _)
             | Self::Add(_, of, _)
             | Self::Remove(_, of, _)
             | Self::SetRole(_, of, ..)
@@ -173,18 +189,16 @@ impl Request {
             Self::Disable(user) => app.disable(&user).await.map(|_| Asked::CutOff(user)),
             Self::Enable(user) => app.enable(&user).await.map(|()| Asked::Enabled(user)),
             Self::Send(_, of, message_id) => {
-                let content = Content::Text { text: format!("http {message_id}") };
-                let messages = vec![Outgoing { message_id, content }];
-                let send = SendRequest { conversation: of.clone(), seen: None, messages };
-                match app.send(&caller, send).await {
-                    Ok(mut results) => match results.pop() {
-                        Some(Ok(sent)) => Ok(Asked::Sent(of, sent)),
-                        Some(Err((_, error))) => Err(error),
-                        None => Err(Error::bad_request("no result")),
-                    },
-                    Err(error) => Err(error),
-                }
+                let content = Content::text(format!("http {message_id}"));
+                say(app, &caller, of, message_id, content).await
             }
+            Self::Say(_, of, message_id, content) => {
+                say(app, &caller, of, message_id, content).await
+            }
+            Self::Choose(_, of, change) => {
+                app.set_own(&caller, &of, change).await.map(|_| Asked::Done)
+            }
+            Self::Unread(_) => app.unread(&caller).await.map(Asked::Unread),
             Self::Found(_, members, number) => {
                 let request_id = Some(format!("r{number}"));
                 let group = NewGroup { name: "trip".into(), members, request_id };
@@ -251,6 +265,22 @@ impl Request {
     }
 }
 
+async fn say(
+    app: &App,
+    caller: &Caller,
+    of: ConversationId,
+    message_id: MessageId,
+    content: Content,
+) -> Result<Asked, Error> {
+    let messages = vec![Outgoing { message_id, content }];
+    let send = SendRequest { conversation: of.clone(), seen: None, messages };
+    match app.send(caller, send).await?.pop() {
+        Some(Ok(sent)) => Ok(Asked::Sent(of, sent)),
+        Some(Err((_, error))) => Err(error),
+        None => Err(Error::bad_request("no result")),
+    }
+}
+
 fn value(frame: &ServerFrame) -> Value {
     serde_json::to_value(frame).unwrap_or_default()
 }
@@ -280,6 +310,16 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
         Asked::Frames(frames) => {
             for frame in frames {
                 core.must_read(&user, frame, Some(by));
+            }
+        }
+        Asked::Unread(unread) => {
+            // Whatever is written while it is counted may be in it or not.
+            let calm = core.notes.get(&by).is_some_and(|n| n.began == core.moment);
+            let recount = core.truth.recount(&user, core.now);
+            if calm && (unread.messages, unread.badge) != recount {
+                core.broke(format!(
+                    "{user} was told of {unread:?}, and a recount says {recount:?}"
+                ));
             }
         }
         Asked::Receipts(of, seq, receipts) => {

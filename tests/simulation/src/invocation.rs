@@ -217,6 +217,7 @@ async fn work(app: &App, job: Job) -> Result<(), Error> {
         Job::FanOut { entry, to, except, attempt } => {
             app.deliver_chunk(&entry, to, except, attempt).await
         }
+        Job::Presence { user } => app.settle_presence(&user).await,
         Job::Push { to, conversation, seq, attempt } => {
             app.push(to, &conversation, seq, attempt).await
         }

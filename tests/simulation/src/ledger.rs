@@ -90,6 +90,7 @@ impl Core {
                         notes.pushed_later.extend(to.iter().cloned());
                     }
                 }
+                Job::Presence { .. } => self.passed(Path::PresenceJob),
                 Job::Push { .. } | Job::Webhook { .. } => {}
             }
         }
@@ -98,6 +99,7 @@ impl Core {
     /// A job stands in its queue.
     pub fn queued(&mut self, _by: Invocation, job: &Job, _delay_s: u32) {
         match job {
+            Job::Presence { .. } => {}
             Job::FanOut { entry, to, .. } => {
                 let place = (entry.conversation_id.clone(), entry.seq);
                 self.truth_ledger(place).queued.extend(to.iter().cloned());
@@ -130,7 +132,7 @@ impl Core {
                 }
                 Job::Webhook { .. } => {}
                 Job::FanOut { attempt: 0, .. } => self.passed(Path::Inline),
-                Job::FanOut { .. } => {}
+                Job::FanOut { .. } | Job::Presence { .. } => {}
             }
         }
     }
@@ -238,7 +240,10 @@ impl Core {
             let phones = self.truth.endpoints.get(user).into_iter().flatten();
             let phone = phones.map(|(_, (_, at))| *at).any(|at| at < since);
             let thought_of = delivery.pushes.contains(user) || delivery.lost.contains(user);
-            let wanted = stored.entry.content.counts() && *user != stored.entry.sender_id;
+            // What was deleted before it was delivered is announced to nobody.
+            let wanted = stored.entry.content.counts()
+                && *user != stored.entry.sender_id
+                && !self.truth.is_gone(of, seq);
             if phone && wanted && !thought_of {
                 return Err(format!("{user}'s phone was forgotten"));
             }
@@ -267,6 +272,7 @@ impl Core {
         let Job::Push { to, conversation, seq, .. } = job else { return };
         let Some(notes) = self.notes.get(&by) else { return };
         let mut skipped = 0;
+        let mut muted = 0;
         let mut forgotten = None;
         for user in to {
             let until = self.truth.disabled_until.get(user);
@@ -278,6 +284,14 @@ impl Core {
             // Watermarks only grow: who waits now has waited all the while.
             let row = self.truth.row(user, conversation);
             let waits = row.is_some_and(|r| r.joined <= *seq && r.marks.delivered < *seq);
+            let entry = self.truth.log(conversation).and_then(|log| log.at(*seq)).map(|s| &s.entry);
+            let mentioned = entry.is_some_and(|e| e.content.mentions().contains(user));
+            let quiet = self.is_quiet_since(user, conversation, notes.began);
+            let gone = self.truth.is_gone(conversation, *seq);
+            if waits && quiet == Some(true) && !mentioned {
+                muted += 1;
+            }
+            let waits = waits && !gone && (quiet == Some(false) || mentioned);
             for (endpoint, at) in
                 self.truth.endpoints.get(user).into_iter().flatten().map(|(_, e)| e)
             {
@@ -294,6 +308,9 @@ impl Core {
         }
         for _ in 0..skipped {
             self.passed(Path::PushSkipped);
+        }
+        for _ in 0..muted {
+            self.passed(Path::Muted);
         }
         if let Some(endpoint) = forgotten {
             self.broke(format!("the push of {conversation} {seq} is done without {endpoint}"));

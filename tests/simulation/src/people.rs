@@ -4,9 +4,9 @@
 use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::people::ProfileChange;
+use petrel_core::people::{Audience, ProfileChange};
 use petrel_core::ports::Endpoint;
-use petrel_core::services::Range;
+use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Range};
 
 use crate::client::Device;
 use crate::core::{Core, Event};
@@ -92,7 +92,7 @@ impl People {
             groups,
             habits,
             peace: false,
-            rounds: 2,
+            rounds: 3,
         };
         people.outages(core);
         if core.dice.percent(4) {
@@ -138,7 +138,7 @@ impl People {
                 message_id,
                 sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
                 sent_at: core.now - age_ms + seq,
-                content: Content::Text { text: message_id.to_string() },
+                content: Content::text(message_id.to_string()),
                 level: 0,
             };
             core.apply(&Write::Put(entry.clone()), None);
@@ -179,6 +179,17 @@ impl People {
             self.conversations.push(entry.conversation_id.clone());
         }
         self.calls[number].answered(core, number, asked);
+    }
+
+    /// A call that was frozen can disable someone long after he was enabled: the operator sees to it in the end.
+    pub fn let_everyone_in(&mut self, core: &mut Core) {
+        let out: Vec<UserId> = core.truth.disabled.keys().cloned().collect();
+        for user in out {
+            let request = Request::Enable(user);
+            if !self.waiting().any(|r| format!("{r:?}") == format!("{request:?}")) {
+                self.ask(core, request);
+            }
+        }
     }
 
     fn ask(&mut self, core: &mut Core, request: Request) {
@@ -272,14 +283,67 @@ impl People {
         self.ask(core, request);
     }
 
+    /// Something is done to a message, mostly a late one; or somebody is mentioned.
+    fn change_message(&mut self, core: &mut Core, of: &ConversationId) {
+        let user = self.someone(core, of);
+        let head = core.truth.log(of).map_or(0, |log| log.head().get());
+        let target = Seq::new(head.saturating_sub(core.dice.below(6)).max(1));
+        // Mostly its author, who may.
+        let author = core.truth.log(of).and_then(|log| log.at(target));
+        let author = author.map(|s| s.entry.sender_id.clone()).filter(|u| self.users.contains(u));
+        let user = author.filter(|_| core.dice.percent(80)).unwrap_or(user);
+        let content = match core.dice.below(11) {
+            0..2 => Content::Edit { target, text: "other".into() },
+            2..5 => Content::Delete { target },
+            5 => Content::Reaction { target, emoji: "+".into(), remove: core.dice.percent(30) },
+            6 => Content::Sealed { ciphertext: "c2VhbGVk".into(), push: core.dice.percent(50) },
+            _ => {
+                // Best someone who wants to hear nothing else of it.
+                let quiet = |u: &&UserId| {
+                    core.truth.row(u, of).is_some_and(|row| row.own.is_quiet(core.now))
+                };
+                let quiet: Vec<UserId> = self.users.iter().filter(quiet).cloned().collect();
+                let from = if quiet.is_empty() { &self.users } else { &quiet };
+                let someone = from[core.dice.index(from.len())].clone();
+                Content::Text { text: "http you".into(), mentions: vec![someone] }
+            }
+        };
+        let id = MessageId::minted(core.uuid());
+        self.ask(core, Request::Say(user, of.clone(), id, content));
+    }
+
+    /// A user mutes a conversation, or the like, and looks at what is unread.
+    fn choose(&mut self, core: &mut Core, of: &ConversationId) {
+        let user = self.someone(core, of);
+        let flag = core.dice.percent(60);
+        let mut change = OwnChange::default();
+        match core.dice.below(5) {
+            0..2 => change.muted_until = Some(u64::from(flag) * MAX_MUTED_UNTIL),
+            2 => change.archived = Some(flag),
+            3 => change.pinned = Some(flag),
+            _ => change.marked_unread = Some(flag),
+        }
+        let request = if core.dice.percent(25) {
+            Request::Unread(user)
+        } else {
+            Request::Choose(user, of.clone(), change)
+        };
+        self.ask(core, request);
+    }
+
     /// Someone sets what he shows, or whom he wants to hear of.
     fn set_up(&mut self, core: &mut Core) {
         let user = self.users[core.dice.index(self.users.len())].clone();
         let other = self.users[core.dice.index(self.users.len())].clone();
         let blocked: Vec<UserId> = core.truth.blocked_by(&user).cloned().collect();
-        let request = match (core.dice.below(4), core.dice.pick(&blocked)) {
+        let audiences = [Audience::Everyone, Audience::Contacts, Audience::Nobody];
+        let request = match (core.dice.below(6), core.dice.pick(&blocked)) {
             (0, _) => Request::Block(user, other, true),
-            (1..3, Some(other)) => Request::Block(user, other.clone(), false),
+            (1..=2, Some(other)) => Request::Block(user, other.clone(), false),
+            (4.., _) => {
+                let presence = Some(audiences[core.dice.index(3)]);
+                Request::Profile(user, ProfileChange { presence, ..Default::default() })
+            }
             _ => {
                 let hide_read_receipts = Some(core.dice.percent(60));
                 Request::Profile(user, ProfileChange { hide_read_receipts, ..Default::default() })
@@ -367,9 +431,17 @@ impl Run {
     fn this_and_that(&mut self, core: &mut Core, device: usize) {
         let Some(of) = core.dice.pick(&self.people.conversations).cloned() else { return };
         let device = &mut self.devices[device];
-        match core.dice.below(12) {
-            10.. => core.timer_runs_out(&of),
+        match core.dice.below(18) {
+            16.. => core.timer_runs_out(&of),
             9 => self.people.set_up(core),
+            10 => {
+                let mut users = self.people.users.clone();
+                users.retain(|_| core.dice.percent(60));
+                let watch = core.dice.percent(70);
+                device.look_around(core, &users, watch);
+            }
+            11..14 => self.people.change_message(core, &of),
+            14..16 => self.people.choose(core, &of),
             0..2 => {
                 let user = self.people.someone(core, &of);
                 let id = MessageId::minted(core.uuid());

@@ -15,8 +15,9 @@ use petrel_core::metrics::NoMetrics;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
-    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, People,
-    Platform, Posted, Pushed, Put, UserConversation, Watermarks, Webhook, World,
+    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState,
+    People, Platform, Posted, Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook,
+    World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -96,7 +97,14 @@ impl Ports {
                 drop(core);
                 return self.failed(what);
             }
-            let refusable = matches!(write, Write::Put(_) | Write::Change(_) | Write::Advance(..));
+            let refusable = matches!(
+                write,
+                Write::Put(_)
+                    | Write::PutChanging(_)
+                    | Write::Change(_)
+                    | Write::Advance(..)
+                    | Write::Own(..)
+            );
             if refusable && core.strikes(Fault::WriteConflict) {
                 core.passed(Path::Conflict);
                 if let Some(notes) = core.notes.get_mut(&self.invocation) {
@@ -113,7 +121,7 @@ impl Ports {
             wrote
         };
         self.turn().await;
-        if matches!(write, Write::Put(_)) && wrote == Wrote::Yes {
+        if matches!(write, Write::Put(_) | Write::PutChanging(_)) && wrote == Wrote::Yes {
             let mut core = self.hub.lock();
             if core.strikes(Fault::OwnConflict) {
                 core.apply(&write, Some(self.invocation));
@@ -164,6 +172,12 @@ impl Log for Ports {
     async fn put(&self, entry: &Entry) -> Result<Put> {
         let what = format!("log.put {} {}", entry.conversation_id, entry.seq);
         let done = self.write(&what, Write::Put(entry.clone())).await?;
+        Ok(done.put())
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        let what = format!("log.put_changing {} {}", entry.conversation_id, entry.seq);
+        let done = self.write(&what, Write::PutChanging(entry.clone())).await?;
         Ok(done.put())
     }
 }
@@ -374,6 +388,17 @@ impl Conversations for Ports {
         Ok(self.write("conversations.advance", write).await? == Wrote::Yes)
     }
 
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        let write = Write::Own(user.clone(), of.clone(), old, new);
+        Ok(self.write("conversations.set_own", write).await? == Wrote::Yes)
+    }
+
     async fn rows_of(
         &self,
         of: &ConversationId,
@@ -443,6 +468,34 @@ impl People for Ports {
         .await
     }
 
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        self.read("people.regards", |core| {
+            let truth = &core.truth;
+            let blocks = |a: &UserId, b: &UserId| truth.blocked_by(a).any(|u| u == b);
+            let regard = |(who, user): &(UserId, UserId)| Regard {
+                presence: truth.profiles.get(user).map(|p| p.presence).unwrap_or_default(),
+                contact: truth.row(user, &ConversationId::direct(who, user)).is_some(),
+                blocked: blocks(who, user) || blocks(user, who),
+            };
+            pairs.iter().map(regard).collect()
+        })
+        .await
+    }
+
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()> {
+        let write = Write::Watch(user.clone(), watcher.clone(), until);
+        self.write(&format!("people.watch {user} {watcher}"), write).await.map(drop)
+    }
+
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>> {
+        self.read("people.watchers", |core| {
+            let watches = core.truth.watches.get(user).into_iter().flatten();
+            let live = watches.filter(|(_, until)| **until > now);
+            live.take(limit).map(|(watcher, _)| watcher.clone()).collect()
+        })
+        .await
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         self.read("people.blockers", |core| {
             let blocks = |u: &&UserId| core.truth.blocked_by(u).any(|b| b == other);
@@ -459,19 +512,43 @@ fn part_of(members: usize) -> usize {
 
 #[async_trait]
 impl Connections for Ports {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let what = format!("connections.register {}", connection.id);
         match self.write(&what, Write::Register(connection.clone())).await? {
-            Wrote::Registered(connections) => Ok(connections),
             Wrote::Account(_) => Err(Error::disabled()),
-            _ => Ok(vec![]),
+            wrote => Ok(wrote.sockets()),
         }
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
         let what = format!("connections.remove {id}");
-        let write = Write::Remove(user.clone(), device.clone(), id.clone());
-        self.write(&what, write).await.map(drop)
+        let write = Write::Remove(user.clone(), device.clone(), id.clone(), now);
+        Ok(self.write(&what, write).await?.sockets())
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        self.read("connections.sockets", |core| {
+            users.iter().map(|u| (u.clone(), core.truth.sockets(u))).collect()
+        })
+        .await
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        let what = format!("connections.watched {user}");
+        let wrote = self.write(&what, Write::Watched(user.clone(), until)).await?;
+        Ok(wrote.sockets().unwrap_or_default())
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let what = format!("connections.set_away {user} {away}");
+        let wrote = self.write(&what, Write::SetAway(user.clone(), away)).await?;
+        Ok(wrote.sockets().unwrap_or_default())
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use petrel_core::ids::{ConversationId, EndpointId, Seq};
+use petrel_core::ids::{ConversationId, EndpointId, Seq, UserId};
 use petrel_core::ports::{Delivery, Endpoint, Hooked, Job, Notification, Pushed};
 
 use crate::core::{Core, Event, Invocation};
@@ -153,6 +153,9 @@ impl Core {
                 self.broke(format!("{user} was pushed {} {}", what.conversation_id, what.seq));
             }
         }
+        if let Some(user) = &user {
+            self.may_wake(by, user, what);
+        }
         let pushed = if self.faults.is_out(Fault::PushOut) || self.strikes(Fault::PushLater) {
             Pushed::Later
         } else if self.queue.disabled.contains(to) {
@@ -174,6 +177,43 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Who wants to hear nothing of a conversation is not woken, unless the message is for them; and the icon shows what a
+    /// recount says.
+    fn may_wake(&mut self, by: Invocation, user: &UserId, what: &Notification) {
+        let Some(began) = self.notes.get(&by).map(|n| n.began) else { return };
+        let of = &what.conversation_id;
+        let entry = self.truth.log(of).and_then(|log| log.at(what.seq)).map(|s| &s.entry);
+        let mentioned = entry.is_some_and(|e| e.content.mentions().contains(user));
+        let quiet = self.is_quiet_since(user, of, began);
+        // Whatever was written meanwhile may be in it or not; this very push is the one thing that happened.
+        let calm = self.moment == began + 1;
+        let (_, badge) = self.truth.recount(user, self.now);
+        if mentioned {
+            self.passed(Path::Mentioned);
+        }
+        if quiet == Some(true) && !mentioned {
+            self.broke(format!("{user} was woken by {of} {}, which is muted", what.seq));
+        }
+        if mentioned != what.mentioned {
+            self.broke(format!(
+                "{user} is told of a mention in {of} {}: {}",
+                what.seq, what.mentioned
+            ));
+        }
+        if calm && what.badge.is_some_and(|told| told != badge) {
+            self.broke(format!("{user}'s icon shows {:?}, and a recount says {badge}", what.badge));
+        }
+    }
+
+    /// Whether a user wants to hear nothing of a conversation, if he has chosen nothing else since that moment.
+    pub fn is_quiet_since(&self, user: &UserId, of: &ConversationId, since: u64) -> Option<bool> {
+        let chosen = self.truth.chosen.get(&(user.clone(), of.clone())).copied().unwrap_or(0);
+        let row = self.truth.row(user, of)?;
+        (chosen <= since).then(|| row.own.is_quiet(self.now))
+    }
+}
+
 /// A job in a few words.
 pub fn brief(job: &Job) -> String {
     let names = |to: &[petrel_core::ids::UserId]| {
@@ -189,6 +229,7 @@ pub fn brief(job: &Job) -> String {
                 names(to)
             )
         }
+        Job::Presence { user } => format!("presence of {user}"),
         Job::Push { to, conversation, seq, attempt } => {
             format!("push {conversation} {seq} (attempt {attempt}) to {}", names(to))
         }

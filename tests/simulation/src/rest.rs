@@ -16,6 +16,8 @@ impl Run {
         for device in &self.devices {
             let held = holds_all(&core, device);
             core.must(held.map_err(|e| format!("at rest, {}: {e}", device.id)));
+            let held = pictures(&core, device);
+            core.must(held.map_err(|e| format!("at rest, {}: {e}", device.id)));
             let held = stored_in_order(&core, device);
             core.must(held.map_err(|e| format!("at rest, {}: {e}", device.id)));
         }
@@ -53,6 +55,23 @@ fn holds_all(core: &Core, device: &Device) -> Result<(), String> {
             let missing = expected.iter().find(|seq| !seqs.contains(seq));
             return Err(format!("{of}: {missing:?} of {joined} to {} is missing", log.head()));
         }
+    }
+    Ok(())
+}
+
+/// Who asks at rest is told what is so, or nothing at all.
+fn pictures(core: &Core, device: &Device) -> Result<(), String> {
+    for (user, told) in &device.picture {
+        let Ok(user) = petrel_core::ids::UserId::parse(user) else { continue };
+        let online = core.truth.online.get(&user).is_some_and(|s| s.on);
+        let hidden = core.truth.hidden(&device.user, &user, u64::MAX);
+        let holds = if hidden { *told == (false, None) } else { told.0 == online };
+        if !holds {
+            return Err(format!("{user} was told as {told:?}; online: {online}, hidden: {hidden}"));
+        }
+    }
+    if device.picture.is_empty() {
+        return Err("nobody told who is online".to_owned());
     }
     Ok(())
 }

@@ -14,12 +14,26 @@ use crate::truth::{LogOf, Registered, Since, Write, Wrote};
 /// A socket younger than this may answer 410 although it lives, ms; less what clocks may differ by.
 const FRESH_MS: u64 = 60_000 - 10_000;
 
+/// How long a message can be edited: the product's default, ms.
+const EDIT_WINDOW_MS: u64 = 900_000;
+/// How much later than that an edit may be stored: what clocks differ by, and what an invocation lives.
+const LATENESS_MS: u64 = 120_000;
+
 impl Core {
     /// Lets a write have its effect, if its condition holds. `by` is unknown for one that comes late.
     pub fn apply(&mut self, write: &Write, by: Option<Invocation>) -> Wrote {
         self.moment += 1;
         match write {
             Write::Put(entry) => self.put(entry, by),
+            Write::PutChanging(entry) => self.put_changing(entry, by),
+            Write::Own(user, of, old, new) => {
+                let row = self.truth.rows.get_mut(user).and_then(|rows| rows.get_mut(of));
+                let Some(row) = row.filter(|row| row.own.version == *old) else { return Wrote::No };
+                row.own = *new;
+                self.truth.chosen.insert((user.clone(), of.clone()), self.moment);
+                self.passed(Path::Chosen);
+                Wrote::Yes
+            }
             Write::Open(direct, user) => {
                 if self.truth.row(user, direct).is_none() {
                     self.truth.write_row(user, direct, Seq::FIRST);
@@ -99,6 +113,11 @@ impl Core {
                 change.apply(profile);
                 let hides = Since { on: profile.hide_read_receipts, at: self.moment };
                 let before = self.truth.hides.get(user).is_some_and(|h| h.on);
+                let presence = profile.presence;
+                let stood = self.truth.audiences.get(user).map(|(a, _)| *a).unwrap_or_default();
+                if presence != stood {
+                    self.truth.audiences.insert(user.clone(), (presence, self.moment));
+                }
                 if hides.on != before {
                     self.truth.hides.insert(user.clone(), hides);
                 }
@@ -112,6 +131,20 @@ impl Core {
                 Wrote::Yes
             }
             Write::Advance(user, of, old, new) => self.advance(user, of, *old, *new),
+            Write::Watch(user, watcher, until) => {
+                let watches = self.truth.watches.entry(user.clone()).or_default();
+                watches.insert(watcher.clone(), *until);
+                Wrote::Yes
+            }
+            Write::Watched(user, until) => {
+                let beside = self.truth.beside.entry(user.clone()).or_default();
+                beside.watched_until = beside.watched_until.max(*until);
+                Wrote::Sockets(self.truth.sockets(user))
+            }
+            Write::SetAway(user, away) => {
+                self.truth.beside.entry(user.clone()).or_default().away = *away;
+                Wrote::Sockets(self.truth.sockets(user))
+            }
             Write::Register(connection) => {
                 if self.truth.disabled.contains_key(&connection.user) {
                     return Wrote::Account(self.truth.account(&connection.user));
@@ -136,15 +169,17 @@ impl Core {
                 if again {
                     self.passed(Path::Registered);
                 }
-                let user = std::slice::from_ref(&connection.user);
-                Wrote::Registered(self.truth.devices(user).connections)
+                self.came_or_went(&connection.user);
+                Wrote::Sockets(self.truth.sockets(&connection.user))
             }
-            Write::Remove(user, device, id) => {
+            Write::Remove(user, device, id, now) => {
                 let devices = self.truth.connections.entry(user.clone()).or_default();
                 if devices.get(device).is_none_or(|r| r.connection.id != *id) {
                     return Wrote::No;
                 }
                 devices.remove(device);
+                self.truth.beside.entry(user.clone()).or_default().last_seen = Some(*now);
+                self.came_or_went(user);
                 if by.and_then(|by| self.notes.get(&by)).is_some_and(|n| n.delivers) {
                     self.passed(Path::Removed);
                     let lives = self.gateway.is_fresh(id, self.now, FRESH_MS);
@@ -152,7 +187,7 @@ impl Core {
                         self.broke(format!("{user}'s fresh socket {id} was removed after a 410"));
                     }
                 }
-                Wrote::Yes
+                Wrote::Sockets(self.truth.sockets(user))
             }
             Write::SetEndpoint(endpoint) => {
                 for devices in self.truth.endpoints.values_mut() {
@@ -171,6 +206,9 @@ impl Core {
                 match since {
                     Some(since) => {
                         self.passed(Path::Disabled);
+                        let known = self.truth.account(user).devices.connections;
+                        let marked = self.marked.entry(user.clone()).or_default();
+                        marked.extend(known.into_iter().map(|c| c.id));
                         self.truth.disabled.entry(user.clone()).or_insert(*since);
                     }
                     None => {
@@ -180,6 +218,7 @@ impl Core {
                         }
                     }
                 }
+                self.came_or_went(user);
                 Wrote::Account(self.truth.account(user))
             }
             Write::RemoveEndpoint(endpoint) => {
@@ -187,6 +226,16 @@ impl Core {
                 devices.retain(|_, (e, _)| e != endpoint);
                 Wrote::Yes
             }
+        }
+    }
+
+    /// A user's sockets have changed.
+    fn came_or_went(&mut self, user: &UserId) {
+        let on = !self.truth.sockets(user).connections.is_empty();
+        let now = Since { on, at: self.moment };
+        let since = self.truth.online.entry(user.clone()).or_insert(Since { on: false, at: 0 });
+        if since.on != on {
+            *since = now;
         }
     }
 
@@ -217,6 +266,57 @@ impl Core {
         self.must(held);
         self.stored(entry);
         Wrote::Yes
+    }
+
+    /// An edit or a delete, with what it does to its target.
+    fn put_changing(&mut self, entry: &Entry, by: Option<Invocation>) -> Wrote {
+        let of = &entry.conversation_id;
+        let Some(target) = entry.content.target() else { return Wrote::No };
+        if !self.truth.is_free(of, entry.seq) || self.truth.is_gone(of, target) {
+            self.lost_race(by);
+            return Wrote::No;
+        }
+        if let Content::Delete { .. } = entry.content {
+            self.truth.delete(of, target, self.moment);
+            self.passed(Path::Deleted);
+        } else {
+            self.passed(Path::Edited);
+        }
+        self.stored(entry);
+        Wrote::Yes
+    }
+
+    /// What a change does to its target: only where that is still to be changed, and a delete leaves nothing of it.
+    fn may_change(&self, entry: &Entry) -> Result<(), String> {
+        let of = &entry.conversation_id;
+        let target = match entry.content {
+            Content::Edit { target, .. } | Content::Delete { target } => target,
+            _ => return Ok(()),
+        };
+        let log = self.truth.log(of).ok_or("there is no log")?;
+        let changed = log.at(target).ok_or("its target is not there")?;
+        if matches!(entry.content, Content::Delete { .. }) {
+            let says = |e: &Entry| {
+                e.seq == target && !matches!(e.content, Content::Gone { .. })
+                    || matches!(&e.content, Content::Edit { target: t, text } if *t == target && !text.is_empty())
+            };
+            return match log.table.values().find(|e| says(e)) {
+                Some(left) => Err(format!("{target} is deleted, and {} says it still", left.seq)),
+                None => Ok(()),
+            };
+        }
+        if changed.entry.sender_id != entry.sender_id {
+            return Err(format!("{} wrote what it edits", changed.entry.sender_id));
+        }
+        if log.deleted.contains_key(&target) {
+            return Err(format!("{target} was deleted before"));
+        }
+        // Clocks differ, and an invocation may stand still between its look at the clock and its put.
+        let age = entry.sent_at.saturating_sub(changed.entry.sent_at);
+        if age > EDIT_WINDOW_MS + LATENESS_MS {
+            return Err(format!("{target} is {age} ms old"));
+        }
+        Ok(())
     }
 
     /// When the invocation began, if it is known.
@@ -253,7 +353,10 @@ impl Core {
 
     /// Stores an entry, and looks at everything that must hold of it.
     fn stored(&mut self, entry: &Entry) {
-        let held = self.may_be_stored(entry);
+        let held = self.may_be_stored(entry).and_then(|()| {
+            let place = format!("{} {}", entry.conversation_id, entry.seq);
+            self.may_change(entry).map_err(|e| format!("{place}: {e}"))
+        });
         self.truth.store(entry, self.moment, self.now);
         self.note(|| {
             format!("   stored: {} {} by {}", entry.conversation_id, entry.seq, entry.sender_id)
@@ -333,7 +436,11 @@ impl Core {
     }
 
     fn truth_is_stateless(&self, entry: &Entry) -> bool {
-        matches!(&entry.content, Content::Text { text } if text.starts_with("http"))
+        match &entry.content {
+            Content::Text { text, .. } => text.starts_with("http"),
+            // Only callers over HTTP change messages here.
+            content => content.target().is_some() || matches!(content, Content::Sealed { .. }),
+        }
     }
 
     /// A conversation comes into being with the rows to find it by.

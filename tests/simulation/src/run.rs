@@ -169,6 +169,9 @@ impl Run {
                     return;
                 };
                 self.devices[device].opened(&mut core, number, well);
+                if !well && self.people.peace {
+                    self.people.let_everyone_in(&mut core);
+                }
             }
             Event::Closed(number) => {
                 let mut core = self.hub.lock();
@@ -312,7 +315,7 @@ impl Run {
             && self.devices.iter().all(|d| d.under_way().is_empty())
     }
 
-    /// The last things to ask of the devices before they are looked at: a sync, and what lies before.
+    /// The last things to ask of the devices before they are looked at: a sync, what lies before, and who is online.
     fn one_more_round(&mut self) -> bool {
         if self.people.rounds == 0 {
             return false;
@@ -320,7 +323,13 @@ impl Run {
         self.people.rounds -= 1;
         let mut core = self.hub.lock();
         core.note(|| "at rest; once more".to_owned());
+        let last = self.people.rounds == 0;
         for device in &mut self.devices {
+            // Once every sync has found its socket registered: who is online is asked last.
+            if last {
+                device.insist(&mut core, self.people.users.clone());
+                continue;
+            }
             let ids: Vec<String> = device.conversations.keys().cloned().collect();
             for of in ids {
                 device.scroll(&mut core, &of);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use petrel_core::group::{GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::people::{Profile, ProfileChange};
+use petrel_core::people::{Audience, Profile, ProfileChange};
 use petrel_core::ports::{
-    Account, Change, Connection, Devices, Endpoint, Floor, Put, UserConversation, Watermarks,
+    Account, Change, Connection, Devices, Endpoint, Floor, OwnState, Put, Sockets,
+    UserConversation, Watermarks,
 };
 
 use crate::standing::Standing;
@@ -51,6 +52,8 @@ pub struct LogOf {
     pub table: BTreeMap<Seq, Entry>,
     /// What was ever stored, in order.
     pub history: Vec<Stored>,
+    /// When what stood at a place was deleted, in moments; of edits of what was deleted too.
+    pub deleted: BTreeMap<Seq, u64>,
     /// Where each message was stored.
     pub places: BTreeMap<(UserId, MessageId), Seq>,
 }
@@ -104,6 +107,8 @@ pub struct Truth {
     pub logs: BTreeMap<ConversationId, LogOf>,
     /// Every user's list.
     pub rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
+    /// Since when (in moments) each user has chosen what his rows say.
+    pub chosen: BTreeMap<(UserId, ConversationId), u64>,
     /// Every group's members.
     pub members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
     /// What holds for every group.
@@ -116,6 +121,14 @@ pub struct Truth {
     pub hides: BTreeMap<UserId, Since>,
     /// Who blocks whom.
     pub blocks: BTreeMap<(UserId, UserId), Since>,
+    /// Who may see whose presence, and since when, in moments.
+    pub audiences: BTreeMap<UserId, (Audience, u64)>,
+    /// Who watches whom, until when.
+    pub watches: BTreeMap<UserId, BTreeMap<UserId, u64>>,
+    /// What stands beside a user's sockets.
+    pub beside: BTreeMap<UserId, Sockets>,
+    /// Whether a user has sockets.
+    pub online: BTreeMap<UserId, Since>,
     /// Every device's socket.
     pub connections: BTreeMap<UserId, BTreeMap<DeviceId, Registered>>,
     /// Since when whom an operator has disabled is, ms since 1970.
@@ -144,6 +157,10 @@ pub struct ColdOf {
 pub enum Write {
     /// `Log::put`.
     Put(Entry),
+    /// `Log::put_changing`.
+    PutChanging(Entry),
+    /// `Conversations::set_own`.
+    Own(UserId, ConversationId, u64, OwnState),
     /// A row of `Conversations::open`.
     Open(ConversationId, UserId),
     /// A member of `Conversations::found`.
@@ -160,10 +177,16 @@ pub enum Write {
     SetProfile(UserId, ProfileChange),
     /// `People::block` and, with `false`, `unblock`.
     Block(UserId, UserId, bool),
+    /// `People::watch`.
+    Watch(UserId, UserId, u64),
+    /// `Connections::watched`.
+    Watched(UserId, u64),
+    /// `Connections::set_away`.
+    SetAway(UserId, bool),
     /// `Connections::register`.
     Register(Connection),
     /// `Connections::remove`.
-    Remove(UserId, DeviceId, ConnectionId),
+    Remove(UserId, DeviceId, ConnectionId, u64),
     /// `Connections::set_endpoint`.
     SetEndpoint(Endpoint),
     /// `Connections::remove_endpoint`.
@@ -189,13 +212,21 @@ pub enum Wrote {
     Yes,
     /// It had none: its condition did not hold.
     No,
-    /// A connection stands, and these with it.
-    Registered(Vec<Connection>),
+    /// It had its effect, and this stands now.
+    Sockets(Sockets),
     /// A user is enabled or disabled now, or was found disabled.
     Account(Account),
 }
 
 impl Wrote {
+    /// What stands now, if it had its effect.
+    pub fn sockets(self) -> Option<Sockets> {
+        match self {
+            Self::Sockets(sockets) => Some(sockets),
+            _ => None,
+        }
+    }
+
     /// As the answer of a put.
     pub fn put(&self) -> Put {
         if *self == Self::Yes { Put::Stored } else { Put::Taken }
@@ -278,8 +309,12 @@ impl Truth {
 
     /// Writes a row anew.
     pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq) {
-        let row =
-            UserConversation { conversation: of.clone(), joined, marks: Watermarks::default() };
+        let row = UserConversation {
+            conversation: of.clone(),
+            joined,
+            marks: Watermarks::default(),
+            own: OwnState::default(),
+        };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
     }
 
@@ -287,6 +322,25 @@ impl Truth {
     pub fn write_member(&mut self, group: &ConversationId, user: &UserId, role: Role, joined: Seq) {
         let member = Member { user: user.clone(), role, joined };
         self.members.entry(group.clone()).or_default().insert(user.clone(), member);
+    }
+
+    /// What a user has.
+    pub fn sockets(&self, user: &UserId) -> Sockets {
+        let connections = self.devices(std::slice::from_ref(user)).connections;
+        Sockets { connections, ..self.beside.get(user).cloned().unwrap_or_default() }
+    }
+
+    /// Whether `user` has hidden from `who` all the while since `began` whether he is online.
+    pub fn hidden(&self, who: &UserId, user: &UserId, began: u64) -> bool {
+        let blocked = self.blocked(who, user, began) || self.blocked(user, who, began);
+        let (audience, at) = self.audiences.get(user).copied().unwrap_or_default();
+        let contact = self.row(user, &ConversationId::direct(who, user)).is_some();
+        let listed = match audience {
+            Audience::Everyone => true,
+            Audience::Contacts => contact,
+            Audience::Nobody => false,
+        };
+        who != user && (blocked || at < began && !listed)
     }
 
     /// Whether `owner` has blocked `other` all the while since `began`.
@@ -310,6 +364,41 @@ impl Truth {
     /// Whether the place is free.
     pub fn is_free(&self, of: &ConversationId, seq: Seq) -> bool {
         self.logs.get(of).is_none_or(|log| !log.table.contains_key(&seq))
+    }
+
+    /// How many messages a user has not read, as a recount of everything that was ever stored says; and what the icon
+    /// shows.
+    pub fn recount(&self, user: &UserId, now: u64) -> (u64, u64) {
+        let (mut messages, mut badge) = (0, 0);
+        for (of, row) in self.rows.get(user).into_iter().flatten() {
+            let Some(log) = self.log(of) else { continue };
+            let from = row.marks.read.max(row.joined.prev());
+            let counts = |s: &&Stored| s.entry.seq > from && s.entry.content.counts();
+            let unread = log.history.iter().filter(counts).count() as u64;
+            messages += unread;
+            if !row.own.is_quiet(now) {
+                badge += unread.max(u64::from(row.own.marked_unread));
+            }
+        }
+        (messages, badge)
+    }
+
+    /// Whether what stands at a place in the table is gone.
+    pub fn is_gone(&self, of: &ConversationId, seq: Seq) -> bool {
+        let entry = self.logs.get(of).and_then(|log| log.table.get(&seq));
+        entry.is_none_or(|e| matches!(e.content, Content::Gone { .. }))
+    }
+
+    /// Takes away what stands at a place, and what its edits say.
+    pub fn delete(&mut self, of: &ConversationId, target: Seq, moment: u64) {
+        let Some(log) = self.logs.get_mut(of) else { return };
+        for (seq, entry) in &mut log.table {
+            let edit = matches!(entry.content, Content::Edit { .. });
+            if *seq == target || edit && entry.content.target() == Some(target) {
+                entry.content = entry.content.deleted();
+                log.deleted.insert(*seq, moment);
+            }
+        }
     }
 
     /// Stands an entry in the table and, if its place is new, in the history.

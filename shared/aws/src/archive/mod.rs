@@ -43,7 +43,7 @@ fn timer(of: &ConversationId, at: u64) -> Item {
 
 fn read_floor(item: &Item) -> Result<Floor> {
     Ok(Floor {
-        archived: Seq::new(number(item, keys::ARCHIVED)?),
+        archived: Seq::new(number(item, keys::ARCHIVED_THROUGH)?),
         gone: Seq::new(number(item, keys::GONE)?),
         gone_ordinal: number(item, keys::GONE_ORDINAL)?,
         version: number(item, keys::VERSION)?,
@@ -62,7 +62,7 @@ impl Cold for Dynamo {
     async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
         let mut new_item = floor_key(of);
         new_item.extend(item([
-            (keys::ARCHIVED, n(new.archived.get())),
+            (keys::ARCHIVED_THROUGH, n(new.archived.get())),
             (keys::GONE, n(new.gone.get())),
             (keys::GONE_ORDINAL, n(new.gone_ordinal)),
             (keys::VERSION, n(old.version + 1)),
@@ -129,7 +129,7 @@ impl Dynamo {
     /// Deletes rows of the log, and those again that DynamoDB has not come to.
     async fn delete_batch(&self, mut wanted: Vec<WriteRequest>) -> Result<()> {
         for attempt in 0..ATTEMPTS {
-            self.pause_before(attempt).await;
+            self.back_off(attempt).await;
             let answer = self
                 .client
                 .batch_write_item()

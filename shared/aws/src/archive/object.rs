@@ -166,7 +166,7 @@ mod tests {
             message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76)),
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_000 + seq,
-            content: Content::Text { text: format!("{text} {seq}") },
+            content: Content::text(format!("{text} {seq}")),
             level: 0,
         };
         (first..=last).map(entry).collect()

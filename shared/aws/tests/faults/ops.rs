@@ -14,8 +14,8 @@ use petrel_core::ids::{
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{
-    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, People,
-    Platform, Watermarks,
+    Change, Connection, Connections, Conversations, Endpoint, Job, Log, Notification, OwnState,
+    People, Platform, Watermarks,
 };
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub enum Op {
     After,
     Put,
     PutTaken,
+    Edit,
+    Delete,
     Members,
     Open,
     Found,
@@ -35,6 +37,7 @@ pub enum Op {
     Row,
     Rows,
     Advance,
+    SetOwn,
     RowsOf,
     Blocks,
     Profiles,
@@ -44,6 +47,12 @@ pub enum Op {
     Unblock,
     Blocked,
     Blockers,
+    Regards,
+    Watch,
+    Watchers,
+    Sockets,
+    Watched,
+    SetAway,
     Register,
     Remove,
     Of,
@@ -60,6 +69,8 @@ pub const OPS: &[Op] = &[
     Op::After,
     Op::Put,
     Op::PutTaken,
+    Op::Edit,
+    Op::Delete,
     Op::Members,
     Op::Open,
     Op::Found,
@@ -67,6 +78,7 @@ pub const OPS: &[Op] = &[
     Op::Row,
     Op::Rows,
     Op::Advance,
+    Op::SetOwn,
     Op::RowsOf,
     Op::Blocks,
     Op::Profiles,
@@ -76,6 +88,12 @@ pub const OPS: &[Op] = &[
     Op::Unblock,
     Op::Blocked,
     Op::Blockers,
+    Op::Regards,
+    Op::Watch,
+    Op::Watchers,
+    Op::Sockets,
+    Op::Watched,
+    Op::SetAway,
     Op::Register,
     Op::Remove,
     Op::Of,
@@ -91,8 +109,8 @@ impl Op {
     /// Whether it only reads.
     pub fn reads(self) -> bool {
         use Op::{
-            After, Blocked, Blockers, Blocks, Members, Newest, Of, Profiles, Row, RowAndProfile,
-            Rows, RowsOf,
+            After, Blocked, Blockers, Blocks, Members, Newest, Of, Profiles, Regards, Row,
+            RowAndProfile, Rows, RowsOf, Sockets, Watchers,
         };
         matches!(
             self,
@@ -108,22 +126,34 @@ impl Op {
                 | RowAndProfile
                 | Blocked
                 | Blockers
+                | Regards
+                | Watchers
+                | Sockets
         )
     }
 
     /// Whether it makes several writes, so that one that fails may have done some of them.
     pub fn has_steps(self) -> bool {
-        matches!(self, Self::Open | Self::Found | Self::SetEndpoint | Self::Enqueue)
+        matches!(self, Self::Open | Self::Found | Self::Enqueue)
     }
 
     /// How often each request may be asked at most: what the SDK tries, times what we try ourselves.
     pub fn attempts(self) -> usize {
         match self {
             // The batch is asked six times for what it left out.
-            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
-                3 * 6
-            }
+            Self::Of
+            | Self::RowsOf
+            | Self::Profiles
+            | Self::RowAndProfile
+            | Self::Blockers
+            | Self::Regards
+            | Self::Sockets => 3 * 6,
+            // Its own lost attempt makes the condition false; what stands is read then.
+            Self::Watched => 3 + 3 * 6,
             Self::Enqueue => 2 * 3,
+            // What meets a transaction is tried five times, and an endpoint reads the users in between.
+            Self::Register | Self::Remove => 3 * 5,
+            Self::SetEndpoint | Self::RemoveEndpoint => 3 * 6 * 5,
             Self::Post | Self::MakeEndpoint | Self::Push => 2,
             _ => 3,
         }
@@ -132,10 +162,17 @@ impl Op {
     /// What each request may take at most, with all its attempts and the pauses between them.
     pub fn time(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Of | Self::RowsOf | Self::Profiles | Self::RowAndProfile | Self::Blockers => {
-                6 * 6_000 + 700
-            }
+            Self::Of
+            | Self::RowsOf
+            | Self::Profiles
+            | Self::RowAndProfile
+            | Self::Blockers
+            | Self::Regards
+            | Self::Sockets => 6 * 6_000 + 700,
+            Self::Watched => 6_000 + 6 * 6_000 + 700,
             Self::Enqueue => 3 * 2_200 + 200,
+            Self::Register | Self::Remove => 5 * 6_000 + 700,
+            Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),
             Self::Post | Self::MakeEndpoint | Self::Push => 2_200,
             _ => 6_000,
         })
@@ -176,7 +213,7 @@ impl Stage {
     }
 
     fn said(&self, seq: u64) -> Entry {
-        self.entry(seq, Content::Text { text: format!("message {seq}") })
+        self.entry(seq, Content::text(format!("message {seq}")))
     }
 
     fn socket(&self, who: &str) -> Connection {
@@ -234,6 +271,7 @@ impl Stage {
         truth.register(&self.socket("bo")).await.unwrap();
         truth.set_endpoint(&self.endpoint("bo")).await.unwrap();
         truth.block(&self.user("bo"), &self.user("ana")).await.unwrap();
+        truth.watch(&self.user("bo"), &self.user("cy"), 8_000).await.unwrap();
         let name = DisplayName::parse("Bo").unwrap();
         let change = ProfileChange { name: Some(Some(name)), ..Default::default() };
         truth.set_profile(&self.user("bo"), &change).await.unwrap();
@@ -253,8 +291,14 @@ impl Stage {
             Op::Newest => say(log.newest(&group, Seq::FIRST, None, 2).await?),
             Op::After => say(log.after(&group, Seq::ZERO, 9).await?),
             Op::Put => say(log.put(&self.said(4)).await?),
-            Op::PutTaken => {
-                say(log.put(&self.entry(3, Content::Text { text: "?".into() })).await?)
+            Op::PutTaken => say(log.put(&self.entry(3, Content::text("?"))).await?),
+            Op::Edit => {
+                let edit = Content::Edit { target: Seq::new(2), text: "!".into() };
+                say(log.put_changing(&self.entry(4, edit)).await?)
+            }
+            Op::Delete => {
+                let delete = Content::Delete { target: Seq::new(2) };
+                say(log.put_changing(&self.entry(4, delete)).await?)
             }
             Op::Members => say(of.roster(&group, usize::MAX).await?),
             Op::Open => say(of.open(&self.direct(), &both).await?),
@@ -263,6 +307,10 @@ impl Stage {
             Op::Row => say(of.row(&bo, &group).await?),
             Op::Rows => say(of.rows(&bo, None, 9).await?),
             Op::Advance => say(of.advance(&bo, &group, Watermarks::default(), one).await?),
+            Op::SetOwn => {
+                let own = OwnState { version: 1, pinned: true, ..OwnState::default() };
+                say(of.set_own(&bo, &group, 0, own).await?)
+            }
             Op::RowsOf => {
                 let mut rows = of.rows_of(&group, &both).await?;
                 rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -279,10 +327,16 @@ impl Stage {
             Op::Unblock => say(app.people.unblock(&bo, &ana).await?),
             Op::Blocked => say(app.people.blocked(&bo, None, 9).await?),
             Op::Blockers => say(app.people.blockers(&both, &ana).await?),
+            Op::Regards => say(app.people.regards(&[(ana, bo)]).await?),
+            Op::Watch => say(app.people.watch(&ana, &bo, 9_000).await?),
+            Op::Watchers => say(app.people.watchers(&bo, 0, 9).await?),
+            Op::Sockets => say(app.connections.sockets(&both).await?),
+            Op::Watched => say(app.connections.watched(&bo, 9_000).await?),
+            Op::SetAway => say(app.connections.set_away(&bo, true).await?),
             Op::Register => say(app.connections.register(&self.socket("ana")).await?),
             Op::Remove => {
                 let Connection { user, device, id, .. } = self.socket("bo");
-                say(app.connections.remove(&user, &device, &id).await?)
+                say(app.connections.remove(&user, &device, &id, 7).await?)
             }
             Op::Of => say(app.connections.of(&both).await?),
             Op::SetEndpoint => say(app.connections.set_endpoint(&self.endpoint("ana")).await?),
@@ -297,7 +351,10 @@ impl Stage {
                     conversation_id: group,
                     seq: Seq::FIRST,
                     sender_id: ana,
+                    sender_name: None,
                     preview: None,
+                    badge: None,
+                    mentioned: false,
                 };
                 say(app.notifier.push(&EndpointId::parse(ENDPOINT)?, &notification).await)
             }
@@ -315,10 +372,14 @@ impl Stage {
         for user in &users {
             seen += &format!("{:?}", truth.rows(user, None, 99).await.unwrap());
             seen += &format!("{:?}", truth.blocked(user, None, 99).await.unwrap());
+            seen += &format!("{:?}", truth.watchers(user, 0, 99).await.unwrap());
             let one = std::slice::from_ref(user);
             seen += &format!("{:?}", truth.profiles(one).await.unwrap());
         }
         seen += &format!("{:?}", truth.of(&users).await.unwrap());
+        let mut sockets = truth.sockets(&users).await.unwrap();
+        sockets.sort_by(|a, b| a.0.cmp(&b.0));
+        seen += &format!("{sockets:?}");
         Look { stored: seen, taken: injector.taken() }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use petrel_core::events::Reason;
 use petrel_core::group::Role;
-use petrel_core::ids::{ConversationId, InviteCode, Seq, UserId};
+use petrel_core::ids::{ConversationId, EndpointId, InviteCode, Seq, UserId};
 use petrel_core::media::{ContentType, Sha256};
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::mint;
-use petrel_core::services::{Intent, NewInvite, NewUpload};
+use petrel_core::ports::{Endpoint, mint};
+use petrel_core::services::{Intent, NewInvite, NewUpload, OwnChange};
 use serde_json::{Value, json};
 
 use crate::wire::Bill;
@@ -29,6 +29,7 @@ enum Part {
     Operators,
     People,
     Archive,
+    Presence,
 }
 
 /// The bills by operation.
@@ -68,6 +69,7 @@ pub async fn measure() -> Bills {
     operators(&mut bills).await;
     people(&mut bills).await;
     archiving(&mut bills).await;
+    presence(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -98,6 +100,13 @@ async fn sends_to_one(bills: &mut Bills) {
     let mut reply = world.send(&c).await;
     reply["content"] = json!({"type": "reply", "target": 1, "text": "yes"});
     bills.add(Part::Sends, "send 1:1, a reply, both online", world.frame(0, reply, sent).await);
+    let mut edit = world.send(&c).await;
+    edit["content"] = json!({"type": "edit", "target": 1, "text": "x".repeat(200)});
+    bills.add(Part::Sends, "send 1:1, an edit, both online", world.frame(0, edit, sent).await);
+    let mut delete = world.send(&c).await;
+    delete["content"] = json!({"type": "delete", "target": 1});
+    let bill = world.frame(0, delete, sent).await;
+    bills.add(Part::Sends, "send 1:1, a delete of what was edited once, both online", bill);
     let mut ten = world.send(&c).await;
     let message = json!({"content": ten["content"].take()});
     ten["message_id"].take();
@@ -260,6 +269,11 @@ async fn syncs(bills: &mut Bills) {
         "sync, 20 conversations, 1 new in each",
         world.frame(0, sync, synced).await,
     );
+    let mute = OwnChange { muted_until: Some(1_900_000_000_000), ..OwnChange::default() };
+    let mute = async { world.app.set_own(&caller(0), &direct(0, 1), mute).await.unwrap() };
+    bills.add(Part::Reads, "mute a conversation, online", world.bill(mute).await);
+    let unread = async { world.app.unread(&caller(0)).await.unwrap() };
+    bills.add(Part::Reads, "unread in 20 conversations", world.bill(unread).await);
     let list = async { world.app.overview(&caller(0), None).await.unwrap() };
     bills.add(Part::Reads, "list of 20 conversations", world.bill(list).await);
 }
@@ -329,6 +343,30 @@ async fn pushes(bills: &mut Bills) {
     to.truncate(1);
     let push = async { world.app.push(to, &group, Seq::new(2), 0).await.unwrap() };
     bills.add(Part::Pushes, "push job of 1", world.bill(push).await);
+    let world = World::new().await;
+    world.conversations(1, 20).await;
+    world.phones(1..2).await;
+    let (to, c) = (vec![user(1)], direct(1, 2));
+    let push = async { world.app.push(to.clone(), &c, Seq::FIRST, 0).await.unwrap() };
+    let bill = world.bill(push).await;
+    bills.add(Part::Pushes, "push job of 1 with 20 conversations", bill);
+    let mut without = world.app.clone();
+    without.settings.push_badge = false;
+    let push = async { without.push(to, &c, Seq::FIRST, 0).await.unwrap() };
+    let bill = world.bill(push).await;
+    bills.add(Part::Pushes, "push job of 1 with 20 conversations, `PushBadge` false", bill);
+    let endpoint = |n: usize, id: &str| Endpoint {
+        user: user(n),
+        device: socket(n).device,
+        id: EndpointId::parse(id).unwrap(),
+    };
+    let set = async |endpoint: Endpoint| {
+        let set = async { world.app.connections.set_endpoint(&endpoint).await.unwrap() };
+        world.bill(set).await
+    };
+    bills.add(Part::Pushes, "set a push endpoint", set(endpoint(5, "arn:5")).await);
+    bills.add(Part::Pushes, "set the same push endpoint", set(endpoint(5, "arn:5")).await);
+    bills.add(Part::Pushes, "take a push endpoint over", set(endpoint(6, "arn:5")).await);
 }
 
 /// What goes beyond the members: what operators ask, what moderators and receivers are told.
@@ -439,4 +477,32 @@ async fn people(bills: &mut Bills) {
     bills.add(Part::People, "block a user no more", world.bill(unblock).await);
     let list = async { world.app.blocked(&ana, None).await.unwrap() };
     bills.add(Part::People, "list of whom one blocks, none", world.bill(list).await);
+}
+
+async fn presence(bills: &mut Bills) {
+    let asks = |users: Vec<UserId>, watch: bool| json!({"action": "presence", "user_ids": users, "watch": watch});
+    let answer = Some("presence");
+    let world = World::new().await;
+    world.conversations(0, 99).await;
+    world.online(0..2).await;
+    let one = asks(vec![user(1)], false);
+    bills.add(Part::Presence, "presence of 1", world.frame(0, one, answer).await);
+    let all = world.frame(0, asks(users(100), false), answer).await;
+    bills.add(Part::Presence, "presence of 100", all);
+    let watch = || asks(vec![user(1)], true);
+    let bill = world.frame(0, watch(), answer).await;
+    bills.add(Part::Presence, "presence of 1, watched from now on", bill);
+    let bill = world.frame(0, watch(), answer).await;
+    bills.add(Part::Presence, "presence of 1, watched already", bill);
+    let bo = socket(1);
+    let leave = async { world.app.disconnect(&bo.user, &bo.device, &bo.id).await.unwrap() };
+    bills.add(Part::Presence, "disconnect, watched", world.bill(leave).await);
+    let settle = async || {
+        let settle = world.app.settle_presence(&bo.user);
+        world.bill(async { settle.await.unwrap() }).await
+    };
+    bills.add(Part::Presence, "presence job, 1 watcher is told", settle().await);
+    bills.add(Part::Presence, "presence job, nothing to tell", settle().await);
+    let come = async { world.app.connect(&bo).await.unwrap() };
+    bills.add(Part::Presence, "connect, watched", world.bill(come).await);
 }

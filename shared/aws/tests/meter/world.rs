@@ -52,7 +52,7 @@ pub fn direct(a: usize, b: usize) -> ConversationId {
 }
 
 pub fn text() -> Content {
-    Content::Text { text: "x".repeat(TEXT) }
+    Content::text("x".repeat(TEXT))
 }
 
 impl World {
@@ -196,6 +196,10 @@ impl Log for Overtaken {
 
     async fn after(&self, of: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
         self.metered.after(of, after, limit).await
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.metered.put_changing(entry).await
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put> {

@@ -210,8 +210,8 @@ async fn a_conditional_write_is_lost_or_failed() {
         assert!(!moved.unwrap(), "{name}");
     }
     let (_, dynamo) = answering([refusing("ConditionalCheckFailedException")]);
-    assert_eq!(dynamo.register(&socket).await.unwrap(), []);
-    dynamo.remove(&socket.user, &socket.device, &socket.id).await.unwrap();
+    assert_eq!(dynamo.register(&socket).await.unwrap(), None);
+    dynamo.remove(&socket.user, &socket.device, &socket.id, 7).await.unwrap();
     dynamo.open(&ConversationId::parse("d:ana:bo").unwrap(), &[user("bo")]).await.unwrap();
 
     for name in [
@@ -227,7 +227,7 @@ async fn a_conditional_write_is_lost_or_failed() {
         failed(dynamo.put(&entry()).await, name);
         failed(dynamo.advance(&user("bo"), &group(), marks(0), marks(1)).await, name);
         failed(dynamo.register(&socket).await, name);
-        failed(dynamo.remove(&socket.user, &socket.device, &socket.id).await, name);
+        failed(dynamo.remove(&socket.user, &socket.device, &socket.id, 7).await, name);
         failed(dynamo.open(&ConversationId::parse("d:ana:bo").unwrap(), &[user("bo")]).await, name);
     }
     let (_, dynamo) = answering([(200, json!({}))]);

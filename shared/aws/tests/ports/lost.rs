@@ -162,10 +162,7 @@ async fn a_put_whose_answer_is_lost_stores_once_and_delivers() {
         let send = |seen| SendRequest {
             conversation: c.clone(),
             seen: Some(Seq::new(seen)),
-            messages: vec![Outgoing {
-                message_id: id,
-                content: Content::Text { text: "hi".into() },
-            }],
+            messages: vec![Outgoing { message_id: id, content: Content::text("hi") }],
         };
         let first = MessageId::minted(uuid!("0192f3c4-0000-7000-8000-000000000001"));
         let mut request = send(0);
@@ -208,7 +205,7 @@ async fn a_watermark_and_a_socket_whose_answers_are_lost_stand() {
     let c = ConversationId::direct(&user("ana"), &user("bo"));
     let message = Outgoing {
         message_id: MessageId::minted(uuid!("0192f3c4-0000-7000-8000-000000000001")),
-        content: Content::Text { text: "hi".into() },
+        content: Content::text("hi"),
     };
     let send = SendRequest { conversation: c.clone(), seen: None, messages: vec![message] };
     world.app.send(&caller("ana"), send).await.unwrap();

@@ -49,9 +49,9 @@ fn every_measure_is_published_under_its_name_with_its_unit() {
         of_unit.map(|m| m["Name"].as_str().unwrap()).collect::<Vec<_>>()
     };
     let counts = "Messages Duplicates Conflicts Deliveries Gone PutBack FanOutInline PushJobs PushJobsLost Pushes \
-        PushFailures PushesSkipped Opened Closed Syncs Acks Busy Refused Failures";
+        PushFailures PushesSkipped Webhooks WebhookFailures WebhookJobsLost Reports Opened Closed Syncs Acks Busy Refused Failures";
     assert_eq!(names("Count").join(" "), counts);
-    assert_eq!(names("Milliseconds").join(" "), "DeliveryLatency FanOutAge PushAge");
+    assert_eq!(names("Milliseconds").join(" "), "DeliveryLatency FanOutAge PushAge WebhookAge");
     assert!(names("Count").iter().all(|name| line[*name] == 2), "{line}");
     assert!(names("Milliseconds").iter().all(|name| line[*name] == 7), "{line}");
 }

@@ -117,7 +117,10 @@ async fn push_to(stub: &Stub, endpoint: &str) -> Pushed {
         conversation_id: ConversationId::parse("d:ana:bo").unwrap(),
         seq: Seq::new(42),
         sender_id: UserId::parse("ana").unwrap(),
+        sender_name: None,
         preview: Some("hi & bye".to_owned()),
+        badge: None,
+        mentioned: false,
     };
     sns(stub).push(&EndpointId::parse(endpoint).unwrap(), &notification).await
 }

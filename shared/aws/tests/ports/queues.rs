@@ -25,7 +25,7 @@ fn fan_out(text: &str, users: usize) -> Job {
         message_id: MessageId::minted(uuid!("0192f3c4-0000-7000-8000-000000000009")),
         sender_id: UserId::parse("ana").unwrap(),
         sent_at: 1_790_000_000_123,
-        content: Content::Text { text: text.to_owned() },
+        content: Content::text(text),
         level: 0,
     };
     let to = (0..users).map(|n| UserId::parse(&format!("{n:0>64}")).unwrap()).collect();

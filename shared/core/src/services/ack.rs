@@ -92,6 +92,9 @@ impl App {
                     marks: new,
                 };
                 self.metrics.count(Count::Acks, 1);
+                if new.read > old.read {
+                    self.unmark(caller, &row).await;
+                }
                 let hides = profile.hide_read_receipts && !mutant!(ReadShown);
                 let told = if hides { receipt.hidden() } else { receipt.clone() };
                 if !hides || new.delivered > old.delivered {

@@ -11,7 +11,7 @@ use crate::ports::Connection;
 /// Most sockets of one user. One more takes the place of the oldest other.
 pub const MAX_DEVICES: usize = 10;
 /// The gateway ends a socket after 2 hours; with some room for clocks, ms.
-const MAX_AGE_MS: u64 = 125 * 60_000;
+pub(super) const MAX_AGE_MS: u64 = 125 * 60_000;
 
 impl App {
     /// Registers a device's socket. A `$connect` that comes late does not take a newer one's place.
@@ -26,7 +26,9 @@ impl App {
     }
 
     async fn register(&self, connection: &Connection) -> Result<()> {
-        let mut others = self.connections.register(connection).await?;
+        let Some(sockets) = self.connections.register(connection).await? else { return Ok(()) };
+        self.changed(&connection.user, &sockets).await;
+        let mut others = sockets.connections;
         others.retain(|c| c.id != connection.id);
         others.sort_by_key(|c| c.connected_at);
         let over = (others.len() + 1).saturating_sub(MAX_DEVICES);
@@ -35,7 +37,8 @@ impl App {
         let old = others.iter().filter(|c| c.connected_at < dead).count();
         // Left for the next connect if it fails: this socket is registered, and that is what was asked.
         let gone = others.iter().take(over.max(old));
-        let removals = gone.map(|c| self.connections.remove(&c.user, &c.device, &c.id));
+        let now = self.world.now_ms();
+        let removals = gone.map(|c| self.connections.remove(&c.user, &c.device, &c.id, now));
         futures::future::join_all(removals).await;
         Ok(())
     }
@@ -60,7 +63,7 @@ impl App {
         device: &DeviceId,
         id: &ConnectionId,
     ) -> Result<()> {
-        self.connections.remove(user, device, id).await?;
+        self.forget(user, device, id).await?;
         self.metrics.count(Count::Closed, 1);
         Ok(())
     }

@@ -136,7 +136,7 @@ impl App {
             .iter()
             .filter(|(c, p)| *p == Posted::Gone && (!young(c) || mutant!(RemoveYoung)));
         // Left for the next delivery if it fails: the row only costs a post.
-        let removals = dead.map(|(c, _)| self.connections.remove(&c.user, &c.device, &c.id));
+        let removals = dead.map(|(c, _)| self.forget(&c.user, &c.device, &c.id));
         futures::future::join_all(removals).await;
         let has = |user: &UserId, outcome: Posted| {
             posted.iter().any(|(c, p)| c.user == *user && *p == outcome)

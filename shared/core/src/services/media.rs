@@ -274,7 +274,7 @@ impl App {
 
     /// The content as it is to be stored: with what the bytes are. From then on they stay.
     pub(super) async fn attach(&self, caller: &Caller, content: Content) -> Result<Content> {
-        let Content::Media { media_id, caption, preview, .. } = content else {
+        let Content::Media { media_id, caption, preview, mentions, .. } = content else {
             return Ok(content);
         };
         let upload = self.uploads.upload(&media_id).await?.ok_or_else(no_upload)?;
@@ -295,26 +295,16 @@ impl App {
         if gone {
             return Err(no_upload());
         }
-        Ok(Content::Media { media_id, caption, file: Some(upload.file), preview })
+        Ok(Content::Media { media_id, caption, file: Some(upload.file), preview, mentions })
     }
 
     /// Before an entry is taken back: from then on nobody reads its media there. First, for a crash in between must not
     /// leave open what its author saw deleted; the same again finishes the work.
     pub(super) async fn detach(&self, target: &Entry) -> Result<()> {
-        if target.content.media_id().is_none() || mutant!(DeletedMediaStays) {
+        if target.content.media_id().is_none() {
             return Ok(());
         }
         self.uploads.retract(&target.conversation_id, target.seq).await
-    }
-
-    /// What a mutant does after the delete is stored.
-    pub(super) async fn detach_late(&self, delete: &Entry) -> Result<()> {
-        let Content::Delete { target } = delete.content else { return Ok(()) };
-        let of = &delete.conversation_id;
-        match self.log.newest(of, target, Some(target.next()), 1).await?.first() {
-            Some(target) => self.detach(target).await,
-            None => Ok(()),
-        }
     }
 
     /// The upload that an entry carries which the caller may read.
@@ -329,8 +319,8 @@ impl App {
         if seq < row.joined && !mutant!(MediaBeforeJoining) {
             return Err(no_media());
         }
-        let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
-        let id = found.first().and_then(|entry| entry.content.media_id()).cloned();
+        let found = self.readable_down(conversation, seq, Some(seq.next()), 1).await?;
+        let id = found.entries.first().and_then(|entry| entry.content.media_id()).cloned();
         self.still_readable(&caller.user, &row).await?;
         let id = id.ok_or_else(no_media)?;
         if self.uploads.retracted(conversation, seq).await? {

@@ -15,6 +15,8 @@ mod media;
 mod members;
 mod notes;
 mod operators;
+mod own;
+mod presence;
 mod profiles;
 mod push;
 mod receipts;
@@ -35,6 +37,8 @@ pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
 pub use invites::{NewInvite, Preview};
 pub use media::{Download, NewUpload, Ticket, Verdict};
+pub use own::{MAX_COUNTED, MAX_MUTED_UNTIL, OwnChange, Unread};
+pub use presence::{AWAY_AFTER_S, MAX_WATCHERS, Presence, WATCH_MS};
 pub use receipts::{Reader, Receipts};
 pub use rules::Intent;
 pub use send::{MAX_BATCH, Outcome, Outgoing, SendRequest, SendResult, Sent};
@@ -95,6 +99,12 @@ pub struct Settings {
     pub push_delay_s: u32,
     /// How long what lies where.
     pub keeping: Keeping,
+    /// Whether pushes carry how much the user has not read: one read for each of his conversations, each time.
+    pub push_badge: bool,
+    /// Whether pushes carry the first words of the message.
+    pub push_preview: bool,
+    /// Seconds after which a message can be edited no more. 0: it always can.
+    pub edit_window_s: u32,
     /// How much may be done in a while.
     pub limits: Limits,
     /// What a token's `scope` must hold for the requests of operators.
@@ -114,6 +124,9 @@ impl Default for Settings {
         Self {
             push_delay_s: 30,
             keeping: Keeping::default(),
+            push_badge: true,
+            push_preview: true,
+            edit_window_s: 900,
             limits: Limits::default(),
             operator_scope: "petrel/admin".to_owned(),
             webhook: false,

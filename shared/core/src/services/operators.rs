@@ -121,7 +121,7 @@ impl App {
                 }
                 Posted::Accepted | Posted::Gone => {
                     // Left for `$disconnect` if it fails.
-                    let removed = self.connections.remove(&socket.user, &socket.device, &socket.id);
+                    let removed = self.forget(&socket.user, &socket.device, &socket.id);
                     drop(removed.await);
                     Ok(())
                 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::stream::{self, StreamExt};
+
 use super::connect::MAX_DEVICES;
 use super::deliver::{MAX_ATTEMPTS, put_back_delay_s};
 use super::{App, Caller};
@@ -11,10 +13,12 @@ use crate::limits::Use;
 use crate::message::{Content, Entry};
 use crate::metrics::{Count, Timing};
 use crate::mutants::mutant;
-use crate::ports::{Endpoint, Job, Notification, Platform, Pushed};
+use crate::ports::{Endpoint, Job, Notification, Platform, Pushed, UserConversation};
 
 /// Longest preview, characters.
 const MAX_PREVIEW: usize = 120;
+/// Users whose unread messages are counted at once.
+const CONCURRENT_BADGES: usize = 8;
 /// Longest device token, bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -58,7 +62,8 @@ impl App {
         Ok(())
     }
 
-    /// Pushes to the phones of these users, except of those who have the entry by now or may not read it. Endpoints
+    /// Pushes to the phones of these users, except of those who have the entry by now, may not read it, or
+    /// want to hear nothing of the conversation and are not mentioned. Endpoints
     /// that are disabled are removed. This is what the push function runs for each job.
     ///
     /// # Errors
@@ -82,15 +87,21 @@ impl App {
         if attempt == 0 {
             self.metrics.time(Timing::PushAge, taken.saturating_sub(entry.sent_at));
         }
+        // Nothing is announced that was deleted meanwhile.
+        if matches!(entry.content, Content::Gone { .. }) {
+            return Ok(());
+        }
         let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
-        let notification = Notification {
-            conversation_id: conversation.clone(),
-            seq,
-            sender_id: entry.sender_id.clone(),
-            preview: preview(&entry),
+        let mentioned = |user: &UserId| entry.content.mentions().contains(user);
+        let quiet = |row: &UserConversation, user: &UserId| {
+            row.own.is_quiet(taken)
+                && !mutant!(MutedWoken)
+                && (!mentioned(user) || mutant!(MentionIgnored))
         };
         let waiting = |user: &UserId| {
-            rows.get(user).is_some_and(|row| row.joined <= seq && row.marks.delivered < seq)
+            rows.get(user).is_some_and(|row| {
+                row.joined <= seq && row.marks.delivered < seq && !quiet(row, user)
+            })
         };
         let mut devices = devices?;
         if mutant!(PushSkipsOnline) {
@@ -101,9 +112,23 @@ impl App {
         let delivered = |user: &UserId| rows.get(user).is_some_and(|r| r.marks.delivered >= seq);
         let skipped = endpoints.iter().filter(|e| delivered(&e.user)).count() as u64;
         self.metrics.count(Count::PushesSkipped, skipped);
-        let notification = &notification;
-        let pushes = endpoints.iter().filter(|e| waiting(&e.user)).map(|endpoint| async move {
-            (endpoint, self.notifier.push(&endpoint.id, notification).await)
+        let endpoints: Vec<_> = endpoints.into_iter().filter(|e| waiting(&e.user)).collect();
+        let (badges, sender_name) = futures::join!(
+            self.badges(endpoints.iter().map(|e| &e.user)),
+            self.sender_name(&entry.sender_id, !endpoints.is_empty())
+        );
+        let notification = |user: &UserId| Notification {
+            conversation_id: conversation.clone(),
+            seq,
+            sender_id: entry.sender_id.clone(),
+            sender_name: sender_name.clone(),
+            preview: preview(&entry).filter(|_| self.settings.push_preview),
+            badge: badges.get(user).copied().flatten(),
+            mentioned: mentioned(user),
+        };
+        let pushes = endpoints.iter().map(|endpoint| {
+            let notification = notification(&endpoint.user);
+            async move { (endpoint, self.notifier.push(&endpoint.id, &notification).await) }
         });
         let mut later = BTreeSet::new();
         for (endpoint, pushed) in futures::future::join_all(pushes).await {
@@ -131,12 +156,38 @@ impl App {
         };
         self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await
     }
+
+    /// What a phone calls the sender. A push without it is better than none.
+    async fn sender_name(&self, sender: &UserId, wanted: bool) -> Option<String> {
+        if !wanted {
+            return None;
+        }
+        let profiles = self.people.profiles(std::slice::from_ref(sender)).await.ok()?;
+        let (_, profile) = profiles.into_iter().next()?;
+        profile.name.map(|name| name.to_string())
+    }
+
+    /// What the icons of these users' phones show.
+    async fn badges(&self, users: impl Iterator<Item = &UserId>) -> BTreeMap<UserId, Option<u64>> {
+        if !self.settings.push_badge {
+            return BTreeMap::new();
+        }
+        let users: BTreeSet<UserId> = users.cloned().collect();
+        let badges: Vec<_> = users
+            .into_iter()
+            .map(|user| async move {
+                let badge = self.badge(&user).await;
+                (user, badge)
+            })
+            .collect();
+        stream::iter(badges).buffer_unordered(CONCURRENT_BADGES).collect().await
+    }
 }
 
 /// The first words of what a person wrote in the clear.
 fn preview(entry: &Entry) -> Option<String> {
     let text = match &entry.content {
-        Content::Text { text } | Content::Reply { text, .. } => Some(text),
+        Content::Text { text, .. } | Content::Reply { text, .. } => Some(text),
         Content::Notice { text } => Some(text),
         Content::Media { caption, .. } => caption.as_ref(),
         _ => None,

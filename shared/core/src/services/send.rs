@@ -245,15 +245,19 @@ impl App {
                 content: message.content.clone(),
                 level,
             };
-            match self.log.put(&entry).await {
+            let put = match entry.content {
+                // What changes another entry does so in the same step: no crash leaves a deleted text behind.
+                Content::Edit { .. } | Content::Delete { .. } if !mutant!(DeletedStays) => {
+                    self.log.put_changing(&entry).await
+                }
+                _ => self.log.put(&entry).await,
+            };
+            match put {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
                     if entry.seq.get() % TIMER_EVERY == 0 {
                         // Should it have been lost; the next such entry repeats it.
                         drop(self.keep_timer(conversation).await);
-                    }
-                    if mutant!(RetractedLate) {
-                        self.detach_late(&entry).await?;
                     }
                     return Ok((entry, false));
                 }
@@ -445,9 +449,13 @@ impl App {
         if !allowed {
             return Err(Error::new(ErrorKind::Forbidden, "only the author may do this"));
         }
-        if let Content::Delete { .. } = content
-            && !mutant!(RetractedLate)
-        {
+        let window_ms = u64::from(self.settings.edit_window_s) * 1_000;
+        let age_ms = self.world.now_ms().saturating_sub(found.sent_at);
+        let late = window_ms > 0 && age_ms > window_ms && !mutant!(EditAnyTime);
+        if late && matches!(content, Content::Edit { .. }) {
+            return Err(Error::new(ErrorKind::Forbidden, "it is too late to edit this message"));
+        }
+        if let Content::Delete { .. } = content {
             self.detach(&found).await?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::limits::Use;
 use crate::message::Entry;
 use crate::metrics::Count;
 use crate::mutants::mutant;
-use crate::ports::{UserConversation, Watermarks};
+use crate::ports::{OwnState, UserConversation, Watermarks};
 
 /// Entries of one conversation in one sync, unless the caller says otherwise.
 pub const DEFAULT_LIMIT: usize = 200;
@@ -24,7 +24,7 @@ const MAX_SYNC_BYTES: usize = 1024 * 1024;
 /// Most entries read at once.
 const READ_PAGE: usize = 100;
 /// Heads read at the same time.
-const CONCURRENT_READS: usize = 16;
+pub(super) const CONCURRENT_READS: usize = 16;
 
 /// A `sync` frame.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub struct Conversation {
     pub marks: Watermarks,
     /// Entries above `read` that count.
     pub unread: u64,
+    /// What the user chose for it.
+    pub own: OwnState,
 }
 
 /// What a sync answers: first the batches, in order, then the rest.
@@ -137,19 +139,14 @@ impl App {
         let read = self.keep_readable(caller, from, read).await?;
         for Reading { row, head, batches, sent_through } in read {
             synced.batches.extend(batches);
-            let before_joining = self.ordinal_before(&row).await?;
-            let read = row.marks.read_ordinal.max(before_joining);
-            let unread = head.ordinal.saturating_sub(read);
+            let unread = self.unread_of(&row, &head).await?;
             synced.conversations.push(Conversation {
                 id: row.conversation,
                 head: head.seq,
                 sent_through,
                 marks: row.marks,
-                unread: match unread {
-                    0 => 0,
-                    _ if self.is_expired(&head).await? => 0,
-                    _ => unread,
-                },
+                unread,
+                own: row.own,
             });
         }
         Ok(synced)
@@ -190,7 +187,7 @@ impl App {
     }
 
     /// Entries that were there before the user joined are not unread.
-    async fn ordinal_before(&self, row: &UserConversation) -> Result<u64> {
+    pub(super) async fn ordinal_before(&self, row: &UserConversation) -> Result<u64> {
         if row.marks.read >= row.joined || row.joined <= Seq::FIRST || mutant!(UnreadFromFirst) {
             return Ok(0);
         }

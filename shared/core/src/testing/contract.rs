@@ -12,7 +12,7 @@ use crate::message::{Content, Entry, GroupChange, Why};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint,
-    Floor, Log, People, Put, Watermarks,
+    Floor, Log, OwnState, People, Put, Sockets, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -31,7 +31,7 @@ fn entry(conversation: &ConversationId, seq: u64, text: &str) -> Entry {
         message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76 | 2 << 62)),
         sender_id: user("ana"),
         sent_at: 1_000 + seq,
-        content: Content::Text { text: text.into() },
+        content: Content::text(text),
         level: seq,
     }
 }
@@ -66,6 +66,44 @@ pub async fn log(log: &dyn Log) {
     assert!(log.newest(&c, Seq::FIRST, Some(Seq::ZERO), 10).await.unwrap().is_empty());
     assert_eq!(seqs(&log.after(&c, Seq::new(8), 3).await.unwrap()), [9, 10, 11]);
     assert!(log.after(&c, Seq::new(12), 3).await.unwrap().is_empty());
+    changing(log, &c).await;
+}
+
+/// [`Log::put_changing`], above 12 entries of which each is a text.
+async fn changing(log: &dyn Log, c: &ConversationId) {
+    let of = |seq, content| Entry { content, ..entry(c, seq, "") };
+    let edit = |seq, target: u64, text: &str| {
+        of(seq, Content::Edit { target: Seq::new(target), text: text.into() })
+    };
+    let delete = |seq, target: u64| of(seq, Content::Delete { target: Seq::new(target) });
+    let at = async |seq: u64| {
+        let seq = Seq::new(seq);
+        log.newest(c, seq, Some(seq.next()), 1).await.unwrap().remove(0)
+    };
+    // What is taken stays, and so does what would have been changed.
+    for taken in [edit(12, 3, "no"), delete(12, 3)] {
+        assert_eq!(log.put_changing(&taken).await.unwrap(), Put::Taken);
+    }
+    assert_eq!((at(3).await, at(12).await), (entry(c, 3, "first"), entry(c, 12, "first")));
+
+    // An edit leaves its target as it is. Another message's edit stays when a message goes.
+    for stored in [edit(13, 3, "one"), edit(14, 4, "other"), edit(15, 3, "two")] {
+        assert_eq!(log.put_changing(&stored).await.unwrap(), Put::Stored);
+        assert_eq!(at(stored.seq.get()).await, stored);
+    }
+    assert_eq!(at(3).await, entry(c, 3, "first"));
+    assert_eq!(log.put_changing(&delete(16, 3)).await.unwrap(), Put::Stored);
+    assert_eq!(at(16).await, delete(16, 3));
+    let gone = entry(c, 3, "first").content.deleted();
+    assert_eq!(at(3).await, Entry { content: gone, ..entry(c, 3, "") });
+    assert_eq!((at(13).await, at(15).await), (edit(13, 3, ""), edit(15, 3, "")));
+    assert_eq!((at(14).await, at(4).await), (edit(14, 4, "other"), entry(c, 4, "first")));
+
+    // Nothing is done to what is gone, or is not there.
+    for late in [edit(17, 3, "late"), delete(17, 3), delete(17, 99)] {
+        assert_eq!(log.put_changing(&late).await.unwrap(), Put::Taken);
+    }
+    assert_eq!(seqs(&log.after(c, Seq::new(16), 3).await.unwrap()), [0_u64; 0]);
 }
 
 /// [`Cold`], over the same store as the log.
@@ -284,6 +322,22 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let found: Vec<_> = rows.iter().map(|(u, row)| (u, row.marks)).collect();
     assert_eq!(found, [(&ana, zero), (&bo, one)]);
     assert!(!conversations.blocks(&ana, &bo).await.unwrap());
+
+    // What a user chose changes by its version, and the watermarks beside it by themselves.
+    let own = OwnState { version: 1, muted_until: 5, pinned: true, ..OwnState::default() };
+    assert!(!conversations.set_own(&bo, &direct, 1, own).await.unwrap());
+    assert!(!conversations.set_own(&cy, &direct, 0, own).await.unwrap());
+    assert_eq!(conversations.row(&cy, &direct).await.unwrap(), None);
+    assert!(conversations.set_own(&bo, &direct, 0, own).await.unwrap());
+    assert!(!conversations.set_own(&bo, &direct, 0, own).await.unwrap());
+    let two = Watermarks { delivered: Seq::new(2), ..one };
+    assert!(conversations.advance(&bo, &direct, one, two).await.unwrap());
+    let row = conversations.row(&bo, &direct).await.unwrap().unwrap();
+    assert_eq!((row.own, row.marks), (own, two));
+    let other = OwnState { version: 2, archived: true, marked_unread: true, ..OwnState::default() };
+    assert!(conversations.set_own(&bo, &direct, 1, other).await.unwrap());
+    let row = conversations.rows(&bo, None, 1).await.unwrap().remove(0);
+    assert_eq!((row.own, row.marks), (other, two));
 }
 
 /// [`People`], over the same store as the conversations.
@@ -355,7 +409,36 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
         people.unblock(&ana, &bo).await.unwrap();
         assert!(!conversations.blocks(&ana, &bo).await.unwrap());
     }
-    assert_eq!(people.blocked(&ana, None, 9).await.unwrap(), [cy]);
+    assert_eq!(people.blocked(&ana, None, 9).await.unwrap(), std::slice::from_ref(&cy));
+
+    // How one looks at another: ana blocks cy, cy blocks bo, and ana and cy have a conversation.
+    let pairs = [(&ana, &cy), (&cy, &ana), (&bo, &ana), (&ana, &bo), (&bo, &cy), (&ana, &ana)];
+    let pairs = pairs.map(|(who, user)| (who.clone(), user.clone()));
+    let regards = people.regards(&pairs).await.unwrap();
+    let found: Vec<_> = regards.iter().map(|r| (r.presence, r.contact, r.blocked)).collect();
+    let (nobody, contacts) = (Audience::Nobody, Audience::Contacts);
+    let expected = [
+        (contacts, true, true),
+        (nobody, true, true),
+        (nobody, false, false),
+        (contacts, false, false),
+        (contacts, false, true),
+        (nobody, false, false),
+    ];
+    assert_eq!(found, expected);
+
+    // Who watches, each until then.
+    for (watcher, until) in [(&cy, 20), (&ana, 10), (&cy, 30)] {
+        people.watch(&bo, watcher, until).await.unwrap();
+    }
+    let watchers = async |now, limit| people.watchers(&bo, now, limit).await.unwrap();
+    assert_eq!(watchers(9, 9).await, [ana.clone(), cy.clone()]);
+    assert_eq!(watchers(9, 1).await, std::slice::from_ref(&ana));
+    assert_eq!(watchers(10, 9).await, std::slice::from_ref(&cy));
+    assert_eq!(watchers(10, 1).await, std::slice::from_ref(&cy));
+    assert!(watchers(30, 9).await.is_empty());
+    assert!(people.watchers(&ana, 0, 9).await.unwrap().is_empty());
+    assert_eq!(conversations.rows(&bo, None, 9).await.unwrap(), []);
 }
 
 /// [`Connections`].
@@ -370,20 +453,46 @@ pub async fn connections(connections: &dyn Connections) {
     };
     let of = |users: Vec<UserId>| async move { connections.of(&users).await.unwrap() };
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
-    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), [socket("c2", 2)]);
+    let has = |connections: &[Connection]| Sockets {
+        connections: connections.to_vec(),
+        ..Sockets::default()
+    };
+    let registered = connections.register(&socket("c2", 2)).await.unwrap();
+    assert_eq!(registered, Some(has(&[socket("c2", 2)])));
     // An older $connect that comes late does not take the place of the newer one.
-    assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), []);
+    assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections, [socket("c2", 2)]);
     // Nor does its $disconnect remove it.
-    connections.remove(&ana, &phone, &socket("c1", 1).id).await.unwrap();
+    assert_eq!(connections.remove(&ana, &phone, &socket("c1", 1).id, 9).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections.len(), 1);
     assert_eq!(of(vec![bo.clone()]).await, Devices::default());
     // A second device stands beside the first.
     let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
     let both = [socket("c2", 2), tablet.clone()];
-    assert_eq!(connections.register(&tablet).await.unwrap(), both);
+    assert_eq!(connections.register(&tablet).await.unwrap(), Some(has(&both)));
     assert_eq!(of(vec![ana.clone()]).await.connections, both);
-    connections.remove(&ana, &tablet.device, &tablet.id).await.unwrap();
+    let left = connections.remove(&ana, &tablet.device, &tablet.id, 10).await.unwrap();
+    let mut ana_has = Sockets { last_seen: Some(10), ..has(&[socket("c2", 2)]) };
+    assert_eq!(left, Some(ana_has.clone()));
+
+    // Who is watched, and what the watchers were told, stands beside the sockets and comes with every write.
+    let both_users = [bo.clone(), ana.clone(), bo.clone()];
+    let known = connections.sockets(&both_users).await.unwrap();
+    assert_eq!(known, [(ana.clone(), ana_has.clone())]);
+    for (until, stands) in [(70, 70), (60, 70), (80, 80)] {
+        ana_has.watched_until = stands;
+        assert_eq!(connections.watched(&ana, until).await.unwrap(), ana_has);
+    }
+    for away in [true, true, false, true] {
+        ana_has.away = away;
+        assert_eq!(connections.set_away(&ana, away).await.unwrap(), ana_has);
+    }
+    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), Some(ana_has.clone()));
+    let bo_has = Sockets { watched_until: 5, ..Sockets::default() };
+    assert_eq!(connections.watched(&bo, 5).await.unwrap(), bo_has);
+    let mut known = connections.sockets(&both_users).await.unwrap();
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(known, [(ana.clone(), ana_has.clone()), (bo.clone(), bo_has)]);
 
     // Where a device takes pushes outlives its socket.
     let endpoint = |id: &str| Endpoint {
@@ -393,7 +502,9 @@ pub async fn connections(connections: &dyn Connections) {
     };
     connections.set_endpoint(&endpoint("e1")).await.unwrap();
     connections.set_endpoint(&endpoint("e2")).await.unwrap();
-    connections.remove(&ana, &phone, &socket("c2", 2).id).await.unwrap();
+    ana_has = Sockets { connections: vec![], last_seen: Some(11), ..ana_has };
+    let left = connections.remove(&ana, &phone, &socket("c2", 2).id, 11).await.unwrap();
+    assert_eq!(left, Some(ana_has));
     let devices = of(vec![ana.clone()]).await;
     assert_eq!(devices, Devices { connections: vec![], endpoints: vec![endpoint("e2")] });
     // Only the endpoint that is named goes.
@@ -407,8 +518,26 @@ pub async fn connections(connections: &dyn Connections) {
     }
     connections.set_endpoint(&endpoint("e2")).await.unwrap();
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, [endpoint("e2")]);
+    // It moves between the devices of one user too, and what the device had before is free again.
+    let mine = Endpoint { device: tablet.device.clone(), ..endpoint("e3") };
+    connections.set_endpoint(&mine).await.unwrap();
+    connections.set_endpoint(&endpoint("e3")).await.unwrap();
+    assert_eq!(of(vec![ana.clone()]).await.endpoints, [endpoint("e3")]);
+    let freed = Endpoint { user: bo.clone(), ..endpoint("e2") };
+    connections.set_endpoint(&freed).await.unwrap();
+    let both = of(vec![ana.clone(), bo.clone()]).await.endpoints;
+    assert_eq!(both, [endpoint("e3"), freed.clone()]);
+    // What was removed is nobody's: who takes it next takes it from no one, and it can be taken from them.
+    connections.remove_endpoint(&freed).await.unwrap();
+    connections.remove_endpoint(&freed).await.unwrap();
+    connections.set_endpoint(&endpoint("e2")).await.unwrap();
+    connections.set_endpoint(&freed).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
+    // A device that lost its endpoint to another does not remove it there.
     connections.remove_endpoint(&endpoint("e2")).await.unwrap();
-    assert_eq!(of(vec![ana.clone()]).await, Devices::default());
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&freed));
+    connections.remove_endpoint(&freed).await.unwrap();
+    assert_eq!(of(vec![ana.clone(), bo.clone()]).await, Devices::default());
 
     // Who is disabled registers nothing and is reached by nothing; what stood there is told and stays.
     connections.register(&socket("c4", 4)).await.unwrap();
@@ -422,6 +551,8 @@ pub async fn connections(connections: &dyn Connections) {
         assert_eq!(connections.set_disabled(&ana, Some(since)).await.unwrap(), disabled);
     }
     assert!(connections.is_disabled(&ana).await.unwrap());
+    let one = std::slice::from_ref(&ana);
+    assert_eq!(connections.sockets(one).await.unwrap()[0].1.connections, []);
     assert!(!connections.is_disabled(&bo).await.unwrap());
     for socket in [socket("c5", 5), socket("c3", 3), tablet.clone()] {
         let refused = connections.register(&socket).await.unwrap_err();
@@ -433,8 +564,9 @@ pub async fn connections(connections: &dyn Connections) {
         assert_eq!(connections.set_disabled(&ana, None).await.unwrap(), enabled);
     }
     assert_eq!(of(vec![ana.clone()]).await, devices);
-    assert_eq!(connections.register(&socket("c5", 5)).await.unwrap(), [socket("c5", 5)]);
-    connections.remove(&ana, &phone, &socket("c5", 5).id).await.unwrap();
+    let registered = connections.register(&socket("c5", 5)).await.unwrap().unwrap();
+    assert_eq!(registered.connections, [socket("c5", 5)]);
+    connections.remove(&ana, &phone, &socket("c5", 5).id, 12).await.unwrap();
     // Nobody knows him, and he is disabled all the same.
     let stranger = user("stranger");
     assert_eq!(connections.account(&stranger).await.unwrap(), Account::default());

@@ -15,8 +15,9 @@ use crate::metrics::NoMetrics;
 use crate::people::{Profile, ProfileChange};
 use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
-    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, People,
-    Platform, Posted, Pushed, Put, UserConversation, Watermarks, Webhook, World,
+    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState,
+    People, Platform, Posted, Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook,
+    World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -30,6 +31,9 @@ struct State {
     rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
     blocks: BTreeSet<(UserId, UserId)>,
     profiles: BTreeMap<UserId, Profile>,
+    watches: BTreeMap<(UserId, UserId), u64>,
+    /// What of a user's sockets is no connection.
+    seen: BTreeMap<UserId, Sockets>,
     connections: BTreeMap<(UserId, DeviceId), Connection>,
     disabled_users: BTreeMap<UserId, u64>,
     gone: BTreeSet<ConnectionId>,
@@ -224,6 +228,32 @@ impl State {
         Put::Stored
     }
 
+    fn put_changing(&mut self, entry: &Entry) -> Put {
+        let log = self.log.entry(entry.conversation_id.clone()).or_default();
+        let of = entry.content.target();
+        let gone = |e: &Entry| matches!(e.content, Content::Gone { .. });
+        if of.and_then(|of| log.get(&of)).is_none_or(gone) || log.contains_key(&entry.seq) {
+            return Put::Taken;
+        }
+        if matches!(entry.content, Content::Delete { .. }) {
+            for other in log.values_mut() {
+                let edits = matches!(other.content, Content::Edit { .. });
+                if Some(other.seq) == of || edits && other.content.target() == of {
+                    other.content = other.content.deleted();
+                }
+            }
+        }
+        log.insert(entry.seq, entry.clone());
+        Put::Stored
+    }
+
+    fn sockets(&self, user: &UserId) -> Sockets {
+        let enabled = !self.disabled_users.contains_key(user);
+        let connections = self.connections.values().filter(|c| c.user == *user && enabled);
+        let connections = connections.cloned().collect();
+        Sockets { connections, ..self.seen.get(user).cloned().unwrap_or_default() }
+    }
+
     fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
@@ -231,6 +261,7 @@ impl State {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks::default(),
+                own: OwnState::default(),
             },
         );
     }
@@ -272,6 +303,10 @@ impl Log for Memory {
 
     async fn put(&self, entry: &Entry) -> Result<Put> {
         Ok(self.state().put(entry))
+    }
+
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        Ok(self.state().put_changing(entry))
     }
 }
 
@@ -465,6 +500,23 @@ impl Conversations for Memory {
         }
     }
 
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        let mut state = self.state();
+        match state.rows.get_mut(user).and_then(|r| r.get_mut(of)) {
+            Some(row) if row.own.version == old => {
+                row.own = new;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     async fn rows_of(
         &self,
         conversation: &ConversationId,
@@ -527,6 +579,31 @@ impl People for Memory {
         Ok(of_owner.filter(|u| page.is_none_or(|p| *u > p)).take(limit).cloned().collect())
     }
 
+    async fn regards(&self, pairs: &[(UserId, UserId)]) -> Result<Vec<Regard>> {
+        let state = self.state();
+        let blocks = |a: &UserId, b: &UserId| state.blocks.contains(&(a.clone(), b.clone()));
+        let regard = |(who, user): &(UserId, UserId)| Regard {
+            presence: state.profiles.get(user).map(|p| p.presence).unwrap_or_default(),
+            contact: state
+                .rows
+                .get(user)
+                .is_some_and(|r| r.contains_key(&ConversationId::direct(who, user))),
+            blocked: blocks(who, user) || blocks(user, who),
+        };
+        Ok(pairs.iter().map(regard).collect())
+    }
+
+    async fn watch(&self, user: &UserId, watcher: &UserId, until: u64) -> Result<()> {
+        self.state().watches.insert((user.clone(), watcher.clone()), until);
+        Ok(())
+    }
+
+    async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>> {
+        let state = self.state();
+        let live = state.watches.iter().filter(|((u, _), until)| u == user && **until > now);
+        Ok(live.take(limit).map(|((_, watcher), _)| watcher.clone()).collect())
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         let state = self.state();
         let blocks = |u: &&UserId| state.blocks.contains(&((*u).clone(), other.clone()));
@@ -536,7 +613,7 @@ impl People for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         let mut state = self.state();
         if state.disabled_users.contains_key(&connection.user) {
             return Err(Error::disabled());
@@ -545,20 +622,48 @@ impl Connections for Memory {
         let newer =
             state.connections.get(&key).is_some_and(|c| c.connected_at > connection.connected_at);
         if newer {
-            return Ok(vec![]);
+            return Ok(None);
         }
         state.connections.insert(key, connection.clone());
-        let of_user = state.connections.values().filter(|c| c.user == connection.user);
-        Ok(of_user.cloned().collect())
+        state.seen.entry(connection.user.clone()).or_default();
+        Ok(Some(state.sockets(&connection.user)))
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
         let mut state = self.state();
         let key = (user.clone(), device.clone());
-        if state.connections.get(&key).is_some_and(|c| c.id == *id) {
-            state.connections.remove(&key);
+        if state.connections.get(&key).is_none_or(|c| c.id != *id) {
+            return Ok(None);
         }
-        Ok(())
+        state.connections.remove(&key);
+        state.seen.entry(user.clone()).or_default().last_seen = Some(now);
+        Ok(Some(state.sockets(user)))
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        let state = self.state();
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let known = users.into_iter().filter(|u| state.seen.contains_key(*u));
+        Ok(known.map(|u| (u.clone(), state.sockets(u))).collect())
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        let mut state = self.state();
+        let seen = state.seen.entry(user.clone()).or_default();
+        seen.watched_until = seen.watched_until.max(until);
+        Ok(state.sockets(user))
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        let mut state = self.state();
+        state.seen.entry(user.clone()).or_default().away = away;
+        Ok(state.sockets(user))
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {

@@ -48,6 +48,14 @@ pub enum ClientFrame {
         /// What the user makes; text if it is not there.
         kind: Option<Composing>,
     },
+    /// Ask who is online.
+    Presence {
+        /// Whom it is about, 1 to 100.
+        user_ids: Vec<UserId>,
+        /// Whether to hear of changes too, for 10 minutes.
+        #[serde(default)]
+        watch: bool,
+    },
     /// Read back and forth.
     History {
         /// Which conversation.
@@ -105,7 +113,7 @@ pub struct SendItem {
 }
 
 /// The routes of the protocol; anything else is `unknown_action`.
-const ACTIONS: [&str; 5] = ["send", "ack", "sync", "history", "typing"];
+const ACTIONS: [&str; 6] = ["send", "ack", "sync", "history", "typing", "presence"];
 
 impl ClientFrame {
     /// Reads a frame.
@@ -159,6 +167,10 @@ mod tests {
                 r#"{"action":"typing","conversation_id":"d:a:b","active":true,"kind":"smell"}"#,
                 ErrorKind::BadRequest,
             ),
+            (r#"{"action":"presence"}"#, ErrorKind::BadRequest),
+            (r#"{"action":"presence","user_ids":"ana"}"#, ErrorKind::BadRequest),
+            (r#"{"action":"presence","user_ids":["a b"]}"#, ErrorKind::BadRequest),
+            (r#"{"action":"presence","user_ids":["a"],"watch":1}"#, ErrorKind::BadRequest),
             (r#"{"action":"send","message_id":"7"}"#, ErrorKind::BadRequest),
             (
                 &format!(r#"{{"action":"send","message_id":"{id}","content":{{"type":"x"}}}}"#),

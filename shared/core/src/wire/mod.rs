@@ -17,7 +17,8 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
-use crate::services::{Conversation, Page, Receipt, SendResult, Sent, Synced};
+use crate::ports::OwnState;
+use crate::services::{Conversation, Page, Presence, Receipt, SendResult, Sent, Synced};
 
 /// An entry inside a `batch`: without `type` and `conversation_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +49,10 @@ impl From<&Entry> for EntryFrame {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most frames are the large one, and each is on its way out"
+)]
 pub enum ServerFrame {
     /// The message stands at `seq`.
     Sent {
@@ -112,6 +117,19 @@ pub enum ServerFrame {
         /// What they make; text if it is not there.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<Composing>,
+    },
+    /// What the user chose for a conversation, on another device. Of two, the higher `version` is the newer.
+    State {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// All of it.
+        #[serde(flatten)]
+        state: OwnState,
+    },
+    /// Who is online: the answer to who asked, or a change of someone who is watched.
+    Presence {
+        /// By id.
+        users: Vec<PresenceFrame>,
     },
     /// The end of a sync.
     Synced {
@@ -224,6 +242,27 @@ impl From<&SendResult> for ResultFrame {
     }
 }
 
+/// One user in `presence`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PresenceFrame {
+    user_id: UserId,
+    /// Whether one of the user's devices holds a socket open.
+    online: bool,
+    /// When the last one ended, ms since 1970; `null` if online, and where it is not known or not shown.
+    last_seen: Option<u64>,
+}
+
+impl From<&Presence> for PresenceFrame {
+    fn from(presence: &Presence) -> Self {
+        Self {
+            user_id: presence.user.clone(),
+            online: presence.online,
+            last_seen: presence.last_seen,
+        }
+    }
+}
+
 /// One conversation in `synced`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -234,6 +273,9 @@ pub struct ConversationFrame {
     delivered: Seq,
     read: Seq,
     unread: u64,
+    /// What the user chose for it, if he ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<OwnState>,
 }
 
 impl From<&Conversation> for ConversationFrame {
@@ -245,6 +287,7 @@ impl From<&Conversation> for ConversationFrame {
             delivered: c.marks.delivered,
             read: c.marks.read,
             unread: c.unread,
+            state: (c.own.version > 0).then_some(c.own),
         }
     }
 }
@@ -295,12 +338,22 @@ impl ServerFrame {
         Self::SentBatch { conversation_id, results }
     }
 
+    /// `presence`.
+    pub fn presence(users: &[Presence]) -> Self {
+        Self::Presence { users: users.iter().map(PresenceFrame::from).collect() }
+    }
+
     /// `synced`.
     pub fn synced(synced: &Synced) -> Self {
         Self::Synced {
             conversations: synced.conversations.iter().map(ConversationFrame::from).collect(),
             page: synced.page.clone(),
         }
+    }
+
+    /// `state`.
+    pub fn state(conversation_id: ConversationId, state: OwnState) -> Self {
+        Self::State { conversation_id, state }
     }
 
     /// `error`.
@@ -334,7 +387,7 @@ mod tests {
             message_id: MessageId::parse("0192f3c4-0000-7000-8000-000000000001").unwrap(),
             sender_id: UserId::parse("ana").unwrap(),
             sent_at: 1_790_000_000_123,
-            content: Content::Text { text: "hi".into() },
+            content: Content::text("hi"),
             level: 0,
         };
         let frame: serde_json::Value =

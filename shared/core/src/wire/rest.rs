@@ -12,8 +12,10 @@ use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, MediaId, Messag
 use crate::media::{ContentType, File, Sha256, UploadState};
 use crate::message::{Content, Entry};
 use crate::people::{DisplayName, Profile};
-use crate::ports::{Account, Devices, Platform, SignedRequest};
-use crate::services::{Download, Group, Page, Preview, Receipts, Synced, Ticket};
+use crate::ports::{Account, Devices, OwnState, Platform, SignedRequest};
+use crate::services::{
+    Download, Group, OwnChange, Page, Preview, Receipts, Synced, Ticket, Unread,
+};
 
 /// `POST /api/messages`.
 #[derive(Clone, Debug, Deserialize)]
@@ -158,6 +160,66 @@ pub struct PatchMember {
 pub struct PostInvite {
     /// How long it shall hold, s: 1 to 2,592,000 (30 days); 7 days if not said.
     pub expires_in_s: Option<u64>,
+}
+
+/// `PATCH /api/conversations/{id}/state`: what is absent stays; at least one is there.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PatchState {
+    /// Until when no phone is woken, but for mentions; ms since 1970, at most 253,402,300,799,999 (the year 9999: for
+    /// ever); 0: it is muted no more.
+    pub muted_until: Option<u64>,
+    /// Shown above the others.
+    pub pinned: Option<bool>,
+    /// Put away. A new message leaves it there.
+    pub archived: Option<bool>,
+    /// Shown as unread, until something more is read.
+    pub marked_unread: Option<bool>,
+}
+
+impl From<PatchState> for OwnChange {
+    fn from(patch: PatchState) -> Self {
+        let PatchState { muted_until, pinned, archived, marked_unread } = patch;
+        Self { muted_until, pinned, archived, marked_unread }
+    }
+}
+
+/// What a `PATCH /api/conversations/{id}/state` answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StateAnswer {
+    conversation_id: ConversationId,
+    #[serde(flatten)]
+    state: OwnState,
+}
+
+impl StateAnswer {
+    /// The answer about this conversation.
+    pub fn new(conversation_id: ConversationId, state: OwnState) -> Self {
+        Self { conversation_id, state }
+    }
+}
+
+/// What a `GET /api/unread` answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UnreadAnswer {
+    /// Unread messages, in all conversations.
+    messages: u64,
+    /// Conversations with unread messages, or marked as unread.
+    conversations: u64,
+    /// What the app's icon shows: the messages in conversations that are neither muted nor archived, and one for each of
+    /// those that is marked as unread and has none.
+    badge: u64,
+    /// Whether there are more than 1000 conversations: those beyond are not counted.
+    more: bool,
+}
+
+impl From<Unread> for UnreadAnswer {
+    fn from(unread: Unread) -> Self {
+        let Unread { messages, conversations, badge, more } = unread;
+        Self { messages, conversations, badge, more }
+    }
 }
 
 /// `POST /api/conversations/{id}/members`.

@@ -229,7 +229,7 @@ impl Run {
                     seen: Some(seen),
                     messages: vec![Outgoing {
                         message_id: id,
-                        content: Content::Text { text: id.to_string() },
+                        content: Content::text(id.to_string()),
                     }],
                 };
                 self.invocations.push(Invocation(Box::pin(async move {

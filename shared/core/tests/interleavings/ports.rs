@@ -11,7 +11,7 @@ use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, Us
 use petrel_core::message::Entry;
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log,
-    Put, UserConversation, Watermarks,
+    OwnState, Put, Sockets, UserConversation, Watermarks,
 };
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, Result};
@@ -135,6 +135,10 @@ impl Log for Faulty {
         Ok(found)
     }
 
+    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+        self.call(self.memory.put_changing(entry)).await
+    }
+
     async fn put(&self, entry: &Entry) -> Result<Put> {
         if self.mutant == Mutant::UnconditionalPut {
             self.call(async {
@@ -234,6 +238,16 @@ impl Conversations for Faulty {
         self.call(self.memory.advance(user, of, old, new)).await
     }
 
+    async fn set_own(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        old: u64,
+        new: OwnState,
+    ) -> Result<bool> {
+        self.call(self.memory.set_own(user, of, old, new)).await
+    }
+
     async fn rows_of(
         &self,
         conversation: &ConversationId,
@@ -249,12 +263,30 @@ impl Conversations for Faulty {
 
 #[async_trait]
 impl Connections for Faulty {
-    async fn register(&self, connection: &Connection) -> Result<Vec<Connection>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
         self.call(self.memory.register(connection)).await
     }
 
-    async fn remove(&self, user: &UserId, device: &DeviceId, id: &ConnectionId) -> Result<()> {
-        self.call(self.memory.remove(user, device, id)).await
+    async fn remove(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        id: &ConnectionId,
+        now: u64,
+    ) -> Result<Option<Sockets>> {
+        self.call(self.memory.remove(user, device, id, now)).await
+    }
+
+    async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
+        self.call(self.memory.sockets(users)).await
+    }
+
+    async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
+        self.call(self.memory.watched(user, until)).await
+    }
+
+    async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
+        self.call(self.memory.set_away(user, away)).await
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {

@@ -236,7 +236,7 @@ fn after_the_retention_nothing_can_be_read_and_numbers_go_on() {
         let synced = world.sync("bo", &[(&c, 5)], 200);
         assert_eq!(through(&synced), [21, 22, 23]);
         assert_eq!(synced.conversations[0].sent_through.get(), 23);
-        let reply = Content::Reply { target: Seq::new(7), text: "to what?".into() };
+        let reply = Content::Reply { target: Seq::new(7), text: "to what?".into(), mentions: vec![] };
         let refused = world.send_as("bo", &c, Some(23), mint(&*world.memory), reply);
         assert_eq!(kind(refused), ErrorKind::NotFound);
     }

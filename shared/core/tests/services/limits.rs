@@ -165,10 +165,7 @@ fn of_several_messages_those_that_fit_are_stored_and_the_rest_is_not_tried() {
     use petrel_core::services::{Outgoing, SendRequest};
     let world = limited(|l| l.conversation = Limit::new(2, 60));
     let c = direct("ana", "bo");
-    let out = |_| Outgoing {
-        message_id: mint(&*world.memory),
-        content: Content::Text { text: "hi".into() },
-    };
+    let out = |_| Outgoing { message_id: mint(&*world.memory), content: Content::text("hi") };
     let messages: Vec<_> = (0..4).map(out).collect();
     let send = |messages| SendRequest { conversation: c.clone(), seen: Some(Seq::ZERO), messages };
     let results = block_on(world.app.send(&caller("ana"), send(messages.clone()))).unwrap();

@@ -4,12 +4,15 @@
 
 mod archiving;
 mod beyond;
+mod changing;
 mod delivering;
 mod groups;
 mod limits;
 mod media;
 mod noting;
+mod own;
 mod people;
+mod presence;
 mod pushing;
 mod reading;
 mod roles;

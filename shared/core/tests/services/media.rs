@@ -35,7 +35,13 @@ fn uploaded(world: &World, who: &str) -> MediaId {
 }
 
 fn media(id: &MediaId) -> Content {
-    Content::Media { media_id: id.clone(), caption: None, file: None, preview: None }
+    Content::Media {
+        media_id: id.clone(),
+        caption: None,
+        file: None,
+        preview: None,
+        mentions: vec![],
+    }
 }
 
 fn send(world: &World, from: &str, to: &ConversationId, id: &MediaId) -> Result<Sent, Error> {
@@ -85,7 +91,8 @@ fn a_sent_file_says_what_it_is_and_is_read_by_members_only() {
         petrel_core::services::Range::After(Seq::FIRST),
         10,
     ));
-    let Content::Media { media_id, caption, file, preview } = &page.unwrap().messages[0].content
+    let Content::Media { media_id, caption, file, preview, .. } =
+        &page.unwrap().messages[0].content
     else {
         panic!("no media")
     };

@@ -249,6 +249,10 @@ mod overtaken {
             ports::Log::after(&*self.memory, of, after, limit).await
         }
 
+        async fn put_changing(&self, entry: &Entry) -> Result<Put> {
+            ports::Log::put_changing(&*self.memory, entry).await
+        }
+
         async fn put(&self, entry: &Entry) -> Result<Put> {
             if self.free.swap(false, Ordering::Relaxed) {
                 let other = Entry { message_id: mint(&*self.memory), ..entry.clone() };

@@ -3,9 +3,12 @@
 use futures::executor::block_on;
 use petrel_core::ErrorKind;
 use petrel_core::ids::{DeviceId, EndpointId};
-use petrel_core::ports::{Job, Platform};
+use petrel_core::message::Content;
+use petrel_core::people::{DisplayName, ProfileChange};
+use petrel_core::ports::{Job, Platform, mint};
+use petrel_core::services::OwnChange;
 
-use crate::world::{World, caller, direct, kind};
+use crate::world::{World, caller, direct, kind, text, user};
 
 impl World {
     fn phone(&self, name: &str) -> EndpointId {
@@ -137,4 +140,95 @@ fn a_phone_that_changes_hands_shows_nothing_of_its_last_owner() {
     world.say("cy", &direct("ana", "cy"), "secret");
     world.run_pushes(0);
     assert!(world.woken().is_empty());
+}
+
+#[test]
+fn a_muted_conversation_wakes_nobody_but_whom_a_message_mentions() {
+    let world = World::new();
+    let (group, _) = world.crowd(5);
+    for name in ["u0001", "u0002", "u0003", "u0004"] {
+        world.phone(name);
+    }
+    let until = world.app.world.now_ms() + 60_000;
+    let mute = OwnChange { muted_until: Some(until), ..OwnChange::default() };
+    let archive = OwnChange { archived: Some(true), ..OwnChange::default() };
+    world.choose("u0001", &group, mute).unwrap();
+    world.choose("u0002", &group, mute).unwrap();
+    world.choose("u0003", &group, archive).unwrap();
+    let mut from = world.memory.jobs().len();
+    let mut woken_by = |content: Content| {
+        let before = world.woken().len();
+        world.send_as("ana", &group, None, mint(&*world.memory), content).unwrap();
+        from += world.run_pushes(from);
+        world.memory.pushes()[before..]
+            .iter()
+            .map(|(e, n)| (e.as_str().to_owned(), n.mentioned))
+            .collect::<Vec<_>>()
+    };
+    let phone = |name: &str, mentioned| (format!("Fcm/{name}"), mentioned);
+    assert_eq!(woken_by(text("hello")), [phone("u0004", false)]);
+    let mention = |names: &[&str]| Content::Text {
+        text: "you".into(),
+        mentions: names.iter().map(|n| user(n)).collect(),
+    };
+    // Who is no member is not reached, nor is who wrote it.
+    assert_eq!(
+        woken_by(mention(&["u0002", "u0003", "zoe", "ana"])),
+        [phone("u0002", true), phone("u0003", true), phone("u0004", false)]
+    );
+    world.memory.pass(60_000);
+    assert_eq!(woken_by(text("later")).len(), 3);
+}
+
+#[test]
+fn the_sender_of_what_is_sealed_says_whether_it_wakes() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    for (push, jobs) in [(false, 0), (true, 1)] {
+        let sealed = Content::Sealed { ciphertext: "c2VhbGVk".into(), push };
+        world.send_as("ana", &c, None, mint(&*world.memory), sealed).unwrap();
+        assert_eq!(world.run_pushes(0), jobs);
+    }
+    let (_, pushed) = &world.memory.pushes()[0];
+    assert_eq!(pushed.preview, None);
+}
+
+#[test]
+fn what_was_deleted_by_then_is_not_announced() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    let sent = world.say("ana", &c, "oops");
+    let delete = Content::Delete { target: sent.seq };
+    world.send_as("ana", &c, None, mint(&*world.memory), delete).unwrap();
+    assert_eq!(world.run_pushes(0), 1);
+    assert!(world.woken().is_empty());
+}
+
+#[test]
+fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
+    let mut world = World::new();
+    let (a, c) = (direct("ana", "bo"), direct("bo", "cy"));
+    world.phone("bo");
+    world.say("cy", &c, "hi");
+    world.say("cy", &c, "hi");
+    world.say("ana", &a, "hi");
+    world.run_pushes(0);
+    let badges =
+        |world: &World| -> Vec<_> { world.memory.pushes().iter().map(|(_, n)| n.badge).collect() };
+    assert_eq!(badges(&world), [Some(3); 3]);
+    assert_eq!(world.memory.pushes()[2].1.sender_name, None);
+    let name = Some(DisplayName::parse("Ana of the Hill").unwrap());
+    let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
+    block_on(world.app.set_profile(&caller("ana"), &change)).unwrap();
+    let before = world.memory.jobs().len();
+    world.app.settings.push_badge = false;
+    world.app.settings.push_preview = false;
+    world.say("ana", &a, "hi");
+    world.run_pushes(before);
+    assert_eq!(badges(&world)[3..], [None]);
+    let name = world.memory.pushes()[3].1.sender_name.clone();
+    assert_eq!(name.as_deref(), Some("Ana of the Hill"));
+    assert_eq!(world.memory.pushes()[3].1.preview, None);
 }

@@ -44,7 +44,7 @@ fn several_messages_in_one_send_keep_their_order_up_to_the_first_failure() {
     let world = World::new();
     let c = direct("ana", "bo");
     let out = |content| Outgoing { message_id: mint(&*world.memory), content };
-    let bad_target = Content::Reply { target: Seq::new(99), text: "?".into() };
+    let bad_target = Content::Reply { target: Seq::new(99), text: "?".into(), mentions: vec![] };
     let send = SendRequest {
         conversation: c.clone(),
         seen: Some(Seq::ZERO),

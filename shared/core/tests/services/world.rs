@@ -39,7 +39,7 @@ pub fn direct(a: &str, b: &str) -> ConversationId {
 }
 
 pub fn text(text: &str) -> Content {
-    Content::Text { text: text.into() }
+    Content::text(text)
 }
 
 pub fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {

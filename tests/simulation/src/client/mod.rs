@@ -8,7 +8,7 @@ mod syncing;
 use std::collections::BTreeMap;
 
 use petrel_core::ids::{DeviceId, UserId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::conversation::{Conversation, Held};
 use self::syncing::Syncing;
@@ -65,6 +65,10 @@ pub struct Device {
     pub composed: BTreeMap<String, Vec<String>>,
     /// What may be stored or not: refused, forgotten or tried again by the user; for the rules.
     pub unsure: Vec<String>,
+    /// Who was online when it asked last.
+    pub picture: BTreeMap<String, (bool, Option<u64>)>,
+    /// Whom it asks about until it is answered, in the end.
+    asks: Option<(String, Vec<UserId>)>,
     syncing: Option<Syncing>,
     again: bool,
     stalled: u32,
@@ -88,6 +92,8 @@ impl Device {
             conversations: BTreeMap::new(),
             composed: BTreeMap::new(),
             unsure: vec![],
+            picture: BTreeMap::new(),
+            asks: None,
             syncing: None,
             again: false,
             stalled: 0,
@@ -110,6 +116,7 @@ impl Device {
         note(self.opening.is_some(), "connects");
         note(self.syncing.is_some() || self.again || self.runs(Timer::Sync), "syncs");
         note(self.runs(Timer::Ack), "acks");
+        note(self.asks.is_some(), "looks around");
         for (of, c) in &self.conversations {
             note(c.waiting().next().is_some(), &format!("sends to {of}"));
             note(c.ask.is_some() || c.recovery.is_some(), &format!("reads {of}"));
@@ -118,6 +125,37 @@ impl Device {
             note(c.behind(), &format!("is behind in {of}"));
         }
         busy
+    }
+
+    /// Asks who is online, and does not care whether it is answered.
+    pub fn look_around(&mut self, core: &mut Core, users: &[UserId], watch: bool) {
+        let request = format!("p{}", core.fresh());
+        let frame =
+            json!({"action": "presence", "user_ids": users, "watch": watch, "request_id": request});
+        self.post(core, &frame);
+    }
+
+    /// Asks who is online, until it is answered.
+    pub fn insist(&mut self, core: &mut Core, users: Vec<UserId>) {
+        let request = format!("p{}", core.fresh());
+        let frame =
+            json!({"action": "presence", "user_ids": users, "watch": true, "request_id": request});
+        self.picture.clear();
+        self.asks = Some((request, users));
+        self.post(core, &frame);
+    }
+
+    fn presence(&mut self, frame: &Value) {
+        let asked = self.asks.as_ref().map(|(request, _)| request.as_str());
+        if asked.is_none() || frame["request_id"].as_str() != asked {
+            return;
+        }
+        self.asks = None;
+        for told in frame["users"].as_array().into_iter().flatten() {
+            let user = told["user_id"].as_str().unwrap_or_default().to_owned();
+            let seen = (told["online"] == true, told["last_seen"].as_u64());
+            self.picture.insert(user, seen);
+        }
     }
 
     fn runs(&self, timer: Timer) -> bool {
@@ -242,6 +280,9 @@ impl Device {
         let number = self.number;
         core.note(|| format!("device {number} is on {socket}"));
         self.land_all();
+        if let Some((_, users)) = self.asks.take() {
+            self.insist(core, users);
+        }
         let ms = core.dice.between(90 * MINUTE, 115 * MINUTE);
         self.set(core, Timer::Renew, ms);
         // What ran over the old socket is asked again over the new one.
@@ -356,6 +397,7 @@ impl Device {
             Some("synced") => self.synced(core, frame),
             Some("sent") => self.sent(core, &of, frame),
             Some("error") => self.error(core, frame),
+            Some("presence") => self.presence(frame),
             Some(_) => {}
             // The gateway's own: resend what is pending.
             None => {

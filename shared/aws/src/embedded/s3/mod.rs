@@ -65,6 +65,8 @@ pub struct Created {
 }
 
 type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+/// Of which bucket someone is told, and how.
+type Watcher = (String, UnboundedSender<Created>);
 
 /// The buckets.
 #[derive(Clone)]
@@ -73,7 +75,7 @@ pub struct S3 {
     buckets: Arc<[String]>,
     keys: Keys,
     clock: Clock,
-    watcher: Arc<Mutex<Option<(String, UnboundedSender<Created>)>>>,
+    watcher: Arc<Mutex<Option<Watcher>>>,
 }
 
 impl fmt::Debug for S3 {

@@ -18,8 +18,14 @@ pub struct Example {
     /// The scope of that token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// The method, a blank, the path and the query.
+    /// The method, a blank, the path and the query; or a whole URL that an answer named, which is asked without a token.
     pub request: String,
+    /// Headers that go with a whole URL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What goes to a whole URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// The body, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
@@ -41,6 +47,11 @@ impl Example {
     pub fn path(&self) -> &str {
         let target = self.request.split(' ').nth(1).unwrap_or_default();
         target.split('?').next().unwrap_or_default()
+    }
+
+    /// Whether it goes to a URL that an answer named, and to no route of the API.
+    pub fn is_elsewhere(&self) -> bool {
+        self.path().contains("://")
     }
 
     /// Its query.

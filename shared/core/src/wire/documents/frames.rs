@@ -34,6 +34,11 @@ pub const ACTIONS: &[Action] = &[
         summary: "Tells the others who are online that the user types; no answer but an error",
         answers: &[],
     },
+    Action {
+        name: "presence",
+        summary: "Who is online, and with watch who comes and goes",
+        answers: &["presence"],
+    },
 ];
 
 /// What arrives unasked: the frame's `type`, and when.
@@ -41,4 +46,6 @@ pub const PUSHES: &[(&str, &str)] = &[
     ("message", "An entry was stored in a conversation of the user's"),
     ("receipt", "Someone got further in a conversation"),
     ("typing", "Someone types, or has stopped"),
+    ("state", "The user muted a conversation, or the like, on another device"),
+    ("presence", "Someone whom the user watches has come or gone"),
 ];

@@ -1,5 +1,6 @@
 //! OpenAPI 3.1 of the HTTP API.
 
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +9,7 @@ use super::shapes::{Shapes, camel, prune, reference};
 use super::{Example, examples, routes};
 use crate::error::ErrorKind;
 use crate::wire::ServerFrame;
+use crate::wire::webhook::EventFrame;
 
 const ABOUT: &str = "Petrel's HTTP API: everything that needs no socket. What the words mean, and what a client must do \
 so that nothing is lost, is said in docs/protocol.md. Fields that the server does not know are ignored. \
@@ -25,6 +27,7 @@ pub fn openapi() -> Value {
         let at = paths.entry(route.path).or_insert_with(|| json!({}));
         at[route.method.to_lowercase()] = operation;
     }
+    let event = shapes.given(SchemaGenerator::subschema_for::<EventFrame>);
     let mut schemas = shapes.definitions();
     schemas.extend(frames.into_iter().map(|(name, frame)| (camel("Server", &name), frame)));
     // The gateway's own answers, on AWS.
@@ -54,6 +57,7 @@ pub fn openapi() -> Value {
         ],
         "security": [{ "token": [] }],
         "paths": paths,
+        "webhooks": { "event": webhook(&event) },
         "components": {
             "securitySchemes": {
                 "token": {
@@ -68,6 +72,33 @@ pub fn openapi() -> Value {
     });
     prune(&mut document);
     document
+}
+
+/// What is told to the operator's receiver: docs/webhooks.md says when, and how to check who tells it.
+fn webhook(event: &Value) -> Value {
+    let header = |name: &str, words: &str| {
+        json!({
+            "name": name,
+            "in": "header",
+            "required": true,
+            "description": words,
+            "schema": { "type": "string" },
+        })
+    };
+    json!({
+        "post": {
+            "operationId": "event",
+            "summary": "A message, a change of a group or a report, by Standard Webhooks; see docs/webhooks.md",
+            "security": [],
+            "parameters": [
+                header("webhook-id", "The same however often it is told"),
+                header("webhook-timestamp", "When this attempt was made, s since 1970"),
+                header("webhook-signature", "`v1,` and the HMAC-SHA256 of `<id>.<timestamp>.<body>` in base64"),
+            ],
+            "requestBody": { "required": true, "content": { "application/json": { "schema": event } } },
+            "responses": { "2XX": { "description": "Taken; anything else, and it comes again" } },
+        },
+    })
 }
 
 fn operation(route: &Route, shapes: &mut Shapes, told: &[&Example]) -> Value {

@@ -11,9 +11,9 @@ use crate::wire::query::{BlocksQuery, ExportQuery, ListQuery, MessagesQuery, Rec
 use crate::wire::rest::{
     AccountAnswer, ChangeAnswer, ClosedAnswer, CompleteAnswer, ConversationList, DownloadAnswer,
     ForwardAnswer, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, MediaAnswer, Messages,
-    PatchGroup, PatchMember, PostAck, PostConversationFor, PostGroup, PostInvite, PostMedia,
-    PostMembers, PostMessage, PostNotice, PostReport, PostSync, PreviewAnswer, PutPush,
-    ReceiptsAnswer, ReportAnswer, SyncAnswer,
+    PatchGroup, PatchMember, PatchState, PostAck, PostConversationFor, PostGroup, PostInvite,
+    PostMedia, PostMembers, PostMessage, PostNotice, PostReport, PostSync, PreviewAnswer, PutPush,
+    ReceiptsAnswer, ReportAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
 };
 
 /// Every route.
@@ -105,6 +105,17 @@ fn messages() -> Vec<Route> {
             .takes::<PostAck>()
             .gives_nothing()
             .fails(&[NotAMember]),
+        route(
+            "PATCH",
+            "/api/conversations/{id}/state",
+            "set_state",
+            "Mutes, pins or archives a conversation, or marks it as unread, for the caller",
+        )
+        .takes::<PatchState>()
+        .gives::<StateAnswer>(200)
+        .fails(&[NotAMember]),
+        route("GET", "/api/unread", "unread", "How much the caller has not read")
+            .gives::<UnreadAnswer>(200),
     ]
 }
 

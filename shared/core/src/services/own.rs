@@ -1,0 +1,184 @@
+//! What a user chose for a conversation (muted, pinned, archived, marked as unread), and how much he has not read in all.
+//! Changes go to the user's other devices at once; what `sync` says is what counts.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::sync::CONCURRENT_READS;
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConnectionId, ConversationId, UserId};
+use crate::message::Entry;
+use crate::mutants::mutant;
+use crate::ports::{OwnState, Posted, UserConversation};
+use crate::wire::ServerFrame;
+
+/// The end of the year 9999, ms: muted until then is muted for ever.
+pub const MAX_MUTED_UNTIL: u64 = 253_402_300_799_999;
+/// Most conversations that a count of what is unread looks at.
+pub const MAX_COUNTED: usize = 1_000;
+/// Most conversations of a user whose pushes carry a badge.
+const MAX_BADGE: usize = 200;
+/// Rows read at once.
+const ROWS: usize = 200;
+/// Tries to write before `busy`.
+const MAX_TRIES: usize = 8;
+
+/// What a user changes of his own; `None` leaves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnChange {
+    /// Until when no phone is woken, ms since 1970, at most [`MAX_MUTED_UNTIL`]; 0: it is muted no more.
+    pub muted_until: Option<u64>,
+    /// Shown above the others.
+    pub pinned: Option<bool>,
+    /// Put away.
+    pub archived: Option<bool>,
+    /// Shown as unread.
+    pub marked_unread: Option<bool>,
+}
+
+/// How much a user has not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Messages, in all conversations.
+    pub messages: u64,
+    /// Conversations with unread messages, or marked as unread.
+    pub conversations: u64,
+    /// What the app's icon shows: the messages in conversations that are neither muted nor archived, and one for each of
+    /// those that is marked as unread and has none.
+    pub badge: u64,
+    /// Whether there are conversations beyond [`MAX_COUNTED`], which are not in it.
+    pub more: bool,
+}
+
+impl App {
+    /// Changes what the caller chose for a conversation, tells the caller's other devices, and returns the whole.
+    ///
+    /// # Errors
+    /// `bad_request` for a change of nothing or a time beyond [`MAX_MUTED_UNTIL`]; `not_a_member`; `busy`.
+    pub async fn set_own(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        change: OwnChange,
+    ) -> Result<OwnState> {
+        if change == OwnChange::default() {
+            return Err(Error::bad_request(
+                "name muted_until, pinned, archived or marked_unread, at least one",
+            ));
+        }
+        if change.muted_until.is_some_and(|until| until > MAX_MUTED_UNTIL) {
+            return Err(Error::bad_request(format!("muted_until is at most {MAX_MUTED_UNTIL}")));
+        }
+        self.about(conversation, None);
+        for _ in 0..MAX_TRIES {
+            let row = self.readable(&caller.user, conversation).await?;
+            let old = row.own;
+            let new = OwnState {
+                version: old.version,
+                muted_until: change.muted_until.unwrap_or(old.muted_until),
+                pinned: change.pinned.unwrap_or(old.pinned),
+                archived: change.archived.unwrap_or(old.archived),
+                marked_unread: change.marked_unread.unwrap_or(old.marked_unread),
+            };
+            if new == old {
+                return Ok(old);
+            }
+            let new = OwnState { version: old.version + 1, ..new };
+            if self.conversations.set_own(&caller.user, conversation, old.version, new).await? {
+                self.tell_own(&caller.user, caller.connection(), conversation, new).await;
+                return Ok(new);
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "too many changes at once; send the same again"))
+    }
+
+    /// Whoever reads on has seen the mark. It is a second write: should it be lost, the mark stands until the next.
+    pub(super) async fn unmark(&self, caller: &Caller, row: &UserConversation) {
+        if !row.own.marked_unread {
+            return;
+        }
+        let change = OwnChange { marked_unread: Some(false), ..OwnChange::default() };
+        if let Err(error) = self.set_own(caller, &row.conversation, change).await {
+            tracing::warn!(error = error.with_causes(), "a conversation stays marked as unread");
+        }
+    }
+
+    /// A hint: who misses it finds the state in the next `sync`.
+    async fn tell_own(
+        &self,
+        user: &UserId,
+        except: Option<ConnectionId>,
+        conversation: &ConversationId,
+        own: OwnState,
+    ) {
+        let Ok(devices) = self.connections.of(std::slice::from_ref(user)).await else { return };
+        let frame = ServerFrame::state(conversation.clone(), own).to_json();
+        let others = devices.connections.iter().filter(|c| except.as_ref() != Some(&c.id));
+        futures::future::join_all(others.map(|c| async {
+            let _: Posted = self.gateway.post(&c.id, &frame).await;
+        }))
+        .await;
+    }
+
+    /// How much the caller has not read, counted anew: one read a conversation.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub async fn unread(&self, caller: &Caller) -> Result<Unread> {
+        self.count_unread(&caller.user, MAX_COUNTED).await
+    }
+
+    /// What the icon of a user's phone shows, if that is to be had at a bounded price.
+    pub(super) async fn badge(&self, user: &UserId) -> Option<u64> {
+        // A push without one is better than none.
+        let unread = self.count_unread(user, MAX_BADGE).await.ok()?;
+        (!unread.more).then_some(unread.badge)
+    }
+
+    async fn count_unread(&self, user: &UserId, most: usize) -> Result<Unread> {
+        let now = self.world.now_ms();
+        let mut unread = Unread::default();
+        let mut page = None;
+        let mut looked_at = 0;
+        loop {
+            let rows = self.conversations.rows(user, page.as_ref(), ROWS + 1).await?;
+            let last = rows.len() <= ROWS;
+            let rows: Vec<_> = rows.into_iter().take(ROWS).collect();
+            page = rows.last().map(|r| r.conversation.clone());
+            looked_at += rows.len();
+            let counts: Vec<_> = rows.iter().map(|row| self.count_row(row)).collect();
+            let counts: Vec<u64> =
+                stream::iter(counts).buffered(CONCURRENT_READS).try_collect().await?;
+            for (row, messages) in rows.iter().zip(counts) {
+                let shown = messages.max(u64::from(row.own.marked_unread));
+                unread.messages += messages;
+                unread.conversations += u64::from(shown > 0);
+                if !row.own.is_quiet(now) || mutant!(BadgeCountsMuted) {
+                    unread.badge += shown;
+                }
+            }
+            if last || looked_at >= most {
+                unread.more = !last;
+                return Ok(unread);
+            }
+        }
+    }
+
+    async fn count_row(&self, row: &UserConversation) -> Result<u64> {
+        let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
+        match newest.first() {
+            Some(head) => self.unread_of(row, head).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Entries above `read` that count.
+    pub(super) async fn unread_of(&self, row: &UserConversation, head: &Entry) -> Result<u64> {
+        let before_joining = self.ordinal_before(row).await?;
+        let read = row.marks.read_ordinal.max(before_joining).min(head.ordinal);
+        if read == head.ordinal || self.is_expired(head).await? {
+            return Ok(0);
+        }
+        Ok(head.ordinal - read)
+    }
+}

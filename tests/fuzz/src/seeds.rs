@@ -1,0 +1,193 @@
+//! Where mutation begins: the examples of the documents, the events of AWS, and one good token, answer and id of each kind.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use petrel_aws::token::{LocalKey, sign};
+use petrel_core::ids::UserId;
+use serde_json::{Value, json};
+
+use crate::Target;
+use crate::scene::{self, DIRECT};
+use crate::targets::tokens::{ISSUER, KEY};
+
+fn file(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).expect("a file of the repository")
+}
+
+fn json_of(path: &str) -> Value {
+    serde_json::from_str(&file(path)).expect("JSON")
+}
+
+/// The seeds of a target: what is checked in under `corpus`.
+pub fn seeds(target: Target) -> Vec<String> {
+    match target {
+        Target::Frames => frames(),
+        Target::Requests => requests(),
+        Target::Events => events(),
+        Target::Tokens => tokens(),
+        Target::Items => items(),
+        Target::Ids => ids(),
+    }
+}
+
+fn letter(who: &str) -> char {
+    who.chars().next().filter(|c| "abe".contains(*c)).unwrap_or('a')
+}
+
+/// A line each, and the whole story in pieces.
+fn frames() -> Vec<String> {
+    let story = json_of("docs/examples/frames.json");
+    let told = story.as_array().expect("a list");
+    let lines: Vec<String> = told
+        .iter()
+        .map(|l| format!("{}{}", letter(l["who"].as_str().unwrap()), l["sends"]))
+        .collect();
+    let mut all: Vec<String> = lines.chunks(4).map(|few| few.join("\n")).collect();
+    all.extend(lines);
+    let group = scene::group();
+    all.push(format!(
+        r#"a{{"action":"send","conversation_id":"{group}","seen":1,"message_id":"0192f3c4-0000-7000-8000-0000000000aa","content":{{"type":"text","text":"all"}}}}"#
+    ));
+    all
+}
+
+fn requests() -> Vec<String> {
+    let story = json_of("docs/examples/http.json");
+    let group = scene::group().to_string();
+    let lines: Vec<String> = story
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|e| {
+            let who = e["who"].as_str().map_or('-', letter);
+            let body = e.get("body").map(Value::to_string).unwrap_or_default();
+            let line = format!("{who} {} {body}", e["request"].as_str().unwrap());
+            line.replace("g:0192f3c4-0000-7000-9000-000000000001", &group).trim_end().to_owned()
+        })
+        .collect();
+    let mut all: Vec<String> = lines.chunks(5).map(|few| few.join("\n")).collect();
+    all.extend(lines);
+    all
+}
+
+fn events() -> Vec<String> {
+    let event = |name: &str| json_of(&format!("functions/tests/handlers/events/{name}.json"));
+    let authorizer = json!({"user": "ana", "device": "phone", "principalId": "ana"});
+    let mut all = vec![];
+    for name in ["connect", "disconnect"] {
+        let mut one = event(name);
+        one["requestContext"]["authorizer"] = authorizer.clone();
+        all.push(format!("c{one}"));
+    }
+    for body in [
+        json!({"action": "sync", "cursors": {DIRECT: 0}}),
+        json!({"action": "typing", "conversation_id": DIRECT, "active": true}),
+    ] {
+        let mut one = event("message");
+        one["requestContext"]["authorizer"] = authorizer.clone();
+        one["body"] = body.to_string().into();
+        all.push(format!("r{one}"));
+    }
+    let mut handshake = event("connect");
+    handshake["type"] = "REQUEST".into();
+    handshake["methodArn"] =
+        "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/$connect".into();
+    handshake["stageVariables"] = json!({});
+    handshake["queryStringParameters"] = json!({"token": token(), "device_id": "phone"});
+    handshake["multiValueQueryStringParameters"] =
+        json!({"token": [token()], "device_id": ["phone"]});
+    all.push(format!("a{handshake}"));
+    for job in jobs() {
+        let mut record = event("sqs");
+        record["messageId"] = "1".into();
+        record["body"] = job.into();
+        all.push(format!("q{}", json!({ "Records": [record] })));
+    }
+    all.push(format!("h{}", event("http")));
+    all
+}
+
+/// Good until long after us.
+fn token() -> String {
+    let ana = UserId::parse("ana").expect("an id");
+    let key = LocalKey::new(KEY).expect("long enough");
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    sign(&key, &ana, ISSUER, "petrel", 1_790_000_000_000, century, None).expect("a token")
+}
+
+fn tokens() -> Vec<String> {
+    // The example keys of RFC 7517, appendix A.1.
+    let keys = json!({"keys": [
+        {"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+         "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM", "use": "sig", "kid": "1"},
+        {"kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+         "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"}]});
+    let good = token();
+    let (_, rest) = good.split_once('.').expect("a token");
+    // {"alg":"ES256","kid":"1"} and {"alg":"RS256","kid":"2011-04-29"}
+    let of = |header: &str| format!("{header}.{rest}\n{keys}");
+    vec![
+        format!("{good}\n{keys}"),
+        of("eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ"),
+        of("eyJhbGciOiJSUzI1NiIsImtpZCI6IjIwMTEtMDQtMjkifQ"),
+        format!("{good}\n{{\"keys\":[]}}"),
+    ]
+}
+
+const GROUP: &str = "g:0192f3c4-0000-7000-8000-000000000007";
+
+fn items() -> Vec<String> {
+    let text = r#"{"type":"text","text":"hi"}"#;
+    let many = |item: Value| json!({"Items": [item], "Count": 1});
+    let entry = json!({"conversation_id": {"S": GROUP}, "seq": {"N": "1"}, "u": {"S": "ana"},
+        "mid": {"S": "0192f3c4-0000-7000-8000-000000000009"}, "o": {"N": "1"},
+        "at": {"N": "1790000000123"}, "c": {"S": text}});
+    let member = json!({"pk": {"S": GROUP}, "sk": {"S": "m#bo"}, "role": {"S": "member"},
+        "joined": {"N": "1"}});
+    let row = json!({"pk": {"S": "u#ana"}, "sk": {"S": format!("c#{GROUP}")}, "joined": {"N": "1"},
+        "delivered": {"N": "0"}, "read": {"N": "0"}, "read_ordinal": {"N": "0"}});
+    let device =
+        json!({"user_id": {"S": "ana"}, "d#phone": {"M": {"id": {"S": "c"}, "at": {"N": "1"}}}});
+    let responses = |table: &str, item: &Value| json!({"Responses": {table: [item]}});
+    vec![
+        format!("n{}", many(entry.clone())),
+        format!("a{}", many(entry)),
+        format!("m{}", many(member)),
+        format!("r{}", many(row.clone())),
+        format!("1{}", json!({"Item": row})),
+        format!("w{}", responses("conversations", &row)),
+        format!("i{}", many(json!({"pk": {"S": GROUP}, "sk": {"S": "i#1"}}))),
+        format!("v{}", json!({"Item": {"pk": {"S": GROUP}}})),
+        format!("b{}", json!({"Item": {"pk": {"S": "u#ana"}, "sk": {"S": "b#bo"}}})),
+        format!("c{}", responses("connections", &device)),
+    ]
+}
+
+fn jobs() -> Vec<String> {
+    let entry = json!({"conversation_id": DIRECT, "seq": 1, "ordinal": 1, "sender_id": "ana",
+        "message_id": "0192f3c4-0000-7000-8000-000000000101", "sent_at": 1_790_000_000_000_u64,
+        "content": {"type": "text", "text": "hi"}});
+    let fan = json!({"job": "fan_out", "entry": entry, "to": ["ana", "bo"], "except": null, "attempt": 1});
+    let push = json!({"job": "push", "to": "bo", "conversation": DIRECT, "seq": 1, "attempt": 1});
+    vec![fan.to_string(), push.to_string()]
+}
+
+fn ids() -> Vec<String> {
+    let contents = [
+        json!({"type": "text", "text": "hi"}),
+        json!({"type": "reaction", "target": 1, "emoji": "+1", "remove": true}),
+        json!({"type": "system", "change": {"kind": "created", "name": "crew", "members": ["ana"]}}),
+        json!({"type": "sealed", "ciphertext": "b3BhcXVl"}),
+    ];
+    let mut all = vec![
+        format!("ana\n{DIRECT}\n{GROUP}"),
+        "0192f3c4-0000-7000-8000-000000000001".to_owned(),
+        "0192f3c4-0000-7000-8000-000000000001.00000000000000000000000000000001".to_owned(),
+    ];
+    all.extend(contents.iter().map(Value::to_string));
+    all.extend(jobs());
+    all
+}

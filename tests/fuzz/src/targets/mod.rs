@@ -1,0 +1,8 @@
+//! What is done with an input, and what must hold of what comes of it.
+
+pub mod events;
+pub mod frames;
+pub mod ids;
+pub mod items;
+pub mod requests;
+pub mod tokens;
