@@ -17,6 +17,7 @@ use petrel_aws::archive::object;
 use petrel_aws::{Dynamo, Tables, embedded};
 use petrel_core::ids::{ConversationId, Seq};
 use petrel_core::message::Entry;
+use petrel_core::ports::{Object, Precondition, Version};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
@@ -214,15 +215,40 @@ async fn listed(
 async fn read(
     State(seen): State<Arc<Mutex<Seen>>>,
     Path(key): Path<String>,
-) -> (StatusCode, Vec<u8>) {
+) -> (StatusCode, [(&'static str, String); 1], Vec<u8>) {
     match seen.lock().unwrap().objects.get(&key) {
-        Some(object) => (StatusCode::OK, object.clone()),
-        None => (StatusCode::NOT_FOUND, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
+        Some(object) => (StatusCode::OK, [("etag", etag(object))], object.clone()),
+        None => {
+            let none = b"<Error><Code>NoSuchKey</Code></Error>".to_vec();
+            (StatusCode::NOT_FOUND, [("etag", String::new())], none)
+        }
     }
 }
 
-async fn written(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>, body: Bytes) {
-    seen.lock().unwrap().objects.insert(key, body.to_vec());
+fn etag(bytes: &[u8]) -> String {
+    let sum = bytes.iter().fold(7_u64, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(*b)));
+    format!("\"{sum:016x}\"")
+}
+
+async fn written(
+    State(seen): State<Arc<Mutex<Seen>>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
+    let mut seen = seen.lock().unwrap();
+    let stands = seen.objects.get(&key).map(|object| etag(object));
+    let holds = match (headers.get("if-match"), headers.get("if-none-match")) {
+        (Some(it), None) => stands.as_deref() == it.to_str().ok(),
+        (None, Some(_)) => stands.is_none(),
+        _ => panic!("the archive is written under a condition"),
+    };
+    if !holds {
+        let refused = "<Error><Code>PreconditionFailed</Code></Error>";
+        return (StatusCode::PRECONDITION_FAILED, refused);
+    }
+    seen.objects.insert(key, body.to_vec());
+    (StatusCode::OK, "")
 }
 
 async fn deleted(State(seen): State<Arc<Mutex<Seen>>>, Path(key): Path<String>) -> StatusCode {
@@ -267,17 +293,20 @@ struct Objects(Arc<Mutex<Seen>>);
 
 #[async_trait::async_trait]
 impl petrel_core::ports::Archive for Objects {
-    async fn put(&self, stretch: &[Entry]) -> petrel_core::Result<()> {
+    async fn put(&self, stretch: &[Entry], _: &Precondition) -> petrel_core::Result<bool> {
         let last = &stretch[stretch.len() - 1];
         let key = petrel_aws::keys::object(&last.conversation_id, last.seq);
         self.0.lock().unwrap().objects.insert(key, object::encode(stretch).unwrap());
-        Ok(())
+        Ok(true)
     }
 
-    async fn get(&self, of: &ConversationId, last: Seq) -> petrel_core::Result<Option<Vec<Entry>>> {
+    async fn get(&self, of: &ConversationId, last: Seq) -> petrel_core::Result<Option<Object>> {
         let seen = self.0.lock().unwrap();
         let found = seen.objects.get(&petrel_aws::keys::object(of, last));
-        Ok(found.map(|bytes| object::decode(of, last, bytes).unwrap()))
+        Ok(found.map(|bytes| Object {
+            version: Version(etag(bytes)),
+            entries: object::decode(of, last, bytes).unwrap(),
+        }))
     }
 
     async fn list(&self, _: &ConversationId, _: Seq, _: usize) -> petrel_core::Result<Vec<Seq>> {

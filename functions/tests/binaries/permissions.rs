@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Archive, Conversations, Log};
+use petrel_core::ports::{Archive, Conversations, Log, Precondition};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -147,6 +147,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
             sent_at: now - age_days * 86_400_000 + seq,
             content: Content::text("old"),
             level: 0,
+            edits: vec![],
         };
         dynamo.put(&entry).await.unwrap();
     }
@@ -231,7 +232,8 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     // An object whose time is over goes.
     let stray = stack.aws.archive();
     let first = stray.get(&old, Seq::new(105)).await.unwrap().unwrap();
-    stray.put(&[Entry { seq: Seq::new(2), ..first[0].clone() }]).await.unwrap();
+    let stretch = [Entry { seq: Seq::new(2), ..first.entries[0].clone() }];
+    stray.put(&stretch, &Precondition::Absent).await.unwrap();
     archiver.invoke(&timer_gone(&old)).await;
     assert_eq!(stack.aws.objects().len(), 1);
 

@@ -27,6 +27,7 @@ fn entry() -> Entry {
         sent_at: 1_790_000_000_000,
         content: Content::text("hi"),
         level: 0,
+        edits: vec![],
     }
 }
 

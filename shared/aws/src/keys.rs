@@ -81,6 +81,10 @@ pub const MARKED_UNREAD: &str = "unread";
 pub const FLOOR: &str = "floor";
 /// conversations, floor: the highest seq in the archive (N).
 pub const ARCHIVED_THROUGH: &str = "archived";
+/// conversations, floor: the highest seq that may be copied to it (N).
+pub const CLOSING: &str = "closing";
+/// conversations, floor: until when an archiver is at it, ms (N); 0: none is.
+pub const LEASE: &str = "until";
 /// conversations, floor: the highest seq whose retention has ended (N).
 pub const GONE: &str = "gone";
 /// conversations, floor: the ordinal at `gone` (N).
@@ -237,6 +241,21 @@ pub fn loan(user: &UserId) -> String {
 /// The note that the media of an entry may not be read any more, in the conversation's partition.
 pub fn retraction(seq: Seq) -> String {
     format!("x#{seq}")
+}
+
+/// Begins the sort key of a note that what stood at a place was deleted, in the conversation's partition.
+pub const REDACTION: &str = "r#";
+
+/// The note that what stood at a place was deleted: as many digits as any has, so that they sort as numbers do.
+pub fn redaction(seq: Seq) -> String {
+    format!("{REDACTION}{:020}", seq.get())
+}
+
+/// The place of such a note.
+pub fn read_redaction(sk: &str) -> Option<Seq> {
+    let digits = sk.strip_prefix(REDACTION)?;
+    let digits = Some(digits).filter(|d| d.len() == 20 && d.bytes().all(|b| b.is_ascii_digit()))?;
+    digits.parse().ok().map(Seq::new)
 }
 
 /// Begins the keys of what a user has uploaded, in the media bucket. In base64, for what a user id may hold means

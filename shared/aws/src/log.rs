@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put as PutAction, TransactWriteIte
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Log, Put};
+use petrel_core::ports::{Floor, Log, MAX_EDITS, Put};
 use uuid::Uuid;
 
 use crate::Dynamo;
@@ -21,8 +21,6 @@ pub(crate) const FREE: &str = "attribute_not_exists(#seq)";
 const GONE: &str = r#"{"type":"gone""#;
 /// Holds where an entry stands that is not gone; `#c` is [`keys::CONTENT`], `:gone` [`GONE`].
 const STANDS: &str = "attribute_exists(#c) AND NOT begins_with(#c, :gone)";
-/// Edits of one entry: a delete empties them all in one transaction of at most 100 actions.
-const MAX_EDITS: u64 = 90;
 
 /// The item of an entry.
 pub(crate) fn write(entry: &Entry) -> Result<Item> {
@@ -62,6 +60,18 @@ fn read_fields(item: &Item) -> Result<Entry> {
         content: serde_json::from_str(text(item, keys::CONTENT)?)
             .map_err(|_| malformed(keys::CONTENT))?,
         level: if item.contains_key(keys::LEVEL) { number(item, keys::LEVEL)? } else { 0 },
+        edits: match item.get(keys::EDITS) {
+            None => vec![],
+            Some(AttributeValue::Ns(edits)) => {
+                let edits = edits.iter().map(|seq| seq.parse().map(Seq::new));
+                let mut edits: Vec<Seq> = edits
+                    .collect::<std::result::Result<_, _>>()
+                    .map_err(|_| malformed(keys::EDITS))?;
+                edits.sort_unstable();
+                edits
+            }
+            Some(_) => return Err(malformed(keys::EDITS)),
+        },
     })
 }
 
@@ -132,7 +142,7 @@ impl Dynamo {
             &[("#c", keys::CONTENT), ("#ed", keys::EDITS)],
             vec![
                 (":place", AttributeValue::Ns(vec![entry.seq.get().to_string()])),
-                (":most", n(MAX_EDITS)),
+                (":most", n(MAX_EDITS as u64)),
                 (":gone", s(GONE)),
             ],
         )?;
@@ -145,42 +155,92 @@ impl Dynamo {
         entry: &Entry,
         target: Seq,
     ) -> Result<Option<Vec<TransactWriteItem>>> {
-        let conversation = &entry.conversation_id;
+        let Some(target) = self.entry(&entry.conversation_id, target).await? else {
+            return Ok(None);
+        };
+        let mut actions = vec![self.putting(entry)?, self.emptying(&target)?];
+        for seq in &target.edits {
+            actions.push(self.emptying_edit(&target, *seq)?);
+        }
+        Ok(Some(actions))
+    }
+
+    /// One row, if it is there.
+    async fn entry(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<Entry>> {
         let query = self
             .entries(conversation)
             .key_condition_expression("#c = :c AND #seq = :target")
-            .expression_attribute_values(":target", n(target.get()));
-        let Some(item) = read_all(query, 1).await?.pop() else { return Ok(None) };
-        let edits: Vec<Seq> = match item.get(keys::EDITS) {
-            None => vec![],
-            Some(AttributeValue::Ns(edits)) => edits
-                .iter()
-                .map(|seq| seq.parse().map(Seq::new).map_err(|_| malformed(keys::EDITS)))
-                .collect::<Result<_>>()?,
-            Some(_) => return Err(malformed(keys::EDITS)),
-        };
+            .expression_attribute_values(":target", n(seq.get()));
+        read_all(query, 1).await?.pop().map(|item| read(&item)).transpose()
+    }
+
+    /// What a delete leaves of its target, if that stands with these edits.
+    fn emptying(&self, target: &Entry) -> Result<TransactWriteItem> {
         let json = |content: &Content| serde_json::to_string(content).map(s).map_err(Error::port);
         // Every edit adds a place, so that as many are the same ones.
-        let (unedited, mut values) = match edits.len() {
+        let (unedited, mut values) = match target.edits.len() {
             0 => ("attribute_not_exists(#ed)", vec![]),
             edits => ("size(#ed) = :edits", vec![(":edits", n(edits as u64))]),
         };
-        values.push((":left", json(&read(&item)?.content.deleted())?));
+        values.push((":left", json(&target.content.deleted())?));
         values.push((":gone", s(GONE)));
-        let names = [("#c", keys::CONTENT), ("#ed", keys::EDITS)];
-        let change =
-            |seq, expression, condition| Changing { conversation, seq, expression, condition };
-        let condition = format!("{STANDS} AND {unedited}");
-        let mut actions = vec![
-            self.putting(entry)?,
-            self.changing(change(target, "SET #c = :left REMOVE #ed", condition), &names, values)?,
-        ];
-        let emptied = json(&Content::Edit { target, text: String::new() }.deleted())?;
-        for seq in edits {
-            let change = change(seq, "SET #c = :left", "attribute_exists(#c)".to_owned());
-            actions.push(self.changing(change, &names[..1], vec![(":left", emptied.clone())])?);
+        let change = Changing {
+            conversation: &target.conversation_id,
+            seq: target.seq,
+            expression: "SET #c = :left REMOVE #ed",
+            condition: format!("{STANDS} AND {unedited}"),
+        };
+        self.changing(change, &[("#c", keys::CONTENT), ("#ed", keys::EDITS)], values)
+    }
+
+    /// What a delete leaves of an edit of its target, if that is there.
+    fn emptying_edit(&self, target: &Entry, seq: Seq) -> Result<TransactWriteItem> {
+        let left = Content::Edit { target: target.seq, text: String::new() };
+        let left = serde_json::to_string(&left).map_err(Error::port)?;
+        let change = Changing {
+            conversation: &target.conversation_id,
+            seq,
+            expression: "SET #c = :left",
+            condition: "attribute_exists(#c)".to_owned(),
+        };
+        self.changing(change, &[("#c", keys::CONTENT)], vec![(":left", s(left))])
+    }
+
+    /// What a delete does to the rows of its target, if that is as it was read, and of the edits: those that are in the table.
+    /// `None` if one is not that must be, or the target is gone or edited meanwhile.
+    pub(crate) async fn emptying_rows(
+        &self,
+        target: &Entry,
+        floor: &Floor,
+    ) -> Result<Option<Vec<TransactWriteItem>>> {
+        let of = &target.conversation_id;
+        let mut actions = vec![];
+        for seq in std::iter::once(&target.seq).chain(&target.edits) {
+            match self.entry(of, *seq).await? {
+                None if *seq > floor.archived => return Ok(None),
+                // It was moved. A row that is not there does not come again.
+                None => {}
+                Some(row) if row.seq == target.seq => {
+                    if matches!(row.content, Content::Gone { .. }) || row.edits != target.edits {
+                        return Ok(None);
+                    }
+                    actions.push(self.emptying(target)?);
+                }
+                Some(_) => actions.push(self.emptying_edit(target, *seq)?),
+            }
         }
         Ok(Some(actions))
+    }
+
+    /// Writes all of it, or finds that another call was first.
+    pub(crate) async fn write_all(&self, actions: Vec<TransactWriteItem>) -> Result<Put> {
+        let written =
+            self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
+        match written {
+            Ok(_) => Ok(Put::Stored),
+            Err(error) if error.as_service_error().is_some_and(lost) => Ok(Put::Taken),
+            Err(error) => Err(Error::port(error)),
+        }
     }
 }
 
@@ -244,12 +304,6 @@ impl Log for Dynamo {
             },
             _ => return self.put(entry).await,
         };
-        let written =
-            self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
-        match written {
-            Ok(_) => Ok(Put::Stored),
-            Err(error) if error.as_service_error().is_some_and(lost) => Ok(Put::Taken),
-            Err(error) => Err(Error::port(error)),
-        }
+        self.write_all(actions).await
     }
 }

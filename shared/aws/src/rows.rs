@@ -39,13 +39,13 @@ pub(crate) fn new_member(group: &ConversationId, user: &UserId, role: Role, join
     new
 }
 
-pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq) -> Item {
+pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq, ordinal: u64) -> Item {
     let mut new = row_key(user, of);
     new.extend(item([
         (keys::JOINED, n(joined.get())),
         (keys::DELIVERED, n(0)),
         (keys::READ, n(0)),
-        (keys::READ_ORDINAL, n(0)),
+        (keys::READ_ORDINAL, n(ordinal)),
     ]));
     new
 }

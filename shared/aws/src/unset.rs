@@ -13,8 +13,9 @@ use petrel_core::message::{Entry, Why};
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
-    Endpoint, Files, Floor, Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put,
-    Regard, SignedRequest, Sockets, Uploads, UserConversation, Watermarks, Webhook,
+    Endpoint, Files, Floor, Gateway, Hooked, Log, Moderation, Object, OwnState, People, Posted,
+    Precondition, Put, Regard, SignedRequest, Sockets, Uploads, UserConversation, Watermarks,
+    Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -68,6 +69,18 @@ impl Cold for Unset {
         self.fail()
     }
 
+    async fn put_delete(&self, _: &Entry, _: &Entry, _: &Floor) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn redactions(&self, _: &ConversationId, _: Seq, _: Seq, _: usize) -> Result<Vec<Seq>> {
+        self.fail()
+    }
+
+    async fn remove_redactions(&self, _: &ConversationId, _: &[Seq]) -> Result<()> {
+        self.fail()
+    }
+
     async fn set_timer(&self, _: &ConversationId, _: u64) -> Result<()> {
         self.fail()
     }
@@ -87,11 +100,11 @@ impl Cold for Unset {
 
 #[async_trait]
 impl Archive for Unset {
-    async fn put(&self, _: &[Entry]) -> Result<()> {
+    async fn put(&self, _: &[Entry], _: &Precondition) -> Result<bool> {
         self.fail()
     }
 
-    async fn get(&self, _: &ConversationId, _: Seq) -> Result<Option<Vec<Entry>>> {
+    async fn get(&self, _: &ConversationId, _: Seq) -> Result<Option<Object>> {
         self.fail()
     }
 

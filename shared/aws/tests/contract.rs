@@ -92,6 +92,7 @@ async fn a_read_goes_on_after_the_first_megabyte() {
             sent_at: seq,
             content: Content::text("x".repeat(16 * 1024)),
             level: 0,
+            edits: vec![],
         };
         assert_eq!(dynamo.put(&entry).await.unwrap(), Put::Stored);
     }

@@ -312,6 +312,16 @@ pub struct Entry {
     /// [`crate::limits`]). 0 where there is no limit, and in entries from before there was one.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub level: u64,
+    /// The places of its edits, in order, so that a delete finds them wherever it lies. No client sees them here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Seq>,
+}
+
+impl Entry {
+    /// As a delete leaves it.
+    pub fn deleted(&self) -> Self {
+        Self { content: self.content.deleted(), edits: vec![], ..self.clone() }
+    }
 }
 
 const fn is_empty(level: &u64) -> bool {

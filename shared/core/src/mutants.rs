@@ -97,6 +97,14 @@ mod variants {
         PostIgnored,
         /// Archive: the floor moves before the object stands.
         FloorBeforeObject,
+        /// Archive: rows are copied without a fence, and without the lease.
+        FenceSkipped,
+        /// Archive: a run does not look whether another one has the lease.
+        LeaseIgnored,
+        /// Archive: what a note says is not put into the object before the note goes.
+        RedactionDropped,
+        /// `sync`, `history`: the notes of what was deleted are read after the object.
+        RedactionAfterObject,
         /// Archive: rows go before the floor moves.
         RowsBeforeFloor,
         /// Archive: the timer is set again when all is done.

@@ -20,7 +20,10 @@ use crate::media::{Upload, UploadState};
 use crate::message::Entry;
 use crate::people::{Audience, Profile, ProfileChange};
 
-pub use cold::{Archive, Cold, Floor};
+pub use cold::{Archive, Cold, Floor, Object, Precondition, Version};
+
+/// Most edits of one entry: a delete empties them all in one transaction of at most 100 actions, two an edit.
+pub const MAX_EDITS: usize = 20;
 
 /// The outcome of a put at a place that must be free.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +63,8 @@ pub trait Log: Send + Sync {
     /// Stores an `edit` or a `delete`, and with it, in the same step, what it does to its target, which stands in this
     /// log: an edit is noted there; a delete puts [`Content::deleted`](crate::message::Content::deleted) in place of what
     /// the target and each edit of it hold, and changes nothing else of them. Must return `Taken` and change nothing if
-    /// the place is not free, if the target is gone already, or if another edit or delete of it was under way. When it
+    /// the place is not free, if the target is gone already, if an edit finds [`MAX_EDITS`] there, or if another edit or delete of
+    /// it was under way. When it
     /// fails, all of it may have happened, or none, or may happen yet.
     async fn put_changing(&self, entry: &Entry) -> Result<Put>;
 }
@@ -72,7 +76,8 @@ pub struct Watermarks {
     pub delivered: Seq,
     /// Highest seq that was read; never above `delivered`.
     pub read: Seq,
-    /// The ordinal of the entry at `read`, so that unread is a subtraction.
+    /// The ordinal of the entry at `read`, so that unread is a subtraction; until something is read, of the one at which the
+    /// user joined.
     pub read_ordinal: u64,
 }
 
@@ -124,7 +129,7 @@ pub struct UserConversation {
 pub struct Change {
     /// The `system` entry that announces it.
     pub entry: Entry,
-    /// Who joins, at `entry.seq`, as a member. Their rows are written anew.
+    /// Who joins, at `entry.seq`, as a member. Their rows are written anew, with `entry.ordinal` as what they have read.
     pub added: Vec<UserId>,
     /// Who goes. Their rows are removed.
     pub removed: Vec<UserId>,

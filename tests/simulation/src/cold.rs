@@ -2,14 +2,15 @@
 //! and the archive together are the log.
 
 use petrel_core::ids::{ConversationId, Seq};
-use petrel_core::ports::Floor;
+use petrel_core::message::{Content, Entry};
+use petrel_core::ports::{Floor, Precondition};
 use petrel_core::services::Keeping;
 
 use crate::core::{Core, Event, Invocation};
 use crate::faults::{Fault, Path};
 use crate::invocation::Task;
 use crate::mutants::Mutant;
-use crate::truth::{Write, Wrote};
+use crate::truth::{ColdOf, Write, Wrote, version};
 
 /// What is archived: much sooner than in earnest, and down to the newest few. No put is under way for as long as an entry
 /// is hot. Nothing expires: that has tests of its own in the core.
@@ -51,12 +52,98 @@ impl Core {
         }
     }
 
-    /// In the end every timer runs out once more, and the operator sends those again that failed.
+    /// In the end every timer runs out once more, and the operator sends those again that failed; and again when the lease
+    /// of whoever died is over.
     pub fn redrive_timers(&mut self) {
         let all: Vec<ConversationId> = self.truth.logs.keys().cloned().collect();
         for of in all {
-            let ms = self.latency();
-            self.invoke(ms, Task::Archive(of, RETRIES));
+            for later in [0, 1_000_000] {
+                let ms = later + self.latency();
+                self.invoke(ms, Task::Archive(of.clone(), RETRIES));
+            }
+        }
+    }
+
+    /// Stores a delete of what may be archived.
+    pub fn put_delete(
+        &mut self,
+        delete: &Entry,
+        target: &Entry,
+        floor: &Floor,
+        by: Option<Invocation>,
+    ) -> Wrote {
+        let of = &delete.conversation_id;
+        let unchecked = self.is(Mutant::FloorUnchecked);
+        let empty = ColdOf::default();
+        let cold = self.truth.cold.get(of).unwrap_or(&empty);
+        let table = self.truth.logs.get(of).map(|log| &log.table);
+        let row = |seq: &Seq| table.and_then(|table| table.get(seq));
+        let is_gone = |e: &Entry| matches!(e.content, Content::Gone { .. });
+        let mut changed = std::iter::once(&target.seq).chain(&target.edits);
+        let taken = row(&delete.seq).is_some()
+            || cold.floor.version != floor.version && !unchecked
+            || cold.redactions.contains(&target.seq)
+            || is_gone(target)
+            || row(&target.seq).is_some_and(|row| is_gone(row) || row.edits != target.edits)
+            || changed.any(|seq| *seq > floor.archived && row(seq).is_none());
+        if taken {
+            self.passed(Path::Conflict);
+            if let Some(notes) = by.and_then(|by| self.notes.get_mut(&by)) {
+                notes.conflicts += 1;
+            }
+            return Wrote::No;
+        }
+        self.truth.delete(of, target, self.moment);
+        let changed = std::iter::once(&target.seq).chain(&target.edits);
+        let noted: Vec<Seq> = changed.filter(|seq| **seq <= floor.closing).copied().collect();
+        self.passed(if noted.is_empty() { Path::Deleted } else { Path::Noted });
+        self.truth.cold.entry(of.clone()).or_default().redactions.extend(noted);
+        self.stored(delete);
+        Wrote::Yes
+    }
+
+    /// No reader gets what was deleted: neither from a row nor from an object, unless a note says so.
+    pub fn nothing_shows(&self, of: &ConversationId) -> Result<(), String> {
+        let Some(log) = self.truth.log(of) else { return Ok(()) };
+        let empty = ColdOf::default();
+        let cold = self.truth.cold.get(of).unwrap_or(&empty);
+        for seq in log.deleted.keys() {
+            let Some(stored) = log.at(*seq) else { continue };
+            let left = stored.entry.content.deleted();
+            if log.table.get(seq).is_some_and(|row| row.content != left) {
+                return Err(format!("{seq} was deleted, and its row says it still"));
+            }
+            if *seq > cold.floor.archived || cold.redactions.contains(seq) {
+                continue;
+            }
+            let object = cold.objects.range(*seq..).next().map(|(_, stretch)| stretch);
+            let lies = object.and_then(|stretch| stretch.iter().find(|e| e.seq == *seq));
+            if lies.is_some_and(|lies| lies.content != left) {
+                return Err(format!("{seq} was deleted, and the archive shows it still"));
+            }
+        }
+        Ok(())
+    }
+
+    /// At rest no object holds what was deleted, none is left over, and nothing is noted that is not in the table still.
+    pub fn archive_is_clean(&self, of: &ConversationId) -> Result<(), String> {
+        let (Some(log), Some(cold)) = (self.truth.log(of), self.truth.cold.get(of)) else {
+            return Ok(());
+        };
+        for (last, object) in &cold.objects {
+            if *last > cold.floor.archived {
+                return Err(format!("the object {last} is left over"));
+            }
+            let says =
+                |e: &&Entry| log.deleted.contains_key(&e.seq) && e.content != e.content.deleted();
+            if let Some(entry) = object.iter().find(says) {
+                return Err(format!("{} was deleted, and the object {last} has it", entry.seq));
+            }
+        }
+        match cold.redactions.iter().find(|seq| **seq <= cold.floor.archived) {
+            Some(seq) => Err(format!("{seq} is still noted")),
+            None if cold.floor.until > 0 => Err("an archiver has the lease".to_owned()),
+            None => Ok(()),
         }
     }
 
@@ -66,8 +153,9 @@ impl Core {
             Write::MoveFloor(of, ..)
             | Write::SetTimer(of)
             | Write::RemoveRows(of, ..)
+            | Write::RemoveRedactions(of, _)
             | Write::DeleteObject(of, _) => of.clone(),
-            Write::PutObject(stretch) => match stretch.first() {
+            Write::PutObject(stretch, _) => match stretch.first() {
                 Some(first) => first.conversation_id.clone(),
                 None => return Wrote::No,
             },
@@ -90,7 +178,13 @@ impl Core {
                 if new.archived < stood.archived || new.gone < stood.gone {
                     self.broke(format!("{of}: the floor fell from {stood:?} to {new:?}"));
                 }
-                self.passed(Path::Archived);
+                if new.archived > stood.archived {
+                    self.passed(Path::Archived);
+                }
+            }
+            Write::RemoveRedactions(_, seqs) => {
+                cold.redactions.retain(|seq| !seqs.contains(seq));
+                self.passed(Path::Redacted);
             }
             Write::RemoveRows(_, from, through) => {
                 let floor = cold.floor.base();
@@ -101,8 +195,16 @@ impl Core {
                     log.table.retain(|seq, _| seq < from || seq > through);
                 }
             }
-            Write::PutObject(stretch) => {
+            Write::PutObject(stretch, only_if) => {
                 let last = stretch.last().map_or(Seq::ZERO, |e| e.seq);
+                let stands = cold.objects.get(&last).map(|object| version(object));
+                let holds = match only_if {
+                    Precondition::Absent => stands.is_none(),
+                    Precondition::Is(version) => stands.as_ref() == Some(version),
+                };
+                if !holds {
+                    return Wrote::No;
+                }
                 cold.objects.insert(last, stretch.clone());
             }
             Write::DeleteObject(_, last) => {
@@ -110,7 +212,8 @@ impl Core {
             }
             _ => {}
         }
-        let held = self.nothing_is_lost(&of).and_then(|()| self.there_is_a_next_time(&of, by));
+        let held = self.nothing_is_lost(&of).and_then(|()| self.nothing_shows(&of));
+        let held = held.and_then(|()| self.there_is_a_next_time(&of, by));
         self.must(held.map_err(|e| format!("{of}: {e}")));
         Wrote::Yes
     }
@@ -138,7 +241,7 @@ impl Core {
             return Ok(());
         };
         for stored in &log.history {
-            let entry = &stored.entry;
+            let entry = &log.expected(&stored.entry);
             let seq = entry.seq;
             if seq > cold.floor.archived || seq == Seq::FIRST {
                 if log.table.get(&seq) != Some(entry) {
@@ -150,7 +253,11 @@ impl Core {
             }
             if seq <= cold.floor.archived {
                 let object = cold.objects.range(seq..).next().map(|(_, stretch)| stretch);
-                if !object.is_some_and(|stretch| stretch.contains(entry)) {
+                let lies = object.and_then(|stretch| stretch.iter().find(|e| e.seq == seq));
+                // As it was before its delete, if a note says so.
+                let noted = cold.redactions.contains(&seq);
+                let whole = log.whole(&stored.entry);
+                if !lies.is_some_and(|lies| lies == entry || noted && *lies == whole) {
                     return Err(format!(
                         "{seq} is not in the archive, and the floor is {}",
                         cold.floor.archived

@@ -205,6 +205,10 @@ kinds! {
         Edited "edited" 0,
         /// A message was deleted.
         Deleted "deleted" 0,
+        /// A message at or below the fence was deleted, and noted.
+        Noted "deleted-in-archive" 0,
+        /// What was noted went into an object, and the note away.
+        Redacted "redacted" 0,
         /// A user muted a conversation, or the like.
         Chosen "chosen" 0,
         /// A phone was left in peace because its user muted the conversation.

@@ -58,6 +58,9 @@ pub enum Done {
     Archived(bool),
 }
 
+/// How long the archiver may run: its time-out in the template, ms.
+const ARCHIVER_LIVES_MS: u64 = 600_000;
+
 /// What is known of a running invocation.
 pub struct Notes {
     /// For the trace.
@@ -76,6 +79,8 @@ pub struct Notes {
     pub tenures: Heads,
     /// Whether it stands still until then, ms since 1970.
     pub frozen: u64,
+    /// When AWS ends it, ms since 1970.
+    pub dies: u64,
     /// Whether a call that it must succeed in has failed.
     pub hurt: bool,
     /// Whether a frame of its own answer was refused by the gateway.
@@ -147,6 +152,7 @@ impl Core {
             heads: Heads::new(),
             tenures: Heads::new(),
             frozen: 0,
+            dies: u64::MAX,
             hurt: false,
             refused: false,
             conflicts: 0,
@@ -174,7 +180,11 @@ pub fn start(hub: &Arc<Hub>, id: Invocation) -> Option<Running> {
     let user = core.notes.get(&id)?.user.clone();
     let heads = user.map(|u| core.heads(&u)).unwrap_or_default();
     let truth = early.then(|| Box::new(core.truth.clone()));
+    let dies = core.now + ARCHIVER_LIVES_MS;
     let notes = core.notes.get_mut(&id)?;
+    if matches!(notes.task, Task::Archive(..)) {
+        notes.dies = dies;
+    }
     (notes.began, notes.tenures) = (began, heads.clone());
     notes.heads = heads;
     let sends = matches!(&notes.task, Task::Route(_, f) if f.contains("\"action\":\"send\""));

@@ -19,6 +19,8 @@ pub enum Mutant {
     TailExpires,
     /// The floor is moved without looking whether it stands where it was read.
     FloorUnconditional,
+    /// A delete does not look whether the fence stands where it was read.
+    FloorUnchecked,
     /// A client resends with what it holds now, instead of with the first `seen`.
     ForgetsSeen,
     /// A client says that it has seen more than it has.
@@ -43,6 +45,7 @@ impl Mutant {
             Self::ConnectionsEarly,
             Self::FoundsLate,
             Self::TailExpires,
+            Self::FloorUnchecked,
             Self::FloorUnconditional,
             Self::ForgetsSeen,
             Self::SeenTooHigh,

@@ -129,19 +129,33 @@ impl People {
             core.apply(&Write::Open(of.clone(), user.clone()), None);
         }
         core.apply(&Write::SetTimer(of.clone()), None);
+        let mut written: Vec<(Seq, UserId)> = vec![];
         for seq in 1..=length {
             let message_id = MessageId::minted(core.uuid());
+            let edited =
+                if seq > 3 && core.dice.percent(12) { core.dice.pick(&written) } else { None };
+            let (sender_id, content) = match edited.cloned() {
+                Some((target, author)) => (author, Content::Edit { target, text: "edited".into() }),
+                None => {
+                    let author = if core.dice.percent(50) { &a } else { &b };
+                    written.push((Seq::new(seq), author.clone()));
+                    (author.clone(), Content::text(message_id.to_string()))
+                }
+            };
             let entry = Entry {
                 conversation_id: of.clone(),
                 seq: Seq::new(seq),
-                ordinal: seq,
+                ordinal: written.len() as u64,
                 message_id,
-                sender_id: if core.dice.percent(50) { a.clone() } else { b.clone() },
+                sender_id,
                 sent_at: core.now - age_ms + seq,
-                content: Content::text(message_id.to_string()),
+                content,
                 level: 0,
+                edits: vec![],
             };
-            core.apply(&Write::Put(entry.clone()), None);
+            let edits = matches!(entry.content, Content::Edit { .. });
+            let put = if edits { Write::PutChanging } else { Write::Put };
+            core.apply(&put(entry.clone()), None);
             if seq <= 3 {
                 for device in devices.iter_mut().filter(|d| d.user == a || d.user == b) {
                     device.holds(core, &entry);
@@ -287,7 +301,10 @@ impl People {
     fn change_message(&mut self, core: &mut Core, of: &ConversationId) {
         let user = self.someone(core, of);
         let head = core.truth.log(of).map_or(0, |log| log.head().get());
-        let target = Seq::new(head.saturating_sub(core.dice.below(6)).max(1));
+        // Or one of any age, which may be archived.
+        let far = core.dice.percent(35);
+        let back = core.dice.below(if far { head.max(1) } else { 6 });
+        let target = Seq::new(head.saturating_sub(back).max(1));
         // Mostly its author, who may.
         let author = core.truth.log(of).and_then(|log| log.at(target));
         let author = author.map(|s| s.entry.sender_id.clone()).filter(|u| self.users.contains(u));

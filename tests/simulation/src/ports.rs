@@ -15,9 +15,9 @@ use petrel_core::metrics::NoMetrics;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
-    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState,
-    People, Platform, Posted, Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook,
-    World,
+    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, Object,
+    OwnState, People, Platform, Posted, Precondition, Pushed, Put, Regard, Sockets,
+    UserConversation, Watermarks, Webhook, World,
 };
 use petrel_core::services::Settings;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ use crate::cold;
 use crate::core::{Core, Event, Hub, Invocation};
 use crate::faults::{Fault, Path};
 use crate::mutants::Mutant;
-use crate::truth::{Write, Wrote};
+use crate::truth::{Write, Wrote, version};
 
 /// The ports of one invocation.
 pub struct Ports {
@@ -101,6 +101,7 @@ impl Ports {
                 write,
                 Write::Put(_)
                     | Write::PutChanging(_)
+                    | Write::PutDelete(..)
                     | Write::Change(_)
                     | Write::Advance(..)
                     | Write::Own(..)
@@ -121,7 +122,8 @@ impl Ports {
             wrote
         };
         self.turn().await;
-        if matches!(write, Write::Put(_) | Write::PutChanging(_)) && wrote == Wrote::Yes {
+        let puts = matches!(write, Write::Put(_) | Write::PutChanging(_) | Write::PutDelete(..));
+        if puts && wrote == Wrote::Yes {
             let mut core = self.hub.lock();
             if core.strikes(Fault::OwnConflict) {
                 core.apply(&write, Some(self.invocation));
@@ -193,9 +195,38 @@ impl Cold for Ports {
     }
 
     async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
-        let what = format!("cold.move_floor {of} to {}", new.archived);
+        let what = format!("cold.move_floor {of} to {new:?}");
         let write = Write::MoveFloor(of.clone(), old.clone(), new.clone());
         Ok(self.write(&what, write).await? == Wrote::Yes)
+    }
+
+    async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
+        let what = format!("cold.put_delete {} {}", delete.conversation_id, delete.seq);
+        let write = Write::PutDelete(delete.clone(), target.clone(), floor.clone());
+        Ok(self.write(&what, write).await?.put())
+    }
+
+    async fn redactions(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>> {
+        self.read(&format!("cold.redactions {of} {from} to {through}"), |core| {
+            let noted = core.truth.cold.get(of).map(|c| &c.redactions).into_iter().flatten();
+            noted.filter(|s| (from..=through).contains(s)).take(limit).copied().collect()
+        })
+        .await
+    }
+
+    async fn remove_redactions(&self, of: &ConversationId, seqs: &[Seq]) -> Result<()> {
+        // In parts, each of which is one call.
+        for part in seqs.chunks(2) {
+            let write = Write::RemoveRedactions(of.clone(), part.to_vec());
+            self.write(&format!("cold.remove_redactions {of} {part:?}"), write).await?;
+        }
+        Ok(())
     }
 
     async fn set_timer(&self, of: &ConversationId, _: u64) -> Result<()> {
@@ -238,21 +269,22 @@ impl Ports {
 
 #[async_trait]
 impl Archive for Ports {
-    async fn put(&self, stretch: &[Entry]) -> Result<()> {
+    async fn put(&self, stretch: &[Entry], only_if: &Precondition) -> Result<bool> {
         self.archive_is_up()?;
         let last = stretch.last().map_or(Seq::ZERO, |e| e.seq);
         let what = format!("archive.put to {last}");
-        self.write(&what, Write::PutObject(stretch.to_vec())).await.map(drop)
+        let write = Write::PutObject(stretch.to_vec(), only_if.clone());
+        Ok(self.write(&what, write).await? == Wrote::Yes)
     }
 
-    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Object>> {
         self.archive_is_up()?;
         self.read(&format!("archive.get {of} {last}"), |core| {
             let found = core.truth.cold.get(of).and_then(|c| c.objects.get(&last)).cloned();
             if found.is_some() {
                 core.passed(Path::ReadCold);
             }
-            found
+            found.map(|entries| Object { version: version(&entries), entries })
         })
         .await
     }

@@ -26,6 +26,8 @@ impl Run {
             let held = core.rows_agree(&group);
             core.must(held);
             let held = core.nothing_is_lost(&group);
+            let held = held.and_then(|()| core.nothing_shows(&group));
+            let held = held.and_then(|()| core.archive_is_clean(&group));
             core.must(held.map_err(|e| format!("at rest, {group}: {e}")));
             if !core.truth.cold.get(&group).is_some_and(|cold| cold.timer) {
                 core.broke(format!("at rest, {group} has no timer"));

@@ -3,7 +3,7 @@
 use petrel_core::group::{GroupInfo, Role};
 use petrel_core::ids::{ConversationId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::ports::Watermarks;
+use petrel_core::ports::{MAX_EDITS, Watermarks};
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
@@ -26,6 +26,7 @@ impl Core {
         match write {
             Write::Put(entry) => self.put(entry, by),
             Write::PutChanging(entry) => self.put_changing(entry, by),
+            Write::PutDelete(delete, target, floor) => self.put_delete(delete, target, floor, by),
             Write::Own(user, of, old, new) => {
                 let row = self.truth.rows.get_mut(user).and_then(|rows| rows.get_mut(of));
                 let Some(row) = row.filter(|row| row.own.version == *old) else { return Wrote::No };
@@ -36,7 +37,7 @@ impl Core {
             }
             Write::Open(direct, user) => {
                 if self.truth.row(user, direct).is_none() {
-                    self.truth.write_row(user, direct, Seq::FIRST);
+                    self.truth.write_row(user, direct, Seq::FIRST, 0);
                 }
                 Wrote::Yes
             }
@@ -73,7 +74,7 @@ impl Core {
                 self.must(held);
                 self.stored(entry);
                 for user in &change.added {
-                    self.truth.write_row(user, group, entry.seq);
+                    self.truth.write_row(user, group, entry.seq, entry.ordinal);
                     self.truth.write_member(group, user, Role::Member, entry.seq);
                 }
                 for member in &change.roles {
@@ -200,7 +201,8 @@ impl Core {
             Write::MoveFloor(..)
             | Write::SetTimer(_)
             | Write::RemoveRows(..)
-            | Write::PutObject(_)
+            | Write::RemoveRedactions(..)
+            | Write::PutObject(..)
             | Write::DeleteObject(..) => self.put_away(write, by),
             Write::SetDisabled(user, since) => {
                 match since {
@@ -272,14 +274,27 @@ impl Core {
     fn put_changing(&mut self, entry: &Entry, by: Option<Invocation>) -> Wrote {
         let of = &entry.conversation_id;
         let Some(target) = entry.content.target() else { return Wrote::No };
-        if !self.truth.is_free(of, entry.seq) || self.truth.is_gone(of, target) {
+        let deletes = matches!(entry.content, Content::Delete { .. });
+        let row = self.truth.logs.get_mut(of).and_then(|log| log.table.get_mut(&target));
+        let row = row.filter(|row| {
+            let full = !deletes && row.edits.len() >= MAX_EDITS;
+            !matches!(row.content, Content::Gone { .. }) && !full
+        });
+        let Some(row) = row else {
+            self.lost_race(by);
+            return Wrote::No;
+        };
+        let found = row.clone();
+        if !self.truth.is_free(of, entry.seq) {
             self.lost_race(by);
             return Wrote::No;
         }
-        if let Content::Delete { .. } = entry.content {
-            self.truth.delete(of, target, self.moment);
+        if deletes {
+            self.truth.delete(of, &found, self.moment);
             self.passed(Path::Deleted);
         } else {
+            let row = self.truth.logs.get_mut(of).and_then(|log| log.table.get_mut(&target));
+            row.into_iter().for_each(|row| row.edits.push(entry.seq));
             self.passed(Path::Edited);
         }
         self.stored(entry);
@@ -302,7 +317,7 @@ impl Core {
             };
             return match log.table.values().find(|e| says(e)) {
                 Some(left) => Err(format!("{target} is deleted, and {} says it still", left.seq)),
-                None => Ok(()),
+                None => self.nothing_shows(of),
             };
         }
         if changed.entry.sender_id != entry.sender_id {
@@ -352,7 +367,7 @@ impl Core {
     }
 
     /// Stores an entry, and looks at everything that must hold of it.
-    fn stored(&mut self, entry: &Entry) {
+    pub fn stored(&mut self, entry: &Entry) {
         let held = self.may_be_stored(entry).and_then(|()| {
             let place = format!("{} {}", entry.conversation_id, entry.seq);
             self.may_change(entry).map_err(|e| format!("{place}: {e}"))
@@ -478,7 +493,7 @@ impl Core {
             return Wrote::No;
         }
         self.truth.info.insert(group.clone(), info.clone());
-        self.truth.write_row(user, group, Seq::FIRST);
+        self.truth.write_row(user, group, Seq::FIRST, 0);
         self.truth.write_member(group, user, role, Seq::FIRST);
         let held = self.rows_agree(group);
         self.must(held);
@@ -557,7 +572,8 @@ impl Core {
         if new.delivered > log.head() || new.read > new.delivered {
             return Err(format!("they pass the head {}", log.head()));
         }
-        let ordinal = log.at(new.read).map_or(0, |s| s.entry.ordinal);
+        // Until something is read, it is what was there when the user joined.
+        let ordinal = log.at(new.read).map_or(old.read_ordinal, |s| s.entry.ordinal);
         if new.read_ordinal != ordinal {
             return Err(format!("the ordinal there is {ordinal}"));
         }

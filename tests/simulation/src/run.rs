@@ -249,7 +249,8 @@ impl Run {
             core.after(ms, Event::Turn(id, timer));
             return;
         }
-        if core.strikes(Fault::Kill) {
+        let timed_out = core.notes.get(&id).is_some_and(|n| n.dies <= core.now);
+        if timed_out || core.strikes(Fault::Kill) {
             core.note(|| format!("#{id} is killed"));
             core.give_up(id);
             if let Some(Task::Archive(of, left)) = core.notes.get(&id).map(|n| n.task.clone()) {

@@ -1,7 +1,7 @@
 //! What is stored: the log, the rows, the connections and the endpoints, as the tables hold them. Each write is a value,
 //! so that it can also have its effect later than the call that made it. `rules` looks at every one of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use petrel_core::group::{GroupInfo, Invite, Member, Role};
@@ -9,8 +9,8 @@ use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Message
 use petrel_core::message::{Content, Entry, GroupChange};
 use petrel_core::people::{Audience, Profile, ProfileChange};
 use petrel_core::ports::{
-    Account, Change, Connection, Devices, Endpoint, Floor, OwnState, Put, Sockets,
-    UserConversation, Watermarks,
+    Account, Change, Connection, Devices, Endpoint, Floor, OwnState, Precondition, Put, Sockets,
+    UserConversation, Version, Watermarks,
 };
 
 use crate::standing::Standing;
@@ -62,6 +62,25 @@ impl LogOf {
     /// The last place.
     pub fn head(&self) -> Seq {
         self.history.last().map_or(Seq::ZERO, |s| s.entry.seq)
+    }
+
+    /// The places of the edits of an entry.
+    pub fn edits_of(&self, target: Seq) -> impl Iterator<Item = Seq> {
+        let edits = self.history.iter().filter(
+            move |s| matches!(s.entry.content, Content::Edit { target: of, .. } if of == target),
+        );
+        edits.map(|s| s.entry.seq)
+    }
+
+    /// An entry as it must lie wherever it lies: with its edits noted, or as its delete left it.
+    pub fn expected(&self, stored: &Entry) -> Entry {
+        let whole = self.whole(stored);
+        if self.deleted.contains_key(&stored.seq) { whole.deleted() } else { whole }
+    }
+
+    /// An entry with its edits noted, deleted or not.
+    pub fn whole(&self, stored: &Entry) -> Entry {
+        Entry { edits: self.edits_of(stored.seq).collect(), ..stored.clone() }
     }
 
     /// What was stored at a place.
@@ -150,6 +169,13 @@ pub struct ColdOf {
     pub timer: bool,
     /// The objects, by their last seq.
     pub objects: BTreeMap<Seq, Vec<Entry>>,
+    /// What was deleted and is not yet so in the objects.
+    pub redactions: BTreeSet<Seq>,
+}
+
+/// The version of an object: what it holds, in words.
+pub fn version(entries: &[Entry]) -> Version {
+    Version(serde_json::to_string(entries).unwrap_or_default())
 }
 
 /// A write, as a value.
@@ -197,8 +223,12 @@ pub enum Write {
     SetTimer(ConversationId),
     /// Some rows of `Cold::remove`.
     RemoveRows(ConversationId, Seq, Seq),
+    /// `Cold::put_delete`: the delete, its target as it was read, and the floor.
+    PutDelete(Entry, Entry, Floor),
+    /// Some notes of `Cold::remove_redactions`.
+    RemoveRedactions(ConversationId, Vec<Seq>),
     /// `Archive::put`.
-    PutObject(Vec<Entry>),
+    PutObject(Vec<Entry>, Precondition),
     /// `Archive::delete`.
     DeleteObject(ConversationId, Seq),
     /// `Connections::set_disabled`.
@@ -308,11 +338,11 @@ impl Truth {
     }
 
     /// Writes a row anew.
-    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq) {
+    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq, ordinal: u64) {
         let row = UserConversation {
             conversation: of.clone(),
             joined,
-            marks: Watermarks::default(),
+            marks: Watermarks { read_ordinal: ordinal, ..Watermarks::default() },
             own: OwnState::default(),
         };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
@@ -383,22 +413,22 @@ impl Truth {
         (messages, badge)
     }
 
-    /// Whether what stands at a place in the table is gone.
+    /// Whether what was stored at a place was deleted, or nothing was.
     pub fn is_gone(&self, of: &ConversationId, seq: Seq) -> bool {
-        let entry = self.logs.get(of).and_then(|log| log.table.get(&seq));
-        entry.is_none_or(|e| matches!(e.content, Content::Gone { .. }))
+        self.logs.get(of).is_none_or(|log| log.at(seq).is_none() || log.deleted.contains_key(&seq))
     }
 
-    /// Takes away what stands at a place, and what its edits say.
-    pub fn delete(&mut self, of: &ConversationId, target: Seq, moment: u64) {
+    /// Empties the rows of an entry and of the edits that are noted there, those that are in the table. From then on
+    /// nothing may show what it or any edit of it said.
+    pub fn delete(&mut self, of: &ConversationId, target: &Entry, moment: u64) {
         let Some(log) = self.logs.get_mut(of) else { return };
-        for (seq, entry) in &mut log.table {
-            let edit = matches!(entry.content, Content::Edit { .. });
-            if *seq == target || edit && entry.content.target() == Some(target) {
-                entry.content = entry.content.deleted();
-                log.deleted.insert(*seq, moment);
+        for seq in std::iter::once(&target.seq).chain(&target.edits) {
+            if let Some(row) = log.table.get_mut(seq) {
+                *row = row.deleted();
             }
         }
+        let seqs: Vec<Seq> = log.edits_of(target.seq).chain([target.seq]).collect();
+        log.deleted.extend(seqs.into_iter().map(|seq| (seq, moment)));
     }
 
     /// Stands an entry in the table and, if its place is new, in the history.

@@ -8,15 +8,17 @@ mod s3;
 mod timers;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{
+    ConditionCheck, DeleteRequest, Put as PutAction, TransactWriteItem, WriteRequest,
+};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConversationId, Seq};
-use petrel_core::message::{Content, Why};
-use petrel_core::ports::{Cold, Floor};
+use petrel_core::message::{Content, Entry, Why};
+use petrel_core::ports::{Cold, Floor, Put};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, unless};
-use crate::item::{Item, at, item, n, number, s};
+use crate::calls::{CHECK_FAILED, read_all, unless};
+use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
 #[cfg(feature = "embedded")]
@@ -44,6 +46,8 @@ fn timer(of: &ConversationId, at: u64) -> Item {
 fn read_floor(item: &Item) -> Result<Floor> {
     Ok(Floor {
         archived: Seq::new(number(item, keys::ARCHIVED_THROUGH)?),
+        closing: Seq::new(number(item, keys::CLOSING)?),
+        until: number(item, keys::LEASE)?,
         gone: Seq::new(number(item, keys::GONE)?),
         gone_ordinal: number(item, keys::GONE_ORDINAL)?,
         version: number(item, keys::VERSION)?,
@@ -63,6 +67,8 @@ impl Cold for Dynamo {
         let mut new_item = floor_key(of);
         new_item.extend(item([
             (keys::ARCHIVED_THROUGH, n(new.archived.get())),
+            (keys::CLOSING, n(new.closing.get())),
+            (keys::LEASE, n(new.until)),
             (keys::GONE, n(new.gone.get())),
             (keys::GONE_ORDINAL, n(new.gone_ordinal)),
             (keys::VERSION, n(old.version + 1)),
@@ -80,6 +86,57 @@ impl Cold for Dynamo {
         Ok(unless(put.send().await, &[CHECK_FAILED])?.is_some())
     }
 
+    async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
+        if matches!(target.content, Content::Gone { .. }) {
+            return Ok(Put::Taken);
+        }
+        let Some(rows) = self.emptying_rows(target, floor).await? else { return Ok(Put::Taken) };
+        let of = &delete.conversation_id;
+        let mut actions = vec![self.putting(delete)?, self.standing(of, floor)?];
+        actions.extend(rows);
+        for seq in std::iter::once(&target.seq).chain(&target.edits) {
+            if *seq <= floor.closing {
+                // The note of the target alone says whether it was deleted before.
+                actions.push(self.redacting(of, *seq, *seq == target.seq)?);
+            }
+        }
+        self.write_all(actions).await
+    }
+
+    async fn redactions(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>> {
+        if from > through {
+            return Ok(vec![]);
+        }
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.conversations)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :through")
+            .expression_attribute_names("#pk", keys::PK)
+            .expression_attribute_names("#sk", keys::SK)
+            .expression_attribute_values(":pk", s(of.as_str()))
+            .expression_attribute_values(":from", s(keys::redaction(from)))
+            .expression_attribute_values(":through", s(keys::redaction(through)));
+        let notes = read_all(query, limit).await?;
+        let seq = |note: &Item| {
+            keys::read_redaction(text(note, keys::SK)?).ok_or_else(|| malformed(keys::SK))
+        };
+        notes.iter().map(seq).collect()
+    }
+
+    async fn remove_redactions(&self, of: &ConversationId, seqs: &[Seq]) -> Result<()> {
+        let keys = seqs
+            .iter()
+            .map(|seq| item([(keys::PK, s(of.as_str())), (keys::SK, s(keys::redaction(*seq)))]));
+        self.delete_all(&self.tables.conversations, keys.collect()).await
+    }
+
     async fn set_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
         let put = self.client.put_item().table_name(&self.tables.conversations);
         put.set_item(Some(timer(of, at))).send().await.map_err(Error::port)?;
@@ -91,19 +148,9 @@ impl Cold for Dynamo {
     }
 
     async fn remove(&self, of: &ConversationId, from: Seq, through: Seq) -> Result<()> {
-        let seqs: Vec<u64> = (from.get()..=through.get()).collect();
-        for batch in seqs.chunks(BATCH) {
-            let deletes = batch.iter().map(|seq| {
-                let delete = DeleteRequest::builder()
-                    .key(keys::CONVERSATION_ID, s(of.as_str()))
-                    .key(keys::SEQ, n(*seq))
-                    .build()
-                    .map_err(Error::port)?;
-                Ok(WriteRequest::builder().delete_request(delete).build())
-            });
-            self.delete_batch(deletes.collect::<Result<Vec<_>>>()?).await?;
-        }
-        Ok(())
+        let keys = (from.get()..=through.get())
+            .map(|seq| item([(keys::CONVERSATION_ID, s(of.as_str())), (keys::SEQ, n(seq))]));
+        self.delete_all(&self.tables.messages, keys.collect()).await
     }
 
     async fn empty(&self, of: &ConversationId, seq: Seq, why: Why) -> Result<()> {
@@ -126,14 +173,59 @@ impl Cold for Dynamo {
 }
 
 impl Dynamo {
-    /// Deletes rows of the log, and those again that DynamoDB has not come to.
-    async fn delete_batch(&self, mut wanted: Vec<WriteRequest>) -> Result<()> {
+    /// Holds while the floor is the one that was read.
+    fn standing(&self, of: &ConversationId, floor: &Floor) -> Result<TransactWriteItem> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.conversations)
+            .set_key(Some(floor_key(of)));
+        let check = if floor.version == 0 {
+            check
+                .condition_expression("attribute_not_exists(#pk)")
+                .expression_attribute_names("#pk", keys::PK)
+        } else {
+            check
+                .condition_expression("#v = :v")
+                .expression_attribute_names("#v", keys::VERSION)
+                .expression_attribute_values(":v", n(floor.version))
+        };
+        let check = check.build().map_err(Error::port)?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// The note of what was deleted at a place.
+    fn redacting(&self, of: &ConversationId, seq: Seq, once: bool) -> Result<TransactWriteItem> {
+        let note = item([(keys::PK, s(of.as_str())), (keys::SK, s(keys::redaction(seq)))]);
+        let put = PutAction::builder().table_name(&self.tables.conversations).set_item(Some(note));
+        let put = if once {
+            put.condition_expression("attribute_not_exists(#pk)")
+                .expression_attribute_names("#pk", keys::PK)
+        } else {
+            put
+        };
+        Ok(TransactWriteItem::builder().put(put.build().map_err(Error::port)?).build())
+    }
+
+    /// Deletes the items under these keys, those that are there.
+    async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<()> {
+        for batch in keys.chunks(BATCH) {
+            let deletes = batch.iter().map(|key| {
+                let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
+                let delete = delete.map_err(Error::port)?;
+                Ok(WriteRequest::builder().delete_request(delete).build())
+            });
+            self.delete_batch(table, deletes.collect::<Result<Vec<_>>>()?).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a batch, and what DynamoDB has not come to again.
+    async fn delete_batch(&self, table: &str, mut wanted: Vec<WriteRequest>) -> Result<()> {
         for attempt in 0..ATTEMPTS {
             self.back_off(attempt).await;
             let answer = self
                 .client
                 .batch_write_item()
-                .request_items(&self.tables.messages, wanted)
+                .request_items(table, wanted)
                 .send()
                 .await
                 .map_err(Error::port)?;

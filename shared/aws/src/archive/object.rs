@@ -168,6 +168,7 @@ mod tests {
             sent_at: 1_790_000_000_000 + seq,
             content: Content::text(format!("{text} {seq}")),
             level: 0,
+            edits: vec![],
         };
         (first..=last).map(entry).collect()
     }

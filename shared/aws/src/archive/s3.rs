@@ -7,13 +7,15 @@ use aws_sdk_s3::primitives::ByteStream;
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConversationId, Seq};
 use petrel_core::message::Entry;
-use petrel_core::ports::Archive;
+use petrel_core::ports::{Archive, Object, Precondition, Version};
 
 use super::object::{self, MAX_STORED_BYTES};
 use crate::keys;
 
 /// Names in one answer to ListObjectsV2.
 const PAGE: usize = 1_000;
+/// What S3 says when a precondition does not hold: another object is there, one is being written, or none is there to replace.
+const REFUSED: [&str; 3] = ["PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"];
 
 /// The archive in a bucket.
 #[derive(Clone, Debug)]
@@ -36,22 +38,28 @@ pub(crate) fn damaged(name: &str, reason: &object::Damaged) -> Error {
 
 #[async_trait]
 impl Archive for S3 {
-    async fn put(&self, stretch: &[Entry]) -> Result<()> {
+    async fn put(&self, stretch: &[Entry], only_if: &Precondition) -> Result<bool> {
         let bytes = object::encode(stretch).map_err(Error::port)?;
         let last = stretch.last().ok_or_else(|| Error::port("an empty stretch"))?;
-        self.client
+        let put = self
+            .client
             .put_object()
             .bucket(&self.bucket)
             .key(keys::object(&last.conversation_id, last.seq))
             .content_type("application/zstd")
-            .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map_err(Error::port)?;
-        Ok(())
+            .body(ByteStream::from(bytes));
+        let put = match only_if {
+            Precondition::Absent => put.if_none_match("*"),
+            Precondition::Is(Version(etag)) => put.if_match(etag),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code().is_some_and(|code| REFUSED.contains(&code)) => Ok(false),
+            Err(error) => Err(Error::port(error)),
+        }
     }
 
-    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Object>> {
         let key = keys::object(of, last);
         let found = self.client.get_object().bucket(&self.bucket).key(&key).send().await;
         let mut found = match found {
@@ -59,6 +67,8 @@ impl Archive for S3 {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             Err(error) => return Err(Error::port(error)),
         };
+        let version = found.e_tag().ok_or_else(|| Error::port("an object without an ETag"))?;
+        let version = Version(version.to_owned());
         let mut bytes = vec![];
         while let Some(part) = found.body.try_next().await.map_err(Error::port)? {
             bytes.extend_from_slice(&part);
@@ -66,7 +76,8 @@ impl Archive for S3 {
                 return Err(damaged(&key, &object::Damaged::TooLarge));
             }
         }
-        object::decode(of, last, &bytes).map(Some).map_err(|reason| damaged(&key, &reason))
+        let entries = object::decode(of, last, &bytes).map_err(|reason| damaged(&key, &reason))?;
+        Ok(Some(Object { version, entries }))
     }
 
     async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {

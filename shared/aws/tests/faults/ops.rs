@@ -209,6 +209,7 @@ impl Stage {
             sent_at: 1_000 + seq,
             content,
             level: 0,
+            edits: vec![],
         }
     }
 

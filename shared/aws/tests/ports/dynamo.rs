@@ -62,6 +62,7 @@ fn entry() -> Entry {
         sent_at: 1_790_000_000_123,
         content: Content::System { change: GroupChange::Added { members: vec![user("bo")] } },
         level: 0,
+        edits: vec![],
     }
 }
 

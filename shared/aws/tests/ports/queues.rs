@@ -27,6 +27,7 @@ fn fan_out(text: &str, users: usize) -> Job {
         sent_at: 1_790_000_000_123,
         content: Content::text(text),
         level: 0,
+        edits: vec![],
     };
     let to = (0..users).map(|n| UserId::parse(&format!("{n:0>64}")).unwrap()).collect();
     Job::FanOut { entry, to, except: None, attempt: 0 }

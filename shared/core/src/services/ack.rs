@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::cold::Kept;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
@@ -136,8 +137,11 @@ impl App {
             top = top.max(new);
         }
         let from = below.next().max(row.joined);
-        let read_covered =
-            |from, top: Seq| self.read_down(&row.conversation, from, Some(top.next()), MAX_COVERED);
+        let mut kept = Kept::default();
+        let mut read_covered = async |from, top: Seq| {
+            let of = &row.conversation;
+            self.read_down(of, from, Some(top.next()), MAX_COVERED, &mut kept).await
+        };
         let found = read_covered(from, top).await?;
         let (mut covered, mut floor) = (found.entries, found.floor.unwrap_or_default());
         let stood = covered.first().is_some_and(|e| e.seq == top) || top <= floor.gone;

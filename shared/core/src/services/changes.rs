@@ -80,6 +80,7 @@ impl App {
                 sent_at: now.max(head.sent_at.saturating_add(1)),
                 content: Content::System { change: plan.change },
                 level: self.level_carried(Some(&head), now),
+                edits: vec![],
             };
             let change = Change {
                 entry: entry.clone(),

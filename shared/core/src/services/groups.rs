@@ -180,6 +180,7 @@ impl App {
                 sent_at: self.world.now_ms(),
                 content: content.clone(),
                 level: 0,
+                edits: vec![],
             };
             if self.log.put(&entry).await? == Put::Stored {
                 self.metrics.count(Count::Messages, 1);

@@ -1,5 +1,6 @@
 //! Reading a conversation back and forth.
 
+use super::cold::Kept;
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, Seq};
@@ -53,9 +54,22 @@ impl App {
         if limit == 0 || limit > MAX_PAGE {
             return Err(Error::bad_request(format!("limit is 1 to {MAX_PAGE}")));
         }
-        if let Range::Around(seq) = range {
-            return self.around(caller, conversation, seq, limit).await;
+        let mut kept = Kept::default();
+        match range {
+            Range::Around(seq) => self.around(caller, conversation, seq, limit, &mut kept).await,
+            _ => self.beside(caller, conversation, range, limit, &mut kept).await,
         }
+    }
+
+    /// What lies on one side of a seq.
+    async fn beside(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        range: Range,
+        limit: usize,
+        kept: &mut Kept,
+    ) -> Result<Page> {
         self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         let mut row = self.readable(&caller.user, conversation).await?;
@@ -65,7 +79,7 @@ impl App {
         let (mut messages, mut more) = match range {
             Range::Before(before) => {
                 let found =
-                    self.readable_down(conversation, row.joined, Some(before), limit).await?;
+                    self.readable_down(conversation, row.joined, Some(before), limit, kept).await?;
                 let mut messages = found.entries;
                 let more = !found.ends && messages.last().is_some_and(|e| e.seq > row.joined);
                 messages.reverse();
@@ -73,7 +87,7 @@ impl App {
             }
             Range::After(after) => {
                 let after = after.max(row.joined.prev());
-                let found = self.readable_up(conversation, after, limit + 1).await?;
+                let found = self.readable_up(conversation, after, limit + 1, kept).await?;
                 let mut messages = found.entries;
                 let more = !found.ends || messages.len() > limit;
                 messages.truncate(limit);
@@ -103,25 +117,26 @@ impl App {
         conversation: &ConversationId,
         seq: Seq,
         limit: usize,
+        kept: &mut Kept,
     ) -> Result<Page> {
         let below = Range::Before(seq.next());
-        let below = Box::pin(self.history(caller, conversation, below, limit.div_ceil(2))).await?;
+        let below = self.beside(caller, conversation, below, limit.div_ceil(2), kept).await?;
         let room = limit.saturating_sub(below.messages.len()).max(1);
-        let above = Box::pin(self.history(caller, conversation, Range::After(seq), room)).await?;
-        let (mut messages, mut more) = (below.messages, above.more);
+        let above = self.beside(caller, conversation, Range::After(seq), room, kept).await?;
+        let (mut messages, mut more, mut more_before) = (below.messages, above.more, below.more);
         let follows = |e: &Entry| messages.last().is_none_or(|last| last.seq.next() == e.seq);
         if above.messages.first().is_none_or(follows) {
             messages.extend(above.messages);
         } else {
-            // Removed and added again in between: what is read from now on begins elsewhere.
-            return Err(Error::not_a_member());
+            // Its time was over in between, or the caller was removed and added again: what can be read begins above.
+            (messages, more_before) = (above.messages, false);
         }
         // What does not fit goes above: the lower half fitted by itself.
         more |= messages.len() > limit;
         messages.truncate(limit);
         more |= cut_to_bytes(&mut messages);
         let conversation = conversation.clone();
-        Ok(Page { conversation, messages, more, more_before: Some(below.more) })
+        Ok(Page { conversation, messages, more, more_before: Some(more_before) })
     }
 
     /// A stretch for an export, upward: many pages at once, about [`MAX_EXPORT_BYTES`], none at the end. What the caller may read,
@@ -136,8 +151,10 @@ impl App {
         after: Seq,
     ) -> Result<Vec<Entry>> {
         let (mut found, mut bytes, mut after) = (vec![], 0, after);
+        let mut kept = Kept::default();
         while bytes < MAX_EXPORT_BYTES {
-            let page = self.history(caller, conversation, Range::After(after), MAX_PAGE).await?;
+            let range = Range::After(after);
+            let page = self.beside(caller, conversation, range, MAX_PAGE, &mut kept).await?;
             let Some(last) = page.messages.last() else { break };
             after = last.seq;
             bytes += page.messages.iter().map(size).sum::<usize>();

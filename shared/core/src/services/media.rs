@@ -4,6 +4,7 @@
 //! Nothing says who may read an upload but the entries that carry it: a reader names the entry, and reading the entry is
 //! the proof. So there is no list to keep in step with the log.
 
+use super::cold::Kept;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MediaId, Seq, UserId};
@@ -319,7 +320,8 @@ impl App {
         if seq < row.joined && !mutant!(MediaBeforeJoining) {
             return Err(no_media());
         }
-        let found = self.readable_down(conversation, seq, Some(seq.next()), 1).await?;
+        let mut kept = Kept::default();
+        let found = self.readable_down(conversation, seq, Some(seq.next()), 1, &mut kept).await?;
         let id = found.entries.first().and_then(|entry| entry.content.media_id()).cloned();
         self.still_readable(&caller.user, &row).await?;
         let id = id.ok_or_else(no_media)?;

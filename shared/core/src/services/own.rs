@@ -174,11 +174,18 @@ impl App {
 
     /// Entries above `read` that count.
     pub(super) async fn unread_of(&self, row: &UserConversation, head: &Entry) -> Result<u64> {
-        let before_joining = self.ordinal_before(row).await?;
-        let read = row.marks.read_ordinal.max(before_joining).min(head.ordinal);
-        if read == head.ordinal || self.is_expired(head).await? {
+        // Of who joined, what was there before counts as read: his row begins with the ordinal at that place.
+        let joined_late = row.marks.read < row.joined && mutant!(UnreadFromFirst);
+        let read = if joined_late { 0 } else { row.marks.read_ordinal };
+        let unread = head.ordinal.saturating_sub(read);
+        if unread == 0 || self.is_expired(head).await? {
             return Ok(0);
         }
-        Ok(head.ordinal - read)
+        if unread == 1 && head.content.counts() {
+            // It is the head itself, which can be read: mostly no more is to be asked.
+            return Ok(1);
+        }
+        let gone = self.cold.floor(&row.conversation).await?.gone_ordinal;
+        Ok(head.ordinal.saturating_sub(read.max(gone)))
     }
 }

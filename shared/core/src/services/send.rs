@@ -11,7 +11,7 @@ use crate::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::metrics::Count;
 use crate::mutants::mutant;
-use crate::ports::Put;
+use crate::ports::{Floor, MAX_EDITS, Put};
 
 /// Most messages in one `send`.
 pub const MAX_BATCH: usize = 10;
@@ -217,7 +217,13 @@ impl App {
                 attached = true;
             }
             let head = tail.head();
-            self.check_target(caller, conversation, &message.content, &member, head).await?;
+            let target =
+                self.check_target(caller, conversation, &message.content, &member, head).await?;
+            // After the target: what it says of the fence is not older than what was read there.
+            let fence = match &target {
+                Some(target) => self.fence(&message.content, target).await?,
+                None => None,
+            };
             if let (Seq::ZERO, Some((a, b))) = (head, conversation.pair())
                 && !mutant!(RowsLate)
             {
@@ -244,9 +250,13 @@ impl App {
                 }),
                 content: message.content.clone(),
                 level,
+                edits: vec![],
             };
             let put = match entry.content {
                 // What changes another entry does so in the same step: no crash leaves a deleted text behind.
+                Content::Delete { .. } if let (Some(target), Some(floor)) = (&target, &fence) => {
+                    self.cold.put_delete(&entry, target, floor).await
+                }
                 Content::Edit { .. } | Content::Delete { .. } if !mutant!(DeletedStays) => {
                     self.log.put_changing(&entry).await
                 }
@@ -413,8 +423,17 @@ impl App {
         Ok(())
     }
 
+    /// The floor, for a delete of what may be archived.
+    async fn fence(&self, content: &Content, target: &Entry) -> Result<Option<Floor>> {
+        let deletes = matches!(content, Content::Delete { .. }) && !mutant!(DeletedStays);
+        if !deletes || !self.settings.keeping.may_be_old(target.sent_at, self.world.now_ms()) {
+            return Ok(None);
+        }
+        self.cold.floor(&target.conversation_id).await.map(Some)
+    }
+
     /// An entry that names another must name one that the sender can read; edits are the author's, deletes the
-    /// author's or an admin's.
+    /// author's or an admin's. Returns what is named.
     async fn check_target(
         &self,
         caller: &Caller,
@@ -422,8 +441,8 @@ impl App {
         content: &Content,
         member: &Member,
         head: Seq,
-    ) -> Result<()> {
-        let Some(target) = content.target() else { return Ok(()) };
+    ) -> Result<Option<Entry>> {
+        let Some(target) = content.target() else { return Ok(None) };
         let not_found =
             || Error::new(ErrorKind::NotFound, "the target is not in this conversation");
         if target < member.joined || target > head {
@@ -449,16 +468,29 @@ impl App {
         if !allowed {
             return Err(Error::new(ErrorKind::Forbidden, "only the author may do this"));
         }
-        let window_ms = u64::from(self.settings.edit_window_s) * 1_000;
-        let age_ms = self.world.now_ms().saturating_sub(found.sent_at);
-        let late = window_ms > 0 && age_ms > window_ms && !mutant!(EditAnyTime);
-        if late && matches!(content, Content::Edit { .. }) {
-            return Err(Error::new(ErrorKind::Forbidden, "it is too late to edit this message"));
+        if let Content::Edit { .. } = content {
+            // What may be archived is edited no more, whatever the window is.
+            let settled_ms = self.settings.keeping.settled_ms();
+            let window_ms = match u64::from(self.settings.edit_window_s) * 1_000 {
+                0 => settled_ms,
+                window_ms => window_ms.min(settled_ms),
+            };
+            let age_ms = self.world.now_ms().saturating_sub(found.sent_at);
+            if age_ms > window_ms && !mutant!(EditAnyTime) {
+                return Err(Error::new(
+                    ErrorKind::Forbidden,
+                    "it is too late to edit this message",
+                ));
+            }
+            if found.edits.len() >= MAX_EDITS {
+                let words = format!("a message takes at most {MAX_EDITS} edits");
+                return Err(Error::new(ErrorKind::Forbidden, words));
+            }
         }
         if let Content::Delete { .. } = content {
             self.detach(&found).await?;
         }
-        Ok(())
+        Ok(Some(found))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::cold::Kept;
 use super::history::{cut_to_bytes, size};
 use super::{App, Caller, Page};
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +55,8 @@ pub struct Conversation {
     pub unread: u64,
     /// What the user chose for it.
     pub own: OwnState,
+    /// Whether messages above `sent_through` lie in the archive, and that cannot be read at present.
+    pub unavailable: bool,
 }
 
 /// What a sync answers: first the batches, in order, then the rest.
@@ -73,6 +76,7 @@ struct Reading {
     head: Entry,
     batches: Vec<Page>,
     sent_through: Seq,
+    unavailable: bool,
 }
 
 impl App {
@@ -130,14 +134,20 @@ impl App {
         for (row, head) in rows.into_iter().zip(heads) {
             // Rows are written before the first entry: until that one stands there is no conversation.
             let Some(head) = head else { continue };
-            let (batches, sent_through) = match sync {
-                Some(sync) => self.batches(sync, &row, &head, &mut room).await?,
-                None => (vec![], row.marks.delivered),
+            let reading = Reading {
+                batches: vec![],
+                sent_through: row.marks.delivered,
+                unavailable: false,
+                row,
+                head,
             };
-            read.push(Reading { row, head, batches, sent_through });
+            read.push(match sync {
+                Some(sync) => self.batches(sync, reading, &mut room).await?,
+                None => reading,
+            });
         }
         let read = self.keep_readable(caller, from, read).await?;
-        for Reading { row, head, batches, sent_through } in read {
+        for Reading { row, head, batches, sent_through, unavailable } in read {
             synced.batches.extend(batches);
             let unread = self.unread_of(&row, &head).await?;
             synced.conversations.push(Conversation {
@@ -147,6 +157,7 @@ impl App {
                 marks: row.marks,
                 unread,
                 own: row.own,
+                unavailable,
             });
         }
         Ok(synced)
@@ -186,25 +197,14 @@ impl App {
         Ok(kept)
     }
 
-    /// Entries that were there before the user joined are not unread.
-    pub(super) async fn ordinal_before(&self, row: &UserConversation) -> Result<u64> {
-        if row.marks.read >= row.joined || row.joined <= Seq::FIRST || mutant!(UnreadFromFirst) {
-            return Ok(0);
-        }
-        let (of, joined) = (&row.conversation, row.joined);
-        let before = self.read_down(of, joined.prev(), Some(joined), 1).await?;
-        let gone = before.floor.map_or(0, |floor| floor.gone_ordinal);
-        Ok(before.entries.first().map_or(gone, |e| e.ordinal))
-    }
-
-    /// Reads what lies above the cursor, and returns it with how far it reaches.
+    /// Reads what lies above the cursor, and how far it reaches.
     async fn batches(
         &self,
         sync: &SyncRequest,
-        row: &UserConversation,
-        head: &Entry,
+        mut reading: Reading,
         room: &mut usize,
-    ) -> Result<(Vec<Page>, Seq)> {
+    ) -> Result<Reading> {
+        let (row, head) = (&reading.row, &reading.head);
         let given = sync.cursors.get(&row.conversation).copied();
         // A cursor beyond the head is a device's mistake; it must not hide what comes next.
         let mut cursor = given.unwrap_or(row.marks.delivered);
@@ -216,8 +216,8 @@ impl App {
         }
         let floor = if mutant!(BeforeJoining) { Seq::ZERO } else { row.joined.prev() };
         cursor = cursor.max(floor).min(head.seq);
-        let mut batches = vec![];
         let mut left = sync.limit;
+        let mut kept = Kept::default();
         while left > 0 && *room > 0 && cursor < head.seq {
             let mut messages = if self.is_expired(head).await? {
                 vec![]
@@ -225,7 +225,17 @@ impl App {
                 // One new message, the most frequent case: it was read with the heads.
                 vec![head.clone()]
             } else {
-                self.readable_up(&row.conversation, cursor, left.min(READ_PAGE)).await?.entries
+                let most = left.min(READ_PAGE);
+                match self.readable_up(&row.conversation, cursor, most, &mut kept).await {
+                    Ok(found) => found.entries,
+                    // An object that cannot be read must not keep the other conversations from their user.
+                    Err(error) if kept.failed => {
+                        tracing::error!(error = error.with_causes(), "the archive cannot be read");
+                        reading.unavailable = true;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
             };
             if messages.is_empty() {
                 // Nothing that can be read lies above.
@@ -238,8 +248,9 @@ impl App {
             cursor = last;
             let conversation = row.conversation.clone();
             let more = last < head.seq;
-            batches.push(Page { conversation, messages, more, more_before: None });
+            reading.batches.push(Page { conversation, messages, more, more_before: None });
         }
-        Ok((batches, cursor))
+        reading.sent_through = cursor;
+        Ok(reading)
     }
 }

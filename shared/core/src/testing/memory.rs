@@ -15,9 +15,9 @@ use crate::metrics::NoMetrics;
 use crate::people::{Profile, ProfileChange};
 use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
-    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState,
-    People, Platform, Posted, Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook,
-    World,
+    Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, MAX_EDITS, Moderation, Notification,
+    Notifier, Object, OwnState, People, Platform, Posted, Precondition, Pushed, Put, Regard,
+    Sockets, UserConversation, Version, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -54,6 +54,8 @@ struct State {
     floors: BTreeMap<ConversationId, Floor>,
     timers: BTreeMap<ConversationId, u64>,
     objects: BTreeMap<(ConversationId, Seq), Vec<Entry>>,
+    redactions: BTreeMap<ConversationId, BTreeSet<Seq>>,
+    archive_is_out: bool,
 }
 
 /// Every port, in memory.
@@ -167,7 +169,7 @@ impl Memory {
     pub fn found_late(&self, group: &ConversationId, user: &UserId, role: Role) {
         let mut state = self.state();
         if !state.rows.get(user).is_some_and(|r| r.contains_key(group)) {
-            state.write_row(user, group, Seq::FIRST);
+            state.write_row(user, group, Seq::FIRST, 0);
             state.write_member(group, user, role, Seq::FIRST);
         }
     }
@@ -187,6 +189,11 @@ impl Memory {
         self.state().log.get(of).into_iter().flatten().map(|(seq, _)| seq.get()).collect()
     }
 
+    /// From now on no object can be read, or each again.
+    pub fn put_archive_out(&self, out: bool) {
+        self.state().archive_is_out = out;
+    }
+
     /// Damages every object: reading one fails.
     pub fn lose_objects(&self) {
         self.state().objects.clear();
@@ -200,6 +207,24 @@ impl Memory {
             .or_default()
             .insert(entry.seq, entry.clone());
     }
+}
+
+fn is_gone(entry: &Entry) -> bool {
+    matches!(entry.content, Content::Gone { .. })
+}
+
+/// Empties the target and its edits, those that are there.
+fn delete_rows(log: &mut BTreeMap<Seq, Entry>, target: &Entry) {
+    for seq in std::iter::once(&target.seq).chain(&target.edits) {
+        if let Some(row) = log.get_mut(seq) {
+            *row = row.deleted();
+        }
+    }
+}
+
+/// The version of an object: what it holds, in words.
+fn version(entries: &[Entry]) -> Version {
+    Version(serde_json::to_string(entries).unwrap_or_default())
 }
 
 impl State {
@@ -230,20 +255,50 @@ impl State {
 
     fn put_changing(&mut self, entry: &Entry) -> Put {
         let log = self.log.entry(entry.conversation_id.clone()).or_default();
-        let of = entry.content.target();
-        let gone = |e: &Entry| matches!(e.content, Content::Gone { .. });
-        if of.and_then(|of| log.get(&of)).is_none_or(gone) || log.contains_key(&entry.seq) {
+        let target = entry.content.target().and_then(|of| log.get(&of));
+        let Some(target) = target.filter(|e| !is_gone(e)).cloned() else { return Put::Taken };
+        if log.contains_key(&entry.seq) {
             return Put::Taken;
         }
-        if matches!(entry.content, Content::Delete { .. }) {
-            for other in log.values_mut() {
-                let edits = matches!(other.content, Content::Edit { .. });
-                if Some(other.seq) == of || edits && other.content.target() == of {
-                    other.content = other.content.deleted();
-                }
+        if let Content::Delete { .. } = entry.content {
+            if !target.edits.iter().all(|edit| log.contains_key(edit)) {
+                return Put::Taken;
             }
+            delete_rows(log, &target);
+        } else {
+            if target.edits.len() >= MAX_EDITS {
+                return Put::Taken;
+            }
+            let mut target = target;
+            target.edits.push(entry.seq);
+            log.insert(target.seq, target);
         }
         log.insert(entry.seq, entry.clone());
+        Put::Stored
+    }
+
+    fn put_delete(&mut self, delete: &Entry, target: &Entry, floor: &Floor) -> Put {
+        let of = &delete.conversation_id;
+        let log = self.log.entry(of.clone()).or_default();
+        let noted = self.redactions.entry(of.clone()).or_default();
+        let stands = self.floors.get(of).map_or(0, |floor| floor.version);
+        let row = log.get(&target.seq);
+        let other = row.is_some_and(|row| is_gone(row) || row.edits != target.edits);
+        let mut changed = std::iter::once(&target.seq).chain(&target.edits);
+        let missing = changed.any(|seq| *seq > floor.archived && !log.contains_key(seq));
+        if log.contains_key(&delete.seq)
+            || stands != floor.version
+            || noted.contains(&target.seq)
+            || is_gone(target)
+            || other
+            || missing
+        {
+            return Put::Taken;
+        }
+        delete_rows(log, target);
+        let changed = std::iter::once(&target.seq).chain(&target.edits);
+        noted.extend(changed.filter(|seq| **seq <= floor.closing));
+        log.insert(delete.seq, delete.clone());
         Put::Stored
     }
 
@@ -254,13 +309,19 @@ impl State {
         Sockets { connections, ..self.seen.get(user).cloned().unwrap_or_default() }
     }
 
-    fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
+    fn write_row(
+        &mut self,
+        user: &UserId,
+        conversation: &ConversationId,
+        joined: Seq,
+        read_ordinal: u64,
+    ) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
             UserConversation {
                 conversation: conversation.clone(),
                 joined,
-                marks: Watermarks::default(),
+                marks: Watermarks { read_ordinal, ..Watermarks::default() },
                 own: OwnState::default(),
             },
         );
@@ -326,6 +387,29 @@ impl Cold for Memory {
         Ok(true)
     }
 
+    async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
+        Ok(self.state().put_delete(delete, target, floor))
+    }
+
+    async fn redactions(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>> {
+        let state = self.state();
+        let noted = state.redactions.get(of).into_iter().flatten();
+        Ok(noted.filter(|s| (from..=through).contains(s)).take(limit).copied().collect())
+    }
+
+    async fn remove_redactions(&self, of: &ConversationId, seqs: &[Seq]) -> Result<()> {
+        if let Some(noted) = self.state().redactions.get_mut(of) {
+            noted.retain(|seq| !seqs.contains(seq));
+        }
+        Ok(())
+    }
+
     async fn set_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
         self.state().timers.insert(of.clone(), at);
         Ok(())
@@ -353,15 +437,28 @@ impl Cold for Memory {
 
 #[async_trait]
 impl Archive for Memory {
-    async fn put(&self, stretch: &[Entry]) -> Result<()> {
+    async fn put(&self, stretch: &[Entry], only_if: &Precondition) -> Result<bool> {
         let last = stretch.last().ok_or_else(|| Error::port("an empty stretch"))?;
         let key = (last.conversation_id.clone(), last.seq);
-        self.state().objects.insert(key, stretch.to_vec());
-        Ok(())
+        let mut state = self.state();
+        let stands = state.objects.get(&key).map(|stands| version(stands));
+        let holds = match only_if {
+            Precondition::Absent => stands.is_none(),
+            Precondition::Is(version) => stands.as_ref() == Some(version),
+        };
+        if holds {
+            state.objects.insert(key, stretch.to_vec());
+        }
+        Ok(holds)
     }
 
-    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
-        Ok(self.state().objects.get(&(of.clone(), last)).cloned())
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Object>> {
+        let state = self.state();
+        if state.archive_is_out {
+            return Err(Error::port("the archive is out"));
+        }
+        let found = state.objects.get(&(of.clone(), last));
+        Ok(found.map(|entries| Object { version: version(entries), entries: entries.clone() }))
     }
 
     async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
@@ -389,7 +486,7 @@ impl Conversations for Memory {
         let mut state = self.state();
         for user in users {
             if !state.rows.get(user).is_some_and(|r| r.contains_key(direct)) {
-                state.write_row(user, direct, Seq::FIRST);
+                state.write_row(user, direct, Seq::FIRST, 0);
             }
         }
         Ok(())
@@ -407,7 +504,7 @@ impl Conversations for Memory {
         }
         state.info.insert(group.clone(), info.clone());
         for (user, role) in members {
-            state.write_row(user, group, Seq::FIRST);
+            state.write_row(user, group, Seq::FIRST, 0);
             state.write_member(group, user, *role, Seq::FIRST);
         }
         Ok(Put::Stored)
@@ -422,7 +519,7 @@ impl Conversations for Memory {
             return Ok(Put::Taken);
         }
         for user in &change.added {
-            state.write_row(user, group, entry.seq);
+            state.write_row(user, group, entry.seq, entry.ordinal);
             state.write_member(group, user, Role::Member, entry.seq);
         }
         for member in &change.roles {

@@ -276,6 +276,9 @@ pub struct ConversationFrame {
     /// What the user chose for it, if he ever did.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<OwnState>,
+    /// `true` if messages above `sent_through` cannot be read at present: sync again later, not at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unavailable: Option<bool>,
 }
 
 impl From<&Conversation> for ConversationFrame {
@@ -288,6 +291,7 @@ impl From<&Conversation> for ConversationFrame {
             read: c.marks.read,
             unread: c.unread,
             state: (c.own.version > 0).then_some(c.own),
+            unavailable: c.unavailable.then_some(true),
         }
     }
 }
@@ -389,6 +393,7 @@ mod tests {
             sent_at: 1_790_000_000_123,
             content: Content::text("hi"),
             level: 0,
+            edits: vec![],
         };
         let frame: serde_json::Value =
             serde_json::from_str(&ServerFrame::message(&entry).to_json()).unwrap();

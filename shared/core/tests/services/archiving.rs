@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use petrel_core::ids::{ConversationId, Seq};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Archive, Cold, Floor, Log, mint};
-use petrel_core::services::{Archived, Intent, Keeping, Range};
+use petrel_core::ports::{Archive, Cold, Floor, Log, Object, Precondition, Put, mint};
+use petrel_core::services::{Archived, Intent, Keeping, Outgoing, Range, SendRequest, Sent};
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, ErrorKind, Result};
 
@@ -165,11 +165,13 @@ fn acks_receipts_and_targets_find_what_is_archived() {
     assert_eq!(kind(world.ack("bo", &c, 21, 0)), ErrorKind::BadRequest);
     let receipts = block_on(world.app.receipts(&caller("ana"), &c, Seq::new(4), None)).unwrap();
     assert_eq!((receipts.delivered, receipts.read), (1, 1));
-    let edit = |target| Content::Edit { target: Seq::new(target), text: "y".into() };
+    let reply =
+        |target| Content::Reply { target: Seq::new(target), text: "y".into(), mentions: vec![] };
+    let edit = Content::Edit { target: Seq::new(3), text: "y".into() };
     let id = || mint(&*world.memory);
-    assert_eq!(world.send_as("ana", &c, Some(20), id(), edit(3)).unwrap().seq.get(), 21);
-    assert_eq!(kind(world.send_as("bo", &c, Some(20), id(), edit(3))), ErrorKind::Forbidden);
-    assert_eq!(kind(world.send_as("bo", &c, Some(20), id(), edit(99))), ErrorKind::NotFound);
+    assert_eq!(world.send_as("bo", &c, Some(20), id(), reply(3)).unwrap().seq.get(), 21);
+    assert_eq!(kind(world.send_as("bo", &c, Some(20), id(), reply(99))), ErrorKind::NotFound);
+    assert_eq!(kind(world.send_as("ana", &c, Some(20), id(), edit)), ErrorKind::Forbidden);
 }
 
 #[test]
@@ -236,7 +238,8 @@ fn after_the_retention_nothing_can_be_read_and_numbers_go_on() {
         let synced = world.sync("bo", &[(&c, 5)], 200);
         assert_eq!(through(&synced), [21, 22, 23]);
         assert_eq!(synced.conversations[0].sent_through.get(), 23);
-        let reply = Content::Reply { target: Seq::new(7), text: "to what?".into(), mentions: vec![] };
+        let reply =
+            Content::Reply { target: Seq::new(7), text: "to what?".into(), mentions: vec![] };
         let refused = world.send_as("bo", &c, Some(23), mint(&*world.memory), reply);
         assert_eq!(kind(refused), ErrorKind::NotFound);
     }
@@ -273,7 +276,7 @@ fn an_object_that_is_over_in_part_keeps_the_rest_only() {
     world.memory.pass(97 * DAY_MS);
     assert_eq!(archive(&world, &c).expired, 10);
     let rest = block_on(Archive::get(&*world.memory, &c, Seq::new(17))).unwrap().unwrap();
-    assert_eq!(rest[0].seq.get(), 11);
+    assert_eq!(rest.entries[0].seq.get(), 11);
     assert_eq!(world.readable("bo", &c).unwrap(), (11..=20).collect::<Vec<_>>());
 }
 
@@ -328,6 +331,21 @@ impl Cold for Failing {
     async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
         self.pass(self.memory.move_floor(of, old, new)).await
     }
+    async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
+        self.pass(self.memory.put_delete(delete, target, floor)).await
+    }
+    async fn redactions(
+        &self,
+        of: &ConversationId,
+        from: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>> {
+        self.pass(self.memory.redactions(of, from, through, limit)).await
+    }
+    async fn remove_redactions(&self, of: &ConversationId, seqs: &[Seq]) -> Result<()> {
+        self.pass(self.memory.remove_redactions(of, seqs)).await
+    }
     async fn set_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
         self.pass(self.memory.set_timer(of, at)).await
     }
@@ -352,10 +370,10 @@ impl Cold for Failing {
 
 #[async_trait]
 impl Archive for Failing {
-    async fn put(&self, stretch: &[Entry]) -> Result<()> {
-        self.pass(Archive::put(&*self.memory, stretch)).await
+    async fn put(&self, stretch: &[Entry], only_if: &Precondition) -> Result<bool> {
+        self.pass(Archive::put(&*self.memory, stretch, only_if)).await
     }
-    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Vec<Entry>>> {
+    async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Object>> {
         self.pass(Archive::get(&*self.memory, of, last)).await
     }
     async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
@@ -402,6 +420,8 @@ fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
                 };
                 let expected: Vec<u64> = readable.clone().collect();
                 assert_eq!(all(&world), expected, "died at {n}, after: {after}");
+                // Its lease runs out.
+                world.memory.pass(901_000);
                 archive(&world, &c);
                 assert_eq!(all(&world), expected, "made up for {n}, after: {after}");
                 let rows = world.memory.rows_of_log(&c);
@@ -510,7 +530,7 @@ fn a_groups_own_retention_holds_in_the_place_of_the_operators() {
     assert_eq!(world.memory.rows_of_log(&g), [1, 4]);
     assert_eq!(world.readable("bo", &g).unwrap(), [4]);
     let synced = world.sync("bo", &[], 200);
-    assert_eq!((through(&synced), synced.conversations[0].unread), (vec![4], 2));
+    assert_eq!((through(&synced), synced.conversations[0].unread), (vec![4], 1));
 
     // Longer than the operator's, and then back to that.
     keep(300).unwrap();
@@ -523,4 +543,267 @@ fn a_groups_own_retention_holds_in_the_place_of_the_operators() {
     assert!(keep(0).unwrap().is_some(), "said already: the same change again");
     let group = block_on(world.app.group(&caller("bo"), &g)).unwrap();
     assert_eq!(group.info.unwrap().retention_days, None);
+}
+
+fn delete(world: &World, who: &str, c: &ConversationId, target: u64) -> Result<Sent> {
+    let content = Content::Delete { target: Seq::new(target) };
+    world.send_as(who, c, None, mint(&*world.memory), content)
+}
+
+/// Everything that lies anywhere, as text: rows, and objects.
+fn everything(world: &World, c: &ConversationId) -> String {
+    let mut all = block_on(world.memory.after(c, Seq::ZERO, 10_000)).unwrap();
+    for last in objects(world, c) {
+        let object = block_on(Archive::get(&*world.memory, c, Seq::new(last))).unwrap().unwrap();
+        all.extend(object.entries);
+    }
+    serde_json::to_string(&all).unwrap()
+}
+
+fn read_all(world: &World, c: &ConversationId) -> Vec<Entry> {
+    let (mut all, mut at) = (vec![], Seq::ZERO);
+    loop {
+        world.memory.pass(20);
+        let range = Range::After(at);
+        let page = block_on(world.app.history(&caller("bo"), c, range, 100)).unwrap();
+        at = page.messages.last().map_or(at, |e| e.seq);
+        all.extend(page.messages);
+        if !page.more {
+            return all;
+        }
+    }
+}
+
+/// Message 5 said a secret, and two edits of it did.
+fn with_a_secret(world: &World) -> ConversationId {
+    let c = direct("ana", "bo");
+    for n in 1..=20 {
+        world.say("ana", &c, if n == 5 { "secret 1" } else { "said" });
+        world.memory.pass(10);
+    }
+    for n in 2..=3 {
+        let content = Content::Edit { target: Seq::new(5), text: format!("secret {n}") };
+        world.send_as("ana", &c, None, mint(&*world.memory), content).unwrap();
+    }
+    for _ in 0..5 {
+        world.say("bo", &c, "said");
+    }
+    world.memory.pass(2 * DAY_MS);
+    c
+}
+
+#[test]
+fn what_is_deleted_from_the_archive_is_nowhere_any_more() {
+    let world = cold_world();
+    let c = with_a_secret(&world);
+    archive(&world, &c);
+    assert_eq!(world.memory.rows_of_log(&c), [1, 25, 26, 27]);
+    assert_eq!(kind(delete(&world, "bo", &c, 5)), ErrorKind::Forbidden);
+    assert_eq!(delete(&world, "ana", &c, 5).unwrap().seq.get(), 28);
+    // At once for readers, though the object still says it.
+    let seen = |world: &World| serde_json::to_string(&read_all(world, &c)).unwrap();
+    assert!(everything(&world, &c).contains("secret") && !seen(&world).contains("secret"));
+    let all = read_all(&world, &c);
+    assert_eq!(all.iter().map(|e| e.seq.get()).collect::<Vec<_>>(), (1..=28).collect::<Vec<_>>());
+    assert_eq!(all[4].content, Content::Gone { why: petrel_core::message::Why::Deleted });
+    // A second one finds it gone.
+    assert_eq!(kind(delete(&world, "ana", &c, 5)), ErrorKind::NotFound);
+    // The next run takes it out of the object, and the one after that finds nothing to do.
+    let before = block_on(world.memory.floor(&c)).unwrap();
+    archive(&world, &c);
+    assert!(!everything(&world, &c).contains("secret") && !seen(&world).contains("secret"));
+    let noted = block_on(world.memory.redactions(&c, Seq::FIRST, Seq::new(99), 9)).unwrap();
+    assert!(noted.is_empty());
+    let floor = block_on(world.memory.floor(&c)).unwrap();
+    assert!(floor.version > before.version && floor.until == 0);
+    archive(&world, &c);
+    assert_eq!(block_on(world.memory.floor(&c)).unwrap(), floor);
+    assert_eq!(kind(delete(&world, "ana", &c, 5)), ErrorKind::NotFound);
+    // The first entry lies in the table and in the archive.
+    assert_eq!(delete(&world, "ana", &c, 1).unwrap().seq.get(), 29);
+    assert!(matches!(read_all(&world, &c)[0].content, Content::Gone { .. }));
+    archive(&world, &c);
+    assert_eq!(read_all(&world, &c).len(), 29);
+}
+
+/// A delete at each step of the archiver, and a crash of the archiver there too: nobody reads the words once the delete is
+/// answered, and after the next run that ends they lie nowhere.
+#[test]
+fn a_delete_reaches_what_an_archiver_is_copying() {
+    struct Deleting {
+        failing: Failing,
+        at: std::sync::atomic::AtomicI64,
+        app: App,
+        of: ConversationId,
+    }
+    impl Deleting {
+        async fn look(&self) {
+            if self.at.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+                let content = Content::Delete { target: Seq::new(5) };
+                let message_id = mint(&*self.failing.memory);
+                let messages = vec![Outgoing { message_id, content }];
+                let send = SendRequest { conversation: self.of.clone(), seen: None, messages };
+                let sent = self.app.send(&caller("ana"), send).await.unwrap();
+                sent.into_iter().next().unwrap().unwrap();
+            }
+        }
+    }
+    #[async_trait]
+    impl Cold for Deleting {
+        async fn floor(&self, of: &ConversationId) -> Result<Floor> {
+            self.look().await;
+            self.failing.floor(of).await
+        }
+        async fn move_floor(&self, of: &ConversationId, old: &Floor, new: &Floor) -> Result<bool> {
+            self.look().await;
+            self.failing.move_floor(of, old, new).await
+        }
+        async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
+            self.failing.put_delete(delete, target, floor).await
+        }
+        async fn redactions(
+            &self,
+            of: &ConversationId,
+            from: Seq,
+            through: Seq,
+            limit: usize,
+        ) -> Result<Vec<Seq>> {
+            self.look().await;
+            self.failing.redactions(of, from, through, limit).await
+        }
+        async fn remove_redactions(&self, of: &ConversationId, seqs: &[Seq]) -> Result<()> {
+            self.look().await;
+            self.failing.remove_redactions(of, seqs).await
+        }
+        async fn set_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
+            self.failing.set_timer(of, at).await
+        }
+        async fn keep_timer(&self, of: &ConversationId, at: u64) -> Result<()> {
+            self.failing.keep_timer(of, at).await
+        }
+        async fn remove(&self, of: &ConversationId, from: Seq, through: Seq) -> Result<()> {
+            self.look().await;
+            self.failing.remove(of, from, through).await
+        }
+        async fn empty(
+            &self,
+            of: &ConversationId,
+            seq: Seq,
+            why: petrel_core::message::Why,
+        ) -> Result<()> {
+            self.failing.empty(of, seq, why).await
+        }
+    }
+    #[async_trait]
+    impl Archive for Deleting {
+        async fn put(&self, stretch: &[Entry], only_if: &Precondition) -> Result<bool> {
+            self.look().await;
+            self.failing.put(stretch, only_if).await
+        }
+        async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Object>> {
+            self.look().await;
+            Archive::get(&self.failing, of, last).await
+        }
+        async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
+            self.look().await;
+            self.failing.list(of, from, limit).await
+        }
+        async fn delete(&self, of: &ConversationId, last: Seq) -> Result<()> {
+            self.look().await;
+            Archive::delete(&self.failing, of, last).await
+        }
+    }
+    let mut deleted_at = 0;
+    for at in 1..40 {
+        for dies in [i64::MAX, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] {
+            let world = cold_world();
+            let c = with_a_secret(&world);
+            let app = world.app.clone();
+            let left = dies.into();
+            let failing = Failing { memory: world.memory.clone(), left, after: at % 2 == 0 };
+            let deleting = Arc::new(Deleting { failing, at: at.into(), app, of: c.clone() });
+            let app =
+                App { cold: deleting.clone(), archive: deleting.clone(), ..world.app.clone() };
+            let died = block_on(app.archive(&c)).is_err();
+            if deleting.at.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+                continue;
+            }
+            deleted_at = at;
+            let place = format!("deleted at {at}, died at {dies}: {died}");
+            let seen = serde_json::to_string(&read_all(&world, &c)).unwrap();
+            assert!(!seen.contains("secret"), "{place}");
+            world.memory.pass(901_000);
+            for _ in 0..2 {
+                archive(&world, &c);
+                assert!(!everything(&world, &c).contains("secret"), "{place}");
+                assert_eq!(read_all(&world, &c).len(), 28, "{place}");
+            }
+            assert_eq!(objects(&world, &c).len(), 1, "{place}");
+            assert_eq!(world.memory.rows_of_log(&c), [1, 26, 27, 28], "{place}");
+        }
+    }
+    assert!(deleted_at >= 10, "only {deleted_at} steps");
+}
+
+#[test]
+fn a_message_takes_so_many_edits_and_says_so() {
+    let world = cold_world();
+    let c = direct("ana", "bo");
+    world.say("ana", &c, "first");
+    let edit = |text: &str| {
+        let content = Content::Edit { target: Seq::FIRST, text: text.into() };
+        world.send_as("ana", &c, None, mint(&*world.memory), content)
+    };
+    for n in 0..20 {
+        edit(&format!("secret {n}")).unwrap();
+    }
+    let refused = edit("once more").unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    assert!(refused.message.contains("at most 20 edits"), "{}", refused.message);
+    delete(&world, "ana", &c, 1).unwrap();
+    assert!(!everything(&world, &c).contains("secret"));
+}
+
+#[test]
+fn what_may_be_archived_is_edited_no_more() {
+    let mut world = cold_world();
+    let c = direct("ana", "bo");
+    world.say("ana", &c, "first");
+    let edit = |world: &World| {
+        let content = Content::Edit { target: Seq::FIRST, text: "x".into() };
+        world.send_as("ana", &c, None, mint(&*world.memory), content)
+    };
+    // For ever, as far as that goes, and for a week: half of the day that it stays in the table.
+    for window in [0, 7 * 86_400] {
+        world.app.settings.edit_window_s = window;
+        edit(&world).unwrap();
+    }
+    world.memory.pass(DAY_MS / 2 + 1);
+    for window in [0, 7 * 86_400] {
+        world.app.settings.edit_window_s = window;
+        assert_eq!(kind(edit(&world)), ErrorKind::Forbidden);
+    }
+}
+
+#[test]
+fn an_archive_that_is_out_keeps_no_other_conversation_from_its_reader() {
+    let world = cold_world();
+    let c = old(&world, 20);
+    archive(&world, &c);
+    let other = direct("bo", "cy");
+    world.say("cy", &other, "here");
+    world.memory.put_archive_out(true);
+    let synced = world.sync("bo", &[(&c, 5), (&other, 0)], 200);
+    let told: Vec<_> =
+        synced.conversations.iter().map(|c| (c.sent_through.get(), c.unavailable)).collect();
+    assert_eq!(told, [(5, true), (1, false)]);
+    assert_eq!(synced.batches.len(), 1);
+    let range = Range::After(Seq::new(5));
+    let out = block_on(world.app.history(&caller("bo"), &c, range, 10));
+    assert_eq!(kind(out), ErrorKind::Busy);
+    world.say("ana", &c, "sending needs no archive");
+    world.memory.put_archive_out(false);
+    let synced = world.sync("bo", &[(&c, 5)], 200);
+    assert_eq!(through(&synced).len(), 17);
+    assert!(synced.conversations.iter().all(|c| !c.unavailable));
 }
