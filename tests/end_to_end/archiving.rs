@@ -61,6 +61,16 @@ async fn old_history_is_read_through_after_a_kill_and_a_restart_too() {
     let data = server.data().to_owned();
     let ana = said(&server, 260).await;
     until(|| !objects(&data).is_empty()).await;
+    // Until the first rows are gone. A run that is killed before keeps its lease for a quarter of an hour.
+    let object = objects(&data).into_iter().min().unwrap();
+    let whole = fs::read(&object).unwrap();
+    fs::remove_file(&object).unwrap();
+    let path = format!("/api/conversations/{CHAT}/messages?after=5");
+    let mut looks = interval(Duration::from_millis(100));
+    while server.get("bo", &path).await.status != 503 {
+        looks.tick().await;
+    }
+    fs::write(&object, &whole).unwrap();
     server.kill().await;
     drop(ana);
     server.start_again().await;
