@@ -7,10 +7,11 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post, put};
 use petrel_core::ids::{DeviceId, UserId};
 use petrel_core::ports::mint;
-use petrel_core::services::NewGroup;
+use petrel_core::services::{ErasurePage, NewGroup};
 use petrel_core::wire::ServerFrame;
 use petrel_core::wire::rest::{
-    AccountAnswer, ChangeAnswer, ClosedAnswer, PostConversationFor, PostNotice,
+    AccountAnswer, ChangeAnswer, ClosedAnswer, ErasureAnswer, PostConversationFor, PostErasure,
+    PostNotice,
 };
 use petrel_core::{App, Error, ErrorKind};
 
@@ -24,6 +25,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/admin/conversations/{id}/notices", post(notice))
         .route("/api/admin/users/{user}", get(account))
         .route("/api/admin/users/{user}/disabled", put(disable).delete(enable))
+        .route("/api/admin/users/{user}/erasure", post(erase))
         .route("/api/admin/users/{user}/connections", delete(cut))
         .route("/api/admin/users/{user}/devices/{device}", delete(sign_out))
 }
@@ -116,6 +118,21 @@ async fn enable(
     operator.did("enables", &user);
     app.enable(&user).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn erase(
+    State(app): State<App>,
+    operator: Operator,
+    About(user): About,
+    Body(body): Body<PostErasure>,
+) -> Answer<axum::Json<ErasureAnswer>> {
+    operator.did("erases", &user);
+    let page = body.page.as_deref().map(ErasurePage::parse).transpose()?;
+    let erased = match body.conversation_id {
+        None => app.erase(&user, page).await?,
+        Some(of) => app.erase_in(&user, &of, page).await?,
+    };
+    Ok(axum::Json(ErasureAnswer::from(erased)))
 }
 
 async fn cut(

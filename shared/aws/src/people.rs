@@ -222,6 +222,30 @@ impl People for Dynamo {
         items.iter().map(|i| watcher(i).map_err(|e| at(i, &[keys::PK, keys::SK], &e))).collect()
     }
 
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
+        let items = self.partition(&keys::user(user), "", None, limit).await?;
+        let full = items.len() == limit;
+        let key = |found: &Item| {
+            let (pk, sk) = name(found)?;
+            Ok(item([(keys::PK, s(pk)), (keys::SK, s(sk))]))
+        };
+        let these = items.iter().map(key).collect::<Result<Vec<_>>>()?;
+        self.delete_all(&self.tables.conversations, these).await?;
+        if full {
+            return Ok(true);
+        }
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.connections)
+            .key(keys::USER_ID, s(user.as_str()))
+            .update_expression("REMOVE #seen, #watched, #away")
+            .expression_attribute_names("#seen", keys::LAST_SEEN)
+            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
+            .expression_attribute_names("#away", keys::AWAY);
+        update.send().await.map(|_| false).map_err(Error::port)
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         let users: BTreeSet<&UserId> = users.iter().collect();
         let keys = users.into_iter().map(|user| block_key(user, other)).collect();

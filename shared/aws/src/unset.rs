@@ -73,6 +73,10 @@ impl Cold for Unset {
         self.fail()
     }
 
+    async fn erase(&self, _: &ConversationId, _: &[Entry], _: &Floor) -> Result<bool> {
+        self.fail()
+    }
+
     async fn redactions(&self, _: &ConversationId, _: Seq, _: Seq, _: usize) -> Result<Vec<Seq>> {
         self.fail()
     }
@@ -230,6 +234,10 @@ impl People for Unset {
     }
 
     async fn watchers(&self, _: &UserId, _: u64, _: usize) -> Result<Vec<UserId>> {
+        self.fail()
+    }
+
+    async fn erase(&self, _: &UserId, _: usize) -> Result<bool> {
         self.fail()
     }
 

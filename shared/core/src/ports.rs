@@ -275,6 +275,10 @@ pub trait People: Send + Sync {
 
     /// Who watches `user` beyond `now`, in the order of their ids (bytes), at most `limit`. Must be strongly consistent.
     async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
+
+    /// Removes what is kept of a user by himself, at most `limit` items of it, and returns whether there is more: what he
+    /// shows, his list, whom he blocks, who watches him, and when he was last online. That he is disabled stays.
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool>;
 }
 
 /// A socket that a device of a user holds open.

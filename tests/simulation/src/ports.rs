@@ -253,6 +253,11 @@ impl Cold for Ports {
         // Nothing is kept so long here that it expires.
         Err(Error::port("never"))
     }
+
+    async fn erase(&self, _: &ConversationId, _: &[Entry], _: &Floor) -> Result<bool> {
+        // Nobody is erased here.
+        Err(Error::port("never"))
+    }
 }
 
 impl Ports {
@@ -526,6 +531,11 @@ impl People for Ports {
             live.take(limit).map(|(watcher, _)| watcher.clone()).collect()
         })
         .await
+    }
+
+    async fn erase(&self, _: &UserId, _: usize) -> Result<bool> {
+        // Nobody is erased here.
+        Err(Error::port("never"))
     }
 
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {

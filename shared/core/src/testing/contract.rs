@@ -260,6 +260,18 @@ async fn deleting(log: &dyn Log, cold: &dyn Cold) {
         cold.remove_redactions(&c, &[4, 6, 7].map(Seq::new)).await.unwrap();
         assert_eq!(noted().await, [2, 12, 21]);
     }
+
+    // An erasure says nothing in the log; the first row is there for ever, and what is archived is noted.
+    let these = [target(1).await, entry(&c, 7, "first"), target(15).await, target(28).await];
+    assert!(!cold.erase(&c, &these, &stale).await.unwrap());
+    assert_eq!((at(15).await, noted().await), (Some(these[2].clone()), vec![2, 12, 21]));
+    for _ in 0..2 {
+        assert!(cold.erase(&c, &these, &floor).await.unwrap());
+        for entry in [&these[0], &these[2], &these[3]] {
+            assert_eq!(at(entry.seq.get()).await, Some(entry.deleted()));
+        }
+        assert_eq!(noted().await, [1, 2, 7, 12, 15, 21]);
+    }
     assert!(cold.redactions(&group(), Seq::FIRST, Seq::new(99), 9).await.unwrap().is_empty());
 }
 
@@ -569,6 +581,22 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     assert!(watchers(30, 9).await.is_empty());
     assert!(people.watchers(&ana, 0, 9).await.unwrap().is_empty());
     assert_eq!(conversations.rows(&bo, None, 9).await.unwrap(), []);
+
+    // What is a user's own goes, some at a time, and what is others' stays.
+    people.watch(&ana, &bo, 9_000).await.unwrap();
+    people.block(&bo, &ana).await.unwrap();
+    let mut calls = 1;
+    while people.erase(&ana, 1).await.unwrap() {
+        calls += 1;
+    }
+    assert!(calls > 3, "a row, a profile, and a watcher at least: {calls}");
+    assert!(!people.erase(&ana, 9).await.unwrap());
+    assert!(conversations.rows(&ana, None, 9).await.unwrap().is_empty());
+    assert_eq!(people.row_and_profile(&ana, &direct).await.unwrap(), (None, Profile::default()));
+    assert!(people.blocked(&ana, None, 9).await.unwrap().is_empty());
+    assert!(people.watchers(&ana, 1, 9).await.unwrap().is_empty());
+    assert!(conversations.blocks(&bo, &ana).await.unwrap());
+    assert!(conversations.row(&cy, &direct).await.unwrap().is_some());
 }
 
 /// [`Connections`].

@@ -391,6 +391,24 @@ impl Cold for Memory {
         Ok(self.state().put_delete(delete, target, floor))
     }
 
+    async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        let state = &mut *self.state();
+        if state.floors.get(of).map_or(0, |floor| floor.version) != floor.version {
+            return Ok(false);
+        }
+        let log = state.log.entry(of.clone()).or_default();
+        let noted = state.redactions.entry(of.clone()).or_default();
+        for entry in entries {
+            if let Some(row) = log.get_mut(&entry.seq) {
+                *row = row.deleted();
+            }
+            if entry.seq <= floor.closing {
+                noted.insert(entry.seq);
+            }
+        }
+        Ok(true)
+    }
+
     async fn redactions(
         &self,
         of: &ConversationId,
@@ -699,6 +717,23 @@ impl People for Memory {
         let state = self.state();
         let live = state.watches.iter().filter(|((u, _), until)| u == user && **until > now);
         Ok(live.take(limit).map(|((_, watcher), _)| watcher.clone()).collect())
+    }
+
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
+        let mut state = self.state();
+        let mut left = limit;
+        let mut take = || left.checked_sub(1).map(|rest| left = rest).is_some();
+        state.blocks.retain(|(owner, _)| owner != user || !take());
+        if let Some(rows) = state.rows.get_mut(user) {
+            rows.retain(|_, _| !take());
+        }
+        state.profiles.retain(|owner, _| owner != user || !take());
+        state.watches.retain(|(watched, _), _| watched != user || !take());
+        if left == 0 {
+            return Ok(true);
+        }
+        state.seen.remove(user);
+        Ok(false)
     }
 
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {

@@ -14,7 +14,7 @@ use crate::message::{Content, Entry};
 use crate::people::{DisplayName, Profile};
 use crate::ports::{Account, Devices, OwnState, Platform, SignedRequest};
 use crate::services::{
-    Download, Group, OwnChange, Page, Preview, Receipts, Synced, Ticket, Unread,
+    Download, Erased, Group, OwnChange, Page, Preview, Receipts, Synced, Ticket, Unread,
 };
 
 /// `POST /api/messages`.
@@ -352,6 +352,32 @@ impl AccountAnswer {
 pub struct ClosedAnswer {
     /// How many were closed.
     pub closed: usize,
+}
+
+/// `POST /api/admin/users/{user}/erasure`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PostErasure {
+    /// Where to go on, as the last answer said; nothing at first.
+    pub page: Option<String>,
+    /// Only what the user wrote in this conversation, also if he has left it. The user is not disabled by that.
+    pub conversation_id: Option<ConversationId>,
+}
+
+/// How far an erasure got.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ErasureAnswer {
+    /// Entries that this request emptied.
+    erased: u64,
+    /// Where the next request goes on; `null` when nothing is left.
+    page: Option<String>,
+}
+
+impl From<Erased> for ErasureAnswer {
+    fn from(erased: Erased) -> Self {
+        Self { erased: erased.entries, page: erased.page.map(|page| page.to_string()) }
+    }
 }
 
 /// What a `GET /api/health` answers.

@@ -334,6 +334,9 @@ impl Cold for Failing {
     async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
         self.pass(self.memory.put_delete(delete, target, floor)).await
     }
+    async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        self.pass(Cold::erase(&*self.memory, of, entries, floor)).await
+    }
     async fn redactions(
         &self,
         of: &ConversationId,
@@ -660,6 +663,14 @@ fn a_delete_reaches_what_an_archiver_is_copying() {
         }
         async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
             self.failing.put_delete(delete, target, floor).await
+        }
+        async fn erase(
+            &self,
+            of: &ConversationId,
+            of_him: &[Entry],
+            floor: &Floor,
+        ) -> Result<bool> {
+            self.failing.erase(of, of_him, floor).await
         }
         async fn redactions(
             &self,
