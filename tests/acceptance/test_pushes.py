@@ -41,7 +41,7 @@ async def test_device_that_is_away_is_woken(user, pushed):
         await hers.send(conversation, text("are you there?"))
     (push,) = await until(lambda: pushed(f"token-{bo.id}"))
     # Values of `data` are strings.
-    assert push["data"] == {"conversation_id": conversation, "seq": "1", "sender_id": ana.id}
+    assert push["data"] == {"conversation_id": conversation, "seq": "1", "sender_id": ana.id, "badge": "1"}
     assert push["notification"]["body"] == "are you there?"
 
 

@@ -38,7 +38,7 @@ pub fn endpoint() -> Option<String> {
 /// Begins the names of what a server has at the endpoint: its own, as its data are.
 pub fn prefix_of(data: &Path) -> String {
     let name = data.file_name().unwrap().to_string_lossy();
-    format!("t-{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), ""))
+    format!("t-{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "").to_lowercase())
 }
 
 /// Runs a `petrel` to its end.

@@ -266,13 +266,14 @@ fn limits(set: &[String]) -> Result<Limits, BadLimit> {
     Ok(limits)
 }
 
-/// What may begin a queue's name, which is the shortest of all: 80 characters.
+/// What may begin a bucket's name, whose rule is the narrowest of all: 63 characters, none of them a capital.
 fn prefix(text: &str) -> Result<String, &'static str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let allowed = text.chars().all(|c| word(c) || c == '-');
+    if (1..=48).contains(&text.len()) && allowed && text.starts_with(word) {
         return Ok(text.to_owned());
     }
-    Err("1 to 64 of A-Z a-z 0-9 _ -")
+    Err("1 to 48 of a-z 0-9 -, and no - at the start")
 }
 
 #[derive(Args)]
