@@ -104,7 +104,7 @@ impl Dynamo {
         }
         for (user, role) in chunk {
             actions.push(self.writing(new_member(group, user, *role, Seq::FIRST))?);
-            actions.push(self.writing(new_row(user, group, Seq::FIRST))?);
+            actions.push(self.writing(new_row(user, group, Seq::FIRST, 0))?);
         }
         let written =
             self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
@@ -125,7 +125,7 @@ impl Dynamo {
         let mut actions = vec![self.putting(entry)?];
         for user in &change.added {
             actions.push(self.writing(new_member(group, user, Role::Member, entry.seq))?);
-            actions.push(self.writing(new_row(user, group, entry.seq))?);
+            actions.push(self.writing(new_row(user, group, entry.seq, entry.sent_at))?);
         }
         for member in &change.roles {
             let new = new_member(group, &member.user, member.role, member.joined);
@@ -171,7 +171,7 @@ impl Conversations for Dynamo {
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
-        let rows = users.iter().map(|user| new_row(user, direct, Seq::FIRST));
+        let rows = users.iter().map(|user| new_row(user, direct, Seq::FIRST, 0));
         let writes: Vec<_> = rows.map(|row| self.write_absent(row)).collect();
         stream::iter(writes).buffer_unordered(CONCURRENT).try_collect().await
     }

@@ -39,7 +39,8 @@ pub(crate) fn new_member(group: &ConversationId, user: &UserId, role: Role, join
     new
 }
 
-pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq) -> Item {
+/// A row on which nothing is chosen, by this version.
+pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq, version: u64) -> Item {
     let mut new = row_key(user, of);
     new.extend(item([
         (keys::JOINED, n(joined.get())),
@@ -47,6 +48,9 @@ pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq) -> Item {
         (keys::READ, n(0)),
         (keys::READ_ORDINAL, n(0)),
     ]));
+    if version > 0 {
+        new.insert(keys::OWN_VERSION.to_owned(), n(version));
+    }
     new
 }
 

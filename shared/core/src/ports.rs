@@ -83,7 +83,7 @@ impl Watermarks {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OwnState {
-    /// How often it was changed: of two, the higher one is the newer.
+    /// Of two, the higher one is the newer. It never goes back, also when the user leaves and comes again; 0: never changed.
     pub version: u64,
     /// Until when no phone is woken, but for mentions; ms since 1970, 0: it is not muted.
     pub muted_until: u64,
@@ -120,7 +120,8 @@ pub struct UserConversation {
 pub struct Change {
     /// The `system` entry that announces it.
     pub entry: Entry,
-    /// Who joins, at `entry.seq`, as a member. Their rows are written anew.
+    /// Who joins, at `entry.seq`, as a member. Their rows are written anew, with `entry.sent_at` as the version of what they
+    /// chose: whoever was there before holds a lower one.
     pub added: Vec<UserId>,
     /// Who goes. Their rows are removed.
     pub removed: Vec<UserId>,

@@ -36,7 +36,7 @@ impl Core {
             }
             Write::Open(direct, user) => {
                 if self.truth.row(user, direct).is_none() {
-                    self.truth.write_row(user, direct, Seq::FIRST);
+                    self.truth.write_row(user, direct, Seq::FIRST, 0);
                 }
                 Wrote::Yes
             }
@@ -73,7 +73,7 @@ impl Core {
                 self.must(held);
                 self.stored(entry);
                 for user in &change.added {
-                    self.truth.write_row(user, group, entry.seq);
+                    self.truth.write_row(user, group, entry.seq, entry.sent_at);
                     self.truth.write_member(group, user, Role::Member, entry.seq);
                 }
                 for member in &change.roles {
@@ -471,7 +471,7 @@ impl Core {
             return Wrote::No;
         }
         self.truth.info.insert(group.clone(), info.clone());
-        self.truth.write_row(user, group, Seq::FIRST);
+        self.truth.write_row(user, group, Seq::FIRST, 0);
         self.truth.write_member(group, user, role, Seq::FIRST);
         let held = self.rows_agree(group);
         self.must(held);

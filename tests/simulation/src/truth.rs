@@ -285,12 +285,12 @@ impl Truth {
     }
 
     /// Writes a row anew.
-    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq) {
+    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq, version: u64) {
         let row = UserConversation {
             conversation: of.clone(),
             joined,
             marks: Watermarks::default(),
-            own: OwnState::default(),
+            own: OwnState { version, ..OwnState::default() },
         };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
     }

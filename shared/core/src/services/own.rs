@@ -83,7 +83,7 @@ impl App {
             if new == old {
                 return Ok(old);
             }
-            let new = OwnState { version: old.version + 1, ..new };
+            let new = OwnState { version: self.next_version(old), ..new };
             if self.conversations.set_own(&caller.user, conversation, old.version, new).await? {
                 self.tell_own(&caller.user, caller.connection(), conversation, new).await;
                 return Ok(new);
@@ -92,14 +92,31 @@ impl App {
         Err(Error::new(ErrorKind::Busy, "too many changes at once; send the same again"))
     }
 
-    /// Whoever reads on has seen the mark. It is a second write: should it be lost, the mark stands until the next.
+    /// Above the one that stands, and above every one that stood in a row before this one.
+    fn next_version(&self, old: OwnState) -> u64 {
+        old.version.saturating_add(1).max(self.world.now_ms())
+    }
+
+    /// Whoever reads on has seen the mark that stood in this row; one that was set since stays. It is a second write: should
+    /// it be lost, the mark stands until the next.
     pub(super) async fn unmark(&self, caller: &Caller, row: &UserConversation) {
-        if !row.own.marked_unread {
+        let old = row.own;
+        if !old.marked_unread {
             return;
         }
-        let change = OwnChange { marked_unread: Some(false), ..OwnChange::default() };
-        if let Err(error) = self.set_own(caller, &row.conversation, change).await {
-            tracing::warn!(error = error.with_causes(), "a conversation stays marked as unread");
+        let new = OwnState { version: self.next_version(old), marked_unread: false, ..old };
+        match self.conversations.set_own(&caller.user, &row.conversation, old.version, new).await {
+            Ok(true) => {
+                self.tell_own(&caller.user, caller.connection(), &row.conversation, new).await;
+            }
+            // Something else was chosen meanwhile, on another device.
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = error.with_causes(),
+                    "a conversation stays marked as unread"
+                );
+            }
         }
     }
 

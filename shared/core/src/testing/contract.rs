@@ -160,7 +160,13 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
     assert_eq!(found, [(&ana, 1), (&cy, 2)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
-    assert_eq!(conversations.row(&cy, &g).await.unwrap().unwrap().joined, Seq::new(2));
+    let row = conversations.row(&cy, &g).await.unwrap().unwrap();
+    // Whoever comes again begins above what he held before.
+    let own = OwnState { version: entry(&g, 2, "").sent_at, ..OwnState::default() };
+    assert_eq!((row.joined, row.own), (Seq::new(2), own));
+    let muted = OwnState { version: own.version + 1, muted_until: 5, ..own };
+    assert!(!conversations.set_own(&cy, &g, 0, muted).await.unwrap());
+    assert!(conversations.set_own(&cy, &g, own.version, muted).await.unwrap());
     assert_eq!(seqs(&log.newest(&g, Seq::FIRST, None, 9).await.unwrap()), [2, 1]);
 
     // Roles and what holds for the group change with the entry, and not without it.

@@ -161,7 +161,7 @@ impl Memory {
     pub fn found_late(&self, group: &ConversationId, user: &UserId, role: Role) {
         let mut state = self.state();
         if !state.rows.get(user).is_some_and(|r| r.contains_key(group)) {
-            state.write_row(user, group, Seq::FIRST);
+            state.write_row(user, group, Seq::FIRST, 0);
             state.write_member(group, user, role, Seq::FIRST);
         }
     }
@@ -228,14 +228,20 @@ impl State {
         Sockets { connections, ..self.seen.get(user).cloned().unwrap_or_default() }
     }
 
-    fn write_row(&mut self, user: &UserId, conversation: &ConversationId, joined: Seq) {
+    fn write_row(
+        &mut self,
+        user: &UserId,
+        conversation: &ConversationId,
+        joined: Seq,
+        version: u64,
+    ) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
             UserConversation {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks::default(),
-                own: OwnState::default(),
+                own: OwnState { version, ..OwnState::default() },
             },
         );
     }
@@ -297,7 +303,7 @@ impl Conversations for Memory {
         let mut state = self.state();
         for user in users {
             if !state.rows.get(user).is_some_and(|r| r.contains_key(direct)) {
-                state.write_row(user, direct, Seq::FIRST);
+                state.write_row(user, direct, Seq::FIRST, 0);
             }
         }
         Ok(())
@@ -315,7 +321,7 @@ impl Conversations for Memory {
         }
         state.info.insert(group.clone(), info.clone());
         for (user, role) in members {
-            state.write_row(user, group, Seq::FIRST);
+            state.write_row(user, group, Seq::FIRST, 0);
             state.write_member(group, user, *role, Seq::FIRST);
         }
         Ok(Put::Stored)
@@ -330,7 +336,7 @@ impl Conversations for Memory {
             return Ok(Put::Taken);
         }
         for user in &change.added {
-            state.write_row(user, group, entry.seq);
+            state.write_row(user, group, entry.seq, entry.sent_at);
             state.write_member(group, user, Role::Member, entry.seq);
         }
         for member in &change.roles {
