@@ -309,6 +309,13 @@ pub struct Entry {
     pub level: u64,
 }
 
+impl Entry {
+    /// Whether it mentions this user. Where only one other reads it, a mention says nothing, and does not pass a mute.
+    pub fn mentions(&self, user: &UserId) -> bool {
+        self.conversation_id.pair().is_none() && self.content.mentions().contains(user)
+    }
+}
+
 const fn is_empty(level: &u64) -> bool {
     *level == 0
 }

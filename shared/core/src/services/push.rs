@@ -92,7 +92,7 @@ impl App {
             return Ok(());
         }
         let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
-        let mentioned = |user: &UserId| entry.content.mentions().contains(user);
+        let mentioned = |user: &UserId| entry.mentions(user);
         let quiet = |row: &UserConversation, user: &UserId| {
             row.own.is_quiet(taken)
                 && !mutant!(MutedWoken)

@@ -181,6 +181,27 @@ fn a_muted_conversation_wakes_nobody_but_whom_a_message_mentions() {
 }
 
 #[test]
+fn a_mention_does_not_break_through_the_mute_of_a_direct_conversation() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    let until = world.app.world.now_ms() + 60_000;
+    world.say("ana", &c, "hi");
+    let mute = OwnChange { muted_until: Some(until), ..OwnChange::default() };
+    world.choose("bo", &c, mute).unwrap();
+    let shout = || Content::Text { text: "you".into(), mentions: vec![user("bo")] };
+    let from = world.memory.jobs().len();
+    world.send_as("ana", &c, None, mint(&*world.memory), shout()).unwrap();
+    world.run_pushes(from);
+    assert!(world.woken().is_empty());
+    world.memory.pass(60_000);
+    let from = world.memory.jobs().len();
+    world.send_as("ana", &c, None, mint(&*world.memory), shout()).unwrap();
+    world.run_pushes(from);
+    assert!(!world.memory.pushes()[0].1.mentioned);
+}
+
+#[test]
 fn the_sender_of_what_is_sealed_says_whether_it_wakes() {
     let world = World::new();
     let c = direct("ana", "bo");
