@@ -17,7 +17,7 @@ pub const MAX_MUTED_UNTIL: u64 = 253_402_300_799_999;
 /// Most conversations that a count of what is unread looks at.
 pub const MAX_COUNTED: usize = 1_000;
 /// Most conversations of a user whose pushes carry a badge.
-const MAX_BADGE: usize = 200;
+const MAX_BADGE: usize = 100;
 /// Rows read at once.
 const ROWS: usize = 200;
 /// Tries to write before `busy`.
@@ -145,11 +145,23 @@ impl App {
         self.count_unread(&caller.user, MAX_COUNTED).await
     }
 
-    /// What the icon of a user's phone shows, if that is to be had at a bounded price.
+    /// What the icon of a user's phone shows, if that is to be had at a bounded price: of a user with more than
+    /// [`MAX_BADGE`] conversations nothing is read but their list. What is muted or archived is not in it, and not read.
     pub(super) async fn badge(&self, user: &UserId) -> Option<u64> {
+        let now = self.world.now_ms();
         // A push without one is better than none.
-        let unread = self.count_unread(user, MAX_BADGE).await.ok()?;
-        (!unread.more).then_some(unread.badge)
+        let rows = self.conversations.rows(user, None, MAX_BADGE + 1).await.ok()?;
+        if rows.len() > MAX_BADGE {
+            return None;
+        }
+        let shown = rows.iter().filter(|r| !r.own.is_quiet(now) || mutant!(BadgeCountsMuted));
+        let counts: Vec<_> = shown
+            .map(async |row| {
+                Ok::<_, Error>(self.count_row(row).await?.max(u64::from(row.own.marked_unread)))
+            })
+            .collect();
+        let counts = stream::iter(counts).buffer_unordered(CONCURRENT_READS);
+        counts.try_fold(0, async |all, one| Ok(all + one)).await.ok()
     }
 
     async fn count_unread(&self, user: &UserId, most: usize) -> Result<Unread> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::{self, Either};
 use futures::stream::{self, StreamExt};
 
 use super::connect::MAX_DEVICES;
@@ -19,6 +20,8 @@ use crate::ports::{Endpoint, Job, Notification, Platform, Pushed, UserConversati
 const MAX_PREVIEW: usize = 120;
 /// Users whose unread messages are counted at once.
 const CONCURRENT_BADGES: usize = 8;
+/// Most time that badges may keep a push waiting, ms. Whose is not counted by then gets a push without one.
+const MAX_BADGES_MS: u64 = 2_000;
 /// Longest device token, bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -173,6 +176,9 @@ impl App {
             return BTreeMap::new();
         }
         let users: BTreeSet<UserId> = users.cloned().collect();
+        if users.is_empty() {
+            return BTreeMap::new();
+        }
         let badges: Vec<_> = users
             .into_iter()
             .map(|user| async move {
@@ -180,7 +186,15 @@ impl App {
                 (user, badge)
             })
             .collect();
-        stream::iter(badges).buffer_unordered(CONCURRENT_BADGES).collect().await
+        let mut counted = stream::iter(badges).buffer_unordered(CONCURRENT_BADGES);
+        let mut found = BTreeMap::new();
+        let mut late = self.world.pause(MAX_BADGES_MS);
+        while let Either::Left((Some((user, badge)), _)) =
+            future::select(counted.next(), late.as_mut()).await
+        {
+            found.insert(user, badge);
+        }
+        found
     }
 }
 

@@ -253,3 +253,24 @@ fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
     assert_eq!(name.as_deref(), Some("Ana of the Hill"));
     assert_eq!(world.memory.pushes()[3].1.preview, None);
 }
+
+#[test]
+fn of_a_user_with_very_many_conversations_nothing_is_counted() {
+    let world = World::new();
+    world.phone("bo");
+    for n in 0..100 {
+        let name = format!("u{n:03}");
+        world.say(&name, &direct(&name, "bo"), "hi");
+    }
+    world.say("u000", &direct("u000", "bo"), "again");
+    let last = |world: &World| {
+        let Some(Job::Push { to, conversation, seq, .. }) = world.memory.jobs().pop() else {
+            panic!("no push job")
+        };
+        block_on(world.app.push(to, &conversation, seq, 0)).unwrap();
+        world.memory.pushes().pop().unwrap().1.badge
+    };
+    assert_eq!(last(&world), Some(101));
+    world.say("cy", &direct("bo", "cy"), "hi");
+    assert_eq!(last(&world), None);
+}
