@@ -209,7 +209,11 @@ impl Connections for Dynamo {
             .send()
             .await
             .map_err(Error::port)?;
-        updated(done.attributes)
+        // What only takes away, where nothing stands, leaves nothing, and no attributes come back.
+        match done.attributes {
+            None if !away => Ok(Sockets::default()),
+            attributes => updated(attributes),
+        }
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
@@ -249,8 +253,11 @@ impl Connections for Dynamo {
             .send()
             .await
             .map_err(Error::port)?;
-        let item = update.attributes.ok_or_else(|| malformed("Attributes"))?;
-        read_account(Some(&item))
+        // As above: nothing stands of who was never here.
+        if since.is_some() && update.attributes.is_none() {
+            return Err(malformed("Attributes"));
+        }
+        read_account(update.attributes.as_ref())
     }
 
     async fn account(&self, user: &UserId) -> Result<Account> {

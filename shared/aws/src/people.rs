@@ -110,6 +110,7 @@ impl People for Dynamo {
                 remove.push(format!("#a{i}"));
             }
         }
+        let sets = !set.is_empty();
         let parts = [("SET", set), ("REMOVE", remove)].into_iter().filter(|(_, p)| !p.is_empty());
         let expression: Vec<_> =
             parts.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect();
@@ -117,7 +118,11 @@ impl People for Dynamo {
             update = update.update_expression(expression.join(" "));
         }
         let done = update.send().await.map_err(Error::port)?;
-        read_profile(&done.attributes.ok_or_else(|| malformed("Attributes"))?)
+        match done.attributes {
+            // What only takes away, where nothing stands, leaves nothing, and no attributes come back.
+            None if !sets => Ok(Profile::default()),
+            attributes => read_profile(&attributes.ok_or_else(|| malformed("Attributes"))?),
+        }
     }
 
     async fn row_and_profile(
