@@ -149,16 +149,17 @@ impl App {
         Ok((user, sockets))
     }
 
-    /// Tells the watchers what is so, if they were told something else; with `tell` off only notes it.
+    /// Tells the watchers what is so, if they were told something else; with `tell` off only notes it. What changes while it
+    /// is noted is told in any case: whoever has asked meanwhile was told what was so before.
     async fn settle(&self, user: &UserId, mut sockets: Sockets, tell: bool) -> Result<Sockets> {
-        for _ in 0..MAX_TRIES {
+        for round in 0..MAX_TRIES {
             let now = self.world.now_ms();
             let online = is_online(&sockets, now);
             if online != sockets.away || sockets.watched_until <= now {
                 break;
             }
             // Told first: who dies between the two tells it again.
-            if tell {
+            if tell || round > 0 {
                 self.tell_watchers(Presence::of(user.clone(), &sockets, now)).await?;
             }
             // The answer is what stands once the note does: a change before it is seen here, one after it sees the note.
@@ -200,7 +201,10 @@ impl App {
     /// `busy`.
     pub async fn settle_presence(&self, user: &UserId) -> Result<()> {
         let sockets = self.sockets_of(std::slice::from_ref(user)).await?.remove(user);
-        self.settle(user, sockets.unwrap_or_default(), true).await.map(drop)
+        let sockets = self.settle(user, sockets.unwrap_or_default(), true).await?;
+        // Someone who came and went all the while: the last of it is told too.
+        self.changed(user, &sockets).await;
+        Ok(())
     }
 
     /// After a write to a user's sockets: lets it be looked at, if someone watches and was told otherwise. A courtesy: if it
