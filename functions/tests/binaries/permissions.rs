@@ -273,6 +273,13 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     signal.invoke(&frame("ana", &watch)).await;
     signal.holds("SignalRole");
     connector.invoke(&just_now(connect("yan"))).await;
+    // A second socket of the same device: the first is closed.
+    let again = |user: &str| {
+        let mut event = just_now(connect(user));
+        event["requestContext"]["connectionId"] = json!(format!("socket-{user}-2"));
+        event
+    };
+    connector.invoke(&again("yan")).await;
     connector.holds("ConnectRole");
 
     let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
@@ -281,6 +288,9 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         let frame = frame(user, &json!({"action": "sync", "cursors": {}}));
         sync.invoke(&just_now(frame)).await;
     }
+    // Hers takes the place of a newer one.
+    connector.invoke(&again("zoe")).await;
+    sync.invoke(&just_now(frame("zoe", &json!({"action": "sync", "cursors": {}})))).await;
     let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
     sync.invoke(&frame("bo", &history)).await;
     sync.holds("SyncRole");

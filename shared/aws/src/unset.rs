@@ -13,8 +13,8 @@ use petrel_core::message::Entry;
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Files,
-    Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put, Regard, SignedRequest,
-    Sockets, Uploads, UserConversation, Watermarks, Webhook,
+    Gateway, Hooked, Log, Moderation, OwnState, People, Posted, Put, Regard, Registered,
+    SignedRequest, Sockets, Uploads, UserConversation, Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -181,7 +181,7 @@ impl People for Unset {
 
 #[async_trait]
 impl Connections for Unset {
-    async fn register(&self, _: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, _: &Connection) -> Result<Option<Registered>> {
         self.fail()
     }
 

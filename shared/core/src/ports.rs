@@ -295,6 +295,15 @@ pub struct Sockets {
     pub away: bool,
 }
 
+/// What a registration has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// What the user has now.
+    pub sockets: Sockets,
+    /// The other socket whose place it took. It may be open still, and nothing knows of it any more.
+    pub displaced: Option<Connection>,
+}
+
 /// A device that can be woken by a mobile push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -318,9 +327,10 @@ pub struct Devices {
 /// Who is connected, and who can be woken.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then; `None`
-    /// if a later one stands there. Must register nothing and fail with `disabled` while the user is.
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>>;
+    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then and whose
+    /// place it took, in the same step; `None` if a later one stands there. Must register nothing and fail with `disabled`
+    /// while the user is.
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>>;
 
     /// Removes the device's socket if its connection id is this one, notes `now` (ms since 1970) as `last_seen`, and returns
     /// what is left; `None` if it is another one.

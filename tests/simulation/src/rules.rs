@@ -158,6 +158,8 @@ impl Core {
                     Some(stands) if stands.connection.id == connection.id => stands.since,
                     _ => self.moment,
                 };
+                let stood = stands.map(|s| s.connection.clone());
+                let displaced = stood.filter(|stood| stood.id != connection.id);
                 let row = Registered { connection: connection.clone(), since };
                 devices.insert(connection.device.clone(), row);
                 let heads = self.heads(&connection.user);
@@ -170,7 +172,7 @@ impl Core {
                     self.passed(Path::Registered);
                 }
                 self.came_or_went(&connection.user);
-                Wrote::Sockets(self.truth.sockets(&connection.user))
+                Wrote::Registered(self.truth.sockets(&connection.user), displaced)
             }
             Write::Remove(user, device, id, now) => {
                 let devices = self.truth.connections.entry(user.clone()).or_default();

@@ -191,6 +191,8 @@ pub enum Wrote {
     No,
     /// It had its effect, and this stands now.
     Sockets(Sockets),
+    /// A socket was registered: this stands now, and it took this one's place.
+    Registered(Sockets, Option<Connection>),
     /// A user is enabled or disabled now, or was found disabled.
     Account(Account),
 }

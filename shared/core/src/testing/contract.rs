@@ -12,7 +12,7 @@ use crate::message::{Content, Entry, GroupChange};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
     Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Log, OwnState,
-    People, Put, Sockets, Watermarks,
+    People, Put, Registered, Sockets, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -365,8 +365,9 @@ pub async fn connections(connections: &dyn Connections) {
         connections: connections.to_vec(),
         ..Sockets::default()
     };
+    let new = |sockets: Sockets| Some(Registered { sockets, displaced: None });
     let registered = connections.register(&socket("c2", 2)).await.unwrap();
-    assert_eq!(registered, Some(has(&[socket("c2", 2)])));
+    assert_eq!(registered, new(has(&[socket("c2", 2)])));
     // An older $connect that comes late does not take the place of the newer one.
     assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections, [socket("c2", 2)]);
@@ -377,7 +378,7 @@ pub async fn connections(connections: &dyn Connections) {
     // A second device stands beside the first.
     let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
     let both = [socket("c2", 2), tablet.clone()];
-    assert_eq!(connections.register(&tablet).await.unwrap(), Some(has(&both)));
+    assert_eq!(connections.register(&tablet).await.unwrap(), new(has(&both)));
     assert_eq!(of(vec![ana.clone()]).await.connections, both);
     let left = connections.remove(&ana, &tablet.device, &tablet.id, 10).await.unwrap();
     let mut ana_has = Sockets { last_seen: Some(10), ..has(&[socket("c2", 2)]) };
@@ -395,7 +396,7 @@ pub async fn connections(connections: &dyn Connections) {
         ana_has.away = away;
         assert_eq!(connections.set_away(&ana, away).await.unwrap(), ana_has);
     }
-    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), Some(ana_has.clone()));
+    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), new(ana_has.clone()));
     let bo_has = Sockets { watched_until: 5, ..Sockets::default() };
     assert_eq!(connections.watched(&bo, 5).await.unwrap(), bo_has);
     let mut known = connections.sockets(&both_users).await.unwrap();
@@ -473,7 +474,9 @@ pub async fn connections(connections: &dyn Connections) {
     }
     assert_eq!(of(vec![ana.clone()]).await, devices);
     let registered = connections.register(&socket("c5", 5)).await.unwrap().unwrap();
-    assert_eq!(registered.connections, [socket("c5", 5)]);
+    assert_eq!(registered.sockets.connections, [socket("c5", 5)]);
+    // Whose place it took is told, so that it can be closed.
+    assert_eq!(registered.displaced, Some(socket("c4", 4)));
     connections.remove(&ana, &phone, &socket("c5", 5).id, 12).await.unwrap();
     // Nobody knows him, and he is disabled all the same.
     let stranger = user("stranger");

@@ -16,7 +16,7 @@ use crate::people::{Profile, ProfileChange};
 use crate::ports::{
     Account, Change, Connection, Connections, Conversations, Delivery, Devices, Endpoint, Gateway,
     Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, OwnState, People, Platform, Posted,
-    Pushed, Put, Regard, Sockets, UserConversation, Watermarks, Webhook, World,
+    Pushed, Put, Regard, Registered, Sockets, UserConversation, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -150,6 +150,11 @@ impl Memory {
     /// From now on posts to the connection are refused for now (429).
     pub fn overload(&self, connection: &ConnectionId) {
         self.state().overloaded.insert(connection.clone());
+    }
+
+    /// No more.
+    pub fn relieve(&self, connection: &ConnectionId) {
+        self.state().overloaded.remove(connection);
     }
 
     /// From now on nothing can be queued.
@@ -527,7 +532,7 @@ impl People for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
         let mut state = self.state();
         if state.disabled_users.contains_key(&connection.user) {
             return Err(Error::disabled());
@@ -538,9 +543,10 @@ impl Connections for Memory {
         if newer {
             return Ok(None);
         }
-        state.connections.insert(key, connection.clone());
+        let stood = state.connections.insert(key, connection.clone());
         state.seen.entry(connection.user.clone()).or_default();
-        Ok(Some(state.sockets(&connection.user)))
+        let displaced = stood.filter(|c| c.id != connection.id);
+        Ok(Some(Registered { sockets: state.sockets(&connection.user), displaced }))
     }
 
     async fn remove(
