@@ -7,6 +7,7 @@ use super::sync::CONCURRENT_READS;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConnectionId, ConversationId, UserId};
+use crate::limits::Use;
 use crate::message::Entry;
 use crate::mutants::mutant;
 use crate::ports::{OwnState, Posted, UserConversation};
@@ -69,6 +70,7 @@ impl App {
         if change.muted_until.is_some_and(|until| until > MAX_MUTED_UNTIL) {
             return Err(Error::bad_request(format!("muted_until is at most {MAX_MUTED_UNTIL}")));
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         for _ in 0..MAX_TRIES {
             let row = self.readable(&caller.user, conversation).await?;
@@ -142,6 +144,7 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn unread(&self, caller: &Caller) -> Result<Unread> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.count_unread(&caller.user, MAX_COUNTED).await
     }
 
