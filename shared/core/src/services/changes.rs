@@ -121,6 +121,7 @@ impl App {
         group: &ConversationId,
         users: &[UserId],
     ) -> Result<Option<Entry>> {
+        users.iter().try_for_each(UserId::check_person)?;
         self.change(caller, group, &Intent::Add(users.iter().cloned().collect())).await
     }
 

@@ -97,6 +97,7 @@ impl App {
         check_name(&group.name)?;
         let mut members: BTreeSet<UserId> = group.members.into_iter().collect();
         members.insert(caller.user.clone());
+        members.iter().try_for_each(UserId::check_person)?;
         if members.len() < 2 {
             return Err(Error::bad_request("a group has at least two members"));
         }
