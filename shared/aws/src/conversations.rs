@@ -28,6 +28,18 @@ const CONCURRENT: usize = 16;
 /// Members founded in one transaction: it holds at most 100 actions, two a member, the info and the check.
 const FOUNDERS: usize = 49;
 
+/// The keys of users' rows of one conversation, each once: DynamoDB refuses a batch that names a key twice.
+fn row_keys(conversation: &ConversationId, users: &[UserId]) -> Vec<Item> {
+    let users: BTreeSet<&UserId> = users.iter().collect();
+    users.into_iter().map(|user| row_key(user, conversation)).collect()
+}
+
+fn read_owned_row(item: &Item) -> Result<(UserId, UserConversation)> {
+    let user = text(item, keys::PK)?.strip_prefix(keys::USER);
+    let user = user.ok_or_else(|| malformed(keys::PK))?;
+    Ok((UserId::parse(user).map_err(Error::port)?, read_row(item)?))
+}
+
 impl Dynamo {
     /// Writes an item of the conversations table unless one stands there.
     async fn write_absent(&self, new: Item) -> Result<()> {
@@ -319,15 +331,19 @@ impl Conversations for Dynamo {
         conversation: &ConversationId,
         users: &[UserId],
     ) -> Result<Vec<(UserId, UserConversation)>> {
-        let users: BTreeSet<&UserId> = users.iter().collect();
-        let keys = users.into_iter().map(|u| row_key(u, conversation)).collect();
+        let keys = row_keys(conversation, users);
         let items = self.batch_get(&self.tables.conversations, keys).await?;
-        let row = |item: &Item| {
-            let user = text(item, keys::PK)?.strip_prefix(keys::USER);
-            let user = user.ok_or_else(|| malformed(keys::PK))?;
-            Ok((UserId::parse(user).map_err(Error::port)?, read_row(item)?))
-        };
-        items.iter().map(row).collect()
+        items.iter().map(read_owned_row).collect()
+    }
+
+    async fn recent_rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        let keys = row_keys(conversation, users);
+        let items = self.batch_get_recent(&self.tables.conversations, keys).await?;
+        items.iter().map(read_owned_row).collect()
     }
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {

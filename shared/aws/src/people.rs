@@ -19,6 +19,12 @@ fn profile_key(user: &UserId) -> Item {
     item([(keys::PK, s(keys::user(user))), (keys::SK, s(keys::PROFILE))])
 }
 
+/// Each once: DynamoDB refuses a batch that names a key twice.
+fn profile_keys(users: &[UserId]) -> Vec<Item> {
+    let users: BTreeSet<&UserId> = users.iter().collect();
+    users.into_iter().map(profile_key).collect()
+}
+
 pub(crate) fn block_key(owner: &UserId, other: &UserId) -> Item {
     item([(keys::PK, s(keys::user(owner))), (keys::SK, s(keys::block(other)))])
 }
@@ -44,6 +50,10 @@ fn owner(item: &Item) -> Result<UserId> {
 
 fn read_profile(item: &Item) -> Result<Profile> {
     read_profile_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
+}
+
+fn read_owned_profile(item: &Item) -> Result<(UserId, Profile)> {
+    Ok((owner(item)?, read_profile(item)?))
 }
 
 /// What is absent was never set.
@@ -87,10 +97,14 @@ fn changes(change: &ProfileChange) -> Vec<(&'static str, Option<AttributeValue>)
 #[async_trait]
 impl People for Dynamo {
     async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
-        let users: BTreeSet<&UserId> = users.iter().collect();
-        let keys = users.into_iter().map(profile_key).collect();
-        let items = self.batch_get(&self.tables.conversations, keys).await?;
-        items.iter().map(|item| Ok((owner(item)?, read_profile(item)?))).collect()
+        let items = self.batch_get(&self.tables.conversations, profile_keys(users)).await?;
+        items.iter().map(read_owned_profile).collect()
+    }
+
+    async fn recent_profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        let keys = profile_keys(users);
+        let items = self.batch_get_recent(&self.tables.conversations, keys).await?;
+        items.iter().map(read_owned_profile).collect()
     }
 
     async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile> {

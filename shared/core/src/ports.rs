@@ -210,6 +210,15 @@ pub trait Conversations: Send + Sync {
         users: &[UserId],
     ) -> Result<Vec<(UserId, UserConversation)>>;
 
+    /// As [`Self::rows_of`], and each may be a moment old: for who looks at how far others got.
+    async fn recent_rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        self.rows_of(conversation, users).await
+    }
+
     /// Whether `owner` blocks `other`.
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
@@ -230,6 +239,11 @@ pub struct Regard {
 pub trait People: Send + Sync {
     /// The profiles of these users (at most 100), those who have set one. Must be strongly consistent.
     async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>>;
+
+    /// As [`Self::profiles`], and each may be a moment old: for who looks at names and pictures.
+    async fn recent_profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        self.profiles(users).await
+    }
 
     /// Puts in what the change names, leaves the rest as it stands, and returns the whole. May be repeated.
     async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile>;

@@ -67,7 +67,7 @@ impl App {
         let info = members.info().cloned();
         let members = members.into_list();
         let users: Vec<UserId> = members.iter().map(|m| m.user.clone()).collect();
-        let profiles = self.profiles_of(&users).await?;
+        let profiles = self.recent_profiles_of(&users).await?;
         Ok(Group {
             created_by: first.sender_id,
             created_at: first.sent_at,

@@ -165,7 +165,7 @@ impl App {
         if !wanted {
             return None;
         }
-        let profiles = self.people.profiles(std::slice::from_ref(sender)).await.ok()?;
+        let profiles = self.people.recent_profiles(std::slice::from_ref(sender)).await.ok()?;
         let (_, profile) = profiles.into_iter().next()?;
         profile.name.map(|name| name.to_string())
     }
