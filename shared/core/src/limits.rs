@@ -137,9 +137,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            conversation: Limit::new(1_000, 10),
+            // 100 a second, and as much at once as two members may send.
+            conversation: Limit::new(2_400, 24),
             // At once half of what fits into one conversation, and over time a fifth: one member leaves room for others.
-            messages: Limit::new(500, 25),
+            messages: Limit::new(1_200, 60),
             requests: Limit::new(3_000, 60),
             members: Limit::new(20_000, 3_600),
             sockets: Limit::new(120, 60),
