@@ -51,13 +51,14 @@ impl FromRequestParts<App> for Operator {
     }
 }
 
-/// The scopes of a token, in `scope` or in `scp`. Of a claim that is a list the gateway makes `[one two]`.
+/// The scopes of a token, in `scope` or in `scp`, with blanks between them. Of a claim that is a list the gateway makes
+/// `[one two]`.
 fn scopes(claims: &HashMap<String, String>) -> impl Iterator<Item = &str> {
-    let named = ["scope", "scp"].into_iter().filter_map(|name| claims.get(name));
-    named.flat_map(|all| {
-        let all = all.strip_prefix('[').and_then(|all| all.strip_suffix(']')).unwrap_or(all);
-        all.split([' ', ',']).map(|scope| scope.trim_matches('"'))
-    })
+    let scp = claims
+        .get("scp")
+        .map(|all| all.strip_prefix('[').and_then(|all| all.strip_suffix(']')).unwrap_or(all));
+    let named = claims.get("scope").map(String::as_str).into_iter().chain(scp);
+    named.flat_map(|all| all.split(' '))
 }
 
 impl Operator {
@@ -178,14 +179,17 @@ mod tests {
             ("scope", "petrel/admin"),
             ("scp", "petrel/admin openid"),
             ("scp", "[openid petrel/admin]"),
-            ("scp", "[\"openid\",\"petrel/admin\"]"),
         ] {
             let claims = HashMap::from([(name.to_owned(), claim.to_owned())]);
             assert!(scopes(&claims).any(|s| s == "petrel/admin"), "{name} {claim}");
         }
-        for (name, claim) in
-            [("scope", "petrel/administrator"), ("scp", "[a b]"), ("aud", "petrel/admin")]
-        {
+        for (name, claim) in [
+            ("scope", "petrel/administrator"),
+            ("scp", "[a b]"),
+            ("scope", "[petrel/admin]"),
+            ("scp", "petrel/admin,openid"),
+            ("aud", "petrel/admin"),
+        ] {
             let claims = HashMap::from([(name.to_owned(), claim.to_owned())]);
             assert!(!scopes(&claims).any(|s| s == "petrel/admin"), "{name} {claim}");
         }

@@ -161,8 +161,8 @@ impl Verifier {
         if user.is_system() {
             return Err(invalid("the token names the server itself"));
         }
-        let scopes = [claims.scope, claims.scp].into_iter().flatten();
-        let scopes: Vec<_> = scopes.flat_map(OneOrMany::into_list).collect();
+        let scp = claims.scp.map(OneOrMany::into_list).unwrap_or_default();
+        let scopes: Vec<_> = claims.scope.into_iter().chain(scp).collect();
         Ok(Verified { user, scope: scopes.join(" ") })
     }
 }
@@ -176,7 +176,7 @@ struct Claims {
     client_id: Option<String>,
     token_use: Option<String>,
     /// Where RFC 8693 has them.
-    scope: Option<OneOrMany>,
+    scope: Option<String>,
     /// Where other providers have them, Okta and Entra among them.
     scp: Option<OneOrMany>,
 }
