@@ -142,6 +142,7 @@ def bound(statement):
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
         ("WebhookQueue", "webhook queue"),
+        ("MediaDeadLetterQueue", "media failures"),
         ("MediaBucket", "media bucket"),
     ]:
         if resource == arn(name):

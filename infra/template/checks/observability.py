@@ -4,7 +4,7 @@ import json
 import re
 
 from .functions import BINARIES, NAMESPACE
-from .storage import KEYS, QUEUES
+from .storage import FAILURES, KEYS, QUEUES
 
 # The functions' own metrics. shared/core counts them; a name that is not here is one that nobody sends.
 COUNTS = (
@@ -73,7 +73,7 @@ def watched(t, namespace, metric):
 
 def everything_is_watched(t):
     """What can go wrong has its alarm."""
-    dead = {f"{queue.removesuffix('Queue')}DeadLetterQueue" for queue in QUEUES}
+    dead = {f"{queue.removesuffix('Queue')}DeadLetterQueue" for queue in QUEUES} | set(FAILURES)
     for namespace, metric, resources in [
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", dead),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage", set(QUEUES)),

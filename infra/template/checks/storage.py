@@ -14,6 +14,10 @@ BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
 QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction", "WebhookQueue": "WebhookFunction"}
 
 
+# Whose failures go into a queue without a queue before it, for Lambda brings its events.
+FAILURES = {"MediaDeadLetterQueue": "MediaFunction"}
+
+
 def tables_keep(t):
     """Keys, backups and protection of the tables. No message has a life time."""
     tables = dict(t.of("AWS::DynamoDB::Table"))
@@ -76,6 +80,19 @@ def queues_lose_nothing(t):
             bound = {"Ref": function.removesuffix("Function") + "MaximumConcurrency"}
             if consumer.get("ScalingConfig", {}).get("MaximumConcurrency") != bound:
                 yield f"{function} may run without bound"
+    for name, function in FAILURES.items():
+        dead.add(name)
+        if queues.get(name, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
+            yield f"{name} does not keep for 14 days"
+        kept = {"OnFailure": {"Destination": arn(name)}}
+        for _, p in t.of("AWS::Lambda::EventInvokeConfig"):
+            if p.get("FunctionName") == {"Ref": function} and p.get("DestinationConfig") == kept:
+                break
+        else:
+            yield f"an event that {function} fails at is lost"
+        for _, p in sources:
+            if p.get("FunctionName") == {"Ref": function} and p.get("DestinationConfig") != kept:
+                yield f"a record that {function} fails at is lost"
     for name in sorted(queues.keys() - QUEUES.keys() - dead):
         yield f"queue {name} is not known here"
 

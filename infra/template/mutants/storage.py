@@ -196,3 +196,22 @@ def bucket_but_not_its_objects(r, _):
 @mutant("buckets_are_private")
 def anyone_may_read(r, _):
     props(r, "MediaBucketPolicy")["PolicyDocument"]["Statement"].append(allow("s3:GetObject", "*"))
+
+
+@mutant("queues_lose_nothing")
+def media_events_are_lost(r, _):
+    for resource in r.values():
+        if resource["Type"] == "AWS::Lambda::EventInvokeConfig":
+            del resource["Properties"]["DestinationConfig"]
+
+
+@mutant("queues_lose_nothing")
+def media_records_are_lost(r, _):
+    for resource in r.values():
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            resource["Properties"].pop("DestinationConfig", None)
+
+
+@mutant("queues_lose_nothing")
+def media_failures_are_kept_for_four_days(r, _):
+    del props(r, "MediaDeadLetterQueue")["MessageRetentionPeriod"]
