@@ -11,7 +11,7 @@ use petrel_core::ports::{People, Regard, UserConversation};
 
 use crate::Dynamo;
 use crate::calls::read_all;
-use crate::item::{Item, at, item, malformed, n, s, text};
+use crate::item::{Item, at, flag, item, malformed, n, s, text};
 use crate::keys;
 use crate::rows::{read_row, row_key};
 
@@ -61,11 +61,8 @@ fn read_profile_fields(item: &Item) -> Result<Profile> {
     let set = |name: &'static str| item.contains_key(name).then(|| text(item, name)).transpose();
     let name = set(keys::NAME)?.map(DisplayName::parse).transpose().map_err(Error::port)?;
     let avatar = set(keys::AVATAR)?.map(MediaId::parse).transpose().map_err(Error::port)?;
-    let hide_read_receipts = match item.get(keys::HIDE_READ_RECEIPTS) {
-        None => false,
-        Some(AttributeValue::Bool(hide)) => *hide,
-        Some(_) => return Err(malformed(keys::HIDE_READ_RECEIPTS)),
-    };
+    let hide_read_receipts = flag(item, keys::HIDE_READ_RECEIPTS)?;
+    let hide_previews = flag(item, keys::HIDE_PREVIEWS)?;
     let presence = match set(keys::PRESENCE)? {
         None => Audience::default(),
         Some("everyone") => Audience::Everyone,
@@ -73,7 +70,7 @@ fn read_profile_fields(item: &Item) -> Result<Profile> {
         Some("nobody") => Audience::Nobody,
         Some(_) => return Err(malformed(keys::PRESENCE)),
     };
-    Ok(Profile { name, avatar, hide_read_receipts, presence })
+    Ok(Profile { name, avatar, hide_read_receipts, presence, hide_previews })
 }
 
 /// The attributes that a change sets, and those that it takes away.
@@ -87,6 +84,9 @@ fn changes(change: &ProfileChange) -> Vec<(&'static str, Option<AttributeValue>)
     }
     if let Some(hide) = change.hide_read_receipts {
         all.push((keys::HIDE_READ_RECEIPTS, Some(AttributeValue::Bool(hide))));
+    }
+    if let Some(hide) = change.hide_previews {
+        all.push((keys::HIDE_PREVIEWS, Some(AttributeValue::Bool(hide))));
     }
     if let Some(presence) = change.presence {
         all.push((keys::PRESENCE, Some(s(audience_name(presence)))));

@@ -33,7 +33,7 @@ impl App {
         self.spend(&caller.user, Use::Requests, 1)?;
         if change.is_empty() {
             return Err(Error::bad_request(
-                "nothing to change: name, avatar, hide_read_receipts or presence is needed",
+                "nothing to change: name, avatar, hide_read_receipts, presence or hide_previews is needed",
             ));
         }
         // Before it stands in the profile: whoever reads it there can look at it.

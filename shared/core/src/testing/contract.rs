@@ -269,11 +269,17 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     let change = ProfileChange {
         avatar: Some(None),
         hide_read_receipts: Some(true),
+        hide_previews: Some(true),
         presence: Some(Audience::Nobody),
         ..ProfileChange::default()
     };
-    ana_is =
-        Profile { avatar: None, hide_read_receipts: true, presence: Audience::Nobody, ..ana_is };
+    ana_is = Profile {
+        avatar: None,
+        hide_read_receipts: true,
+        hide_previews: true,
+        presence: Audience::Nobody,
+        ..ana_is
+    };
     assert_eq!(people.set_profile(&ana, &change).await.unwrap(), ana_is);
     for presence in [Audience::Everyone, Audience::Contacts] {
         let change = ProfileChange { presence: Some(presence), ..ProfileChange::default() };

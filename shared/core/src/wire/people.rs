@@ -24,6 +24,8 @@ pub struct PatchProfile {
     pub hide_read_receipts: Option<bool>,
     /// Who sees whether the user is online and when they last were.
     pub presence: Option<Audience>,
+    /// Whether pushes to the user's phones leave out what was written.
+    pub hide_previews: Option<bool>,
 }
 
 /// A field that is there, be it `null`.
@@ -35,8 +37,8 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 impl From<PatchProfile> for ProfileChange {
     fn from(patch: PatchProfile) -> Self {
-        let PatchProfile { name, avatar, hide_read_receipts, presence } = patch;
-        Self { name, avatar, hide_read_receipts, presence }
+        let PatchProfile { name, avatar, hide_read_receipts, presence, hide_previews } = patch;
+        Self { name, avatar, hide_read_receipts, presence, hide_previews }
     }
 }
 
@@ -49,13 +51,14 @@ pub struct OwnProfile {
     avatar: Option<MediaId>,
     hide_read_receipts: bool,
     presence: Audience,
+    hide_previews: bool,
 }
 
 impl OwnProfile {
     /// The answer to this user.
     pub fn new(user_id: UserId, profile: Profile) -> Self {
-        let Profile { name, avatar, hide_read_receipts, presence } = profile;
-        Self { user_id, name, avatar, hide_read_receipts, presence }
+        let Profile { name, avatar, hide_read_receipts, presence, hide_previews } = profile;
+        Self { user_id, name, avatar, hide_read_receipts, presence, hide_previews }
     }
 }
 

@@ -255,6 +255,23 @@ fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
 }
 
 #[test]
+fn who_wants_no_words_on_his_phone_gets_none_and_others_do() {
+    let world = World::new();
+    let (group, _) = world.crowd(3);
+    for name in ["u0001", "u0002"] {
+        world.phone(name);
+    }
+    let hide = ProfileChange { hide_previews: Some(true), ..ProfileChange::default() };
+    block_on(world.app.set_profile(&caller("u0001"), &hide)).unwrap();
+    let from = world.memory.jobs().len();
+    world.say("ana", &group, "the surprise is at eight");
+    world.run_pushes(from);
+    let shown: Vec<_> =
+        world.memory.pushes().iter().map(|(e, n)| (e.to_string(), n.preview.is_some())).collect();
+    assert_eq!(shown, [("Fcm/u0001".to_owned(), false), ("Fcm/u0002".to_owned(), true)]);
+}
+
+#[test]
 fn of_a_user_with_very_many_conversations_nothing_is_counted() {
     let world = World::new();
     world.phone("bo");
