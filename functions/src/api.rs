@@ -368,7 +368,8 @@ async fn update(
     In(id): In,
     Body(body): Body<PatchGroup>,
 ) -> Answer<axum::Json<ChangeAnswer>> {
-    let intent = Intent::Update { name: body.name, post: body.post, add: body.add };
+    let PatchGroup { name, post, add, avatar } = body;
+    let intent = Intent::Update { name, post, add, avatar };
     let entry = app.change(&caller, &id, &intent).await?;
     Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
 }

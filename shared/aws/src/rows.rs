@@ -2,7 +2,7 @@
 
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{Allowed, GroupInfo, Invite, Member, Role};
-use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
+use petrel_core::ids::{ConversationId, InviteId, MediaId, Seq, UserId};
 use petrel_core::ports::{OwnState, UserConversation, Watermarks};
 
 use crate::item::{Item, at, count, flag, item, malformed, n, number, s, text};
@@ -109,13 +109,17 @@ fn read_allowed(item: &Item, name: &'static str) -> Result<Allowed> {
 }
 
 pub(crate) fn new_info(group: &ConversationId, info: &GroupInfo) -> Item {
-    item([
+    let mut new = item([
         (keys::PK, s(group.as_str())),
         (keys::SK, s(keys::INFO)),
         (keys::NAME, s(&info.name)),
         (keys::POST, s(allowed_name(info.post))),
         (keys::ADD, s(allowed_name(info.add))),
-    ])
+    ]);
+    if let Some(avatar) = &info.avatar {
+        new.insert(keys::AVATAR.to_owned(), s(avatar.as_str()));
+    }
+    new
 }
 
 pub(crate) fn read_info(item: &Item) -> Result<GroupInfo> {
@@ -127,6 +131,10 @@ fn read_info_fields(item: &Item) -> Result<GroupInfo> {
         name: text(item, keys::NAME)?.to_owned(),
         post: read_allowed(item, keys::POST)?,
         add: read_allowed(item, keys::ADD)?,
+        avatar: match item.get(keys::AVATAR) {
+            Some(_) => Some(MediaId::parse(text(item, keys::AVATAR)?).map_err(Error::port)?),
+            None => None,
+        },
     })
 }
 

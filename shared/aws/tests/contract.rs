@@ -82,7 +82,8 @@ async fn a_group_is_founded_with_a_thousand_members() {
     let members: Vec<_> = (0..1_000)
         .map(|i| (UserId::parse(&format!("user-{i:04}")).unwrap(), Role::Member))
         .collect();
-    let info = GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins };
+    let info =
+        GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins, avatar: None };
     assert_eq!(dynamo.found(&group, &info, &members).await.unwrap(), Put::Stored);
     let found = dynamo.roster(&group, usize::MAX).await.unwrap();
     assert!(found.members.iter().map(|m| &m.user).eq(members.iter().map(|(user, _)| user)));

@@ -169,7 +169,18 @@ pub enum GroupChange {
         /// Who may add members and invite.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         add: Option<Allowed>,
+        /// The group's picture; `null`: it has none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<MediaId>"))]
+        avatar: Option<Option<MediaId>>,
     },
+}
+
+/// A field that is there, be it `null`.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    d: D,
+) -> std::result::Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(d).map(Some)
 }
 
 impl Content {

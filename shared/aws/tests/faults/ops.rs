@@ -392,5 +392,5 @@ pub struct Look {
 }
 
 fn info() -> GroupInfo {
-    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins }
+    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins, avatar: None }
 }

@@ -294,7 +294,7 @@ async fn changes(bills: &mut Bills) {
     let promote = Intent::SetRole(user(1), Role::Admin);
     let bill = world.bill(async { change(&promote).await.unwrap() }).await;
     bills.add(Part::Groups, "make a member of 10 an admin, all online", bill);
-    let rename = Intent::Update { name: Some("tour".into()), post: None, add: None };
+    let rename = Intent::Update { name: Some("tour".into()), post: None, add: None, avatar: None };
     let bill = world.bill(async { change(&rename).await.unwrap() }).await;
     bills.add(Part::Groups, "rename a group of 10, all online", bill);
     let mut code = None;

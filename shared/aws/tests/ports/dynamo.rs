@@ -80,7 +80,7 @@ fn joining() -> Change {
 }
 
 fn info() -> GroupInfo {
-    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins }
+    GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins, avatar: None }
 }
 
 fn connection(name: &str) -> Value {

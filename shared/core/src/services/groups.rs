@@ -127,7 +127,12 @@ impl App {
             })
             .collect();
         self.about(&conversation_id, None);
-        let info = GroupInfo { name: group.name.clone(), post: Allowed::All, add: Allowed::Admins };
+        let info = GroupInfo {
+            name: group.name.clone(),
+            post: Allowed::All,
+            add: Allowed::Admins,
+            avatar: None,
+        };
         let content =
             Content::System { change: GroupChange::Created { name: group.name, members } };
         let (entry, founded) = self.found(caller, &conversation_id, &info, &rows, content).await?;

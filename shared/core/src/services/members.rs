@@ -7,7 +7,7 @@ use super::App;
 use super::deliver::MAX_INLINE;
 use crate::error::Result;
 use crate::group::{Allowed, GroupInfo, Member, Role, Roster};
-use crate::ids::{ConversationId, Seq, UserId};
+use crate::ids::{ConversationId, MediaId, Seq, UserId};
 use crate::message::{Content, Entry, GroupChange};
 use crate::mutants::mutant;
 
@@ -48,9 +48,9 @@ impl Members {
                 }
             }
             GroupChange::Role { member, role } => self.set_role(member, *role, entry.seq),
-            GroupChange::Updated { name, post, add } => {
+            GroupChange::Updated { name, post, add, avatar } => {
                 if let Some(info) = &mut self.info {
-                    update(info, name.as_deref(), *post, *add);
+                    update(info, name.as_deref(), *post, *add, avatar.as_ref());
                 }
             }
         }
@@ -139,10 +139,14 @@ pub(super) fn update(
     name: Option<&str>,
     post: Option<Allowed>,
     add: Option<Allowed>,
+    avatar: Option<&Option<MediaId>>,
 ) {
     if let Some(name) = name {
         info.name = name.to_owned();
     }
     info.post = post.unwrap_or(info.post);
     info.add = add.unwrap_or(info.add);
+    if let Some(avatar) = avatar {
+        info.avatar.clone_from(avatar);
+    }
 }

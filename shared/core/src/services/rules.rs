@@ -7,7 +7,7 @@ use super::groups::{MAX_MEMBERS, check_name, too_many};
 use super::members::{Members, update};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, GroupInfo, Member, Role};
-use crate::ids::{InviteId, UserId};
+use crate::ids::{InviteId, MediaId, UserId};
 use crate::message::GroupChange;
 use crate::mutants::mutant;
 
@@ -33,6 +33,8 @@ pub enum Intent {
         post: Option<Allowed>,
         /// Who may add members and invite.
         add: Option<Allowed>,
+        /// The picture, or that there is none.
+        avatar: Option<Option<MediaId>>,
     },
 }
 
@@ -64,8 +66,8 @@ impl Intent {
             {
                 Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")))
             }
-            Self::Update { name: None, post: None, add: None } => {
-                Err(Error::bad_request("nothing to change: name, post or add is needed"))
+            Self::Update { name: None, post: None, add: None, avatar: None } => {
+                Err(Error::bad_request("nothing to change: name, post, add or avatar is needed"))
             }
             Self::Update { name: Some(name), .. } => check_name(name),
             _ => Ok(()),
@@ -108,12 +110,12 @@ impl Intent {
             }
             Self::Remove(users) => remove(me, members, users),
             Self::SetRole(user, role) => set_role(me, members, user, *role),
-            Self::Update { name, post, add } => {
+            Self::Update { name, post, add, avatar } => {
                 if me.role < Role::Admin {
                     return Err(forbidden());
                 }
                 let info = members.info().ok_or_else(Error::not_a_member)?;
-                Ok(updated(info, name.as_deref(), *post, *add))
+                Ok(updated(info, name.as_deref(), *post, *add, avatar.as_ref()))
             }
             Self::Join(_) => Ok(None),
         }
@@ -136,13 +138,14 @@ impl Intent {
                 user == member && role == given
             }
             (
-                Self::Update { name, post, add },
-                GroupChange::Updated { name: n, post: p, add: a },
+                Self::Update { name, post, add, avatar },
+                GroupChange::Updated { name: n, post: p, add: a, avatar: v },
             ) => {
                 // What was so already is not told.
                 (n.is_none() || n == name)
                     && (p.is_none() || p == post)
                     && (a.is_none() || a == add)
+                    && (v.is_none() || v == avatar)
             }
             _ => false,
         }
@@ -222,15 +225,18 @@ fn updated(
     name: Option<&str>,
     post: Option<Allowed>,
     add: Option<Allowed>,
+    avatar: Option<&Option<MediaId>>,
 ) -> Option<Plan> {
     let name = name.filter(|n| *n != info.name);
     let post = post.filter(|p| *p != info.post);
     let add = add.filter(|a| *a != info.add);
-    if name.is_none() && post.is_none() && add.is_none() {
+    let avatar = avatar.filter(|a| **a != info.avatar);
+    if name.is_none() && post.is_none() && add.is_none() && avatar.is_none() {
         return None;
     }
     let mut info = info.clone();
-    update(&mut info, name, post, add);
-    let change = GroupChange::Updated { name: name.map(str::to_owned), post, add };
+    update(&mut info, name, post, add, avatar);
+    let (name, avatar) = (name.map(str::to_owned), avatar.cloned());
+    let change = GroupChange::Updated { name, post, add, avatar };
     Some(Plan { info: Some(info), ..Plan::new(change) })
 }

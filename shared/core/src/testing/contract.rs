@@ -111,7 +111,8 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let (ana, bo, cy) = (user("ana"), user("bo"), user("cy"));
     let g = group();
     let founders = [(ana.clone(), Role::Owner), (bo.clone(), Role::Member)];
-    let info = GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins };
+    let info =
+        GroupInfo { name: "trip".into(), post: Allowed::All, add: Allowed::Admins, avatar: None };
     assert!(conversations.roster(&g, usize::MAX).await.unwrap().members.is_empty());
     assert_eq!(conversations.row(&ana, &g).await.unwrap(), None);
     assert_eq!(conversations.found(&g, &info, &founders[..1]).await.unwrap(), Put::Stored);
@@ -171,7 +172,9 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
 
     // Roles and what holds for the group change with the entry, and not without it.
     let cy_owns = Member { user: cy.clone(), role: Role::Owner, joined: Seq::new(2) };
-    let renamed = GroupInfo { name: "tour".into(), post: Allowed::Admins, add: Allowed::All };
+    let avatar = Some(MediaId::new(9));
+    let renamed =
+        GroupInfo { name: "tour".into(), post: Allowed::Admins, add: Allowed::All, avatar };
     let handed_over = |seq| Change {
         roles: vec![cy_owns.clone()],
         info: Some(renamed.clone()),

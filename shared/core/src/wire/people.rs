@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{MediaId, UserId};
+use crate::message::present;
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::services::BlockPage;
 
@@ -26,13 +27,6 @@ pub struct PatchProfile {
     pub presence: Option<Audience>,
     /// Whether pushes to the user's phones leave out what was written.
     pub hide_previews: Option<bool>,
-}
-
-/// A field that is there, be it `null`.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    d: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(d).map(Some)
 }
 
 impl From<PatchProfile> for ProfileChange {

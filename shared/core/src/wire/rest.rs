@@ -10,7 +10,7 @@ use crate::events::Reason;
 use crate::group::{Allowed, Invite, Member, Role};
 use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, MediaId, MessageId, Seq, UserId};
 use crate::media::{ContentType, File, Sha256, UploadState};
-use crate::message::{Content, Entry};
+use crate::message::{Content, Entry, present};
 use crate::people::{DisplayName, Profile};
 use crate::ports::{Account, Devices, OwnState, Platform, SignedRequest};
 use crate::services::{
@@ -142,6 +142,10 @@ pub struct PatchGroup {
     pub post: Option<Allowed>,
     /// Who may add members and invite.
     pub add: Option<Allowed>,
+    /// The picture, an upload of the caller's; `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<MediaId>"))]
+    pub avatar: Option<Option<MediaId>>,
 }
 
 /// `PATCH /api/conversations/{id}/members/{user}`.
@@ -446,6 +450,8 @@ pub struct GroupAnswer {
     post: Option<Allowed>,
     /// Who may add members and invite; `null` if direct.
     add: Option<Allowed>,
+    /// The group's picture; `null` if it has none, or if direct.
+    avatar: Option<MediaId>,
     members: Vec<MemberAnswer>,
 }
 
@@ -462,6 +468,7 @@ impl GroupAnswer {
             conversation_id,
             post: group.info.as_ref().map(|i| i.post),
             add: group.info.as_ref().map(|i| i.add),
+            avatar: group.info.as_ref().and_then(|i| i.avatar.clone()),
             name: group.info.map(|i| i.name),
             created_by: group.created_by,
             created_at: group.created_at,

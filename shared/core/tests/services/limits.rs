@@ -210,7 +210,7 @@ fn one_users_share_of_everything_is_theirs_alone() {
     let group =
         NewGroup { name: "trip".into(), members: vec![user("bo"), user("cy")], request_id: None };
     let group = block_on(world.app.create_group(&ana, group)).unwrap().conversation_id;
-    let renamed = Intent::Update { name: Some("tour".into()), post: None, add: None };
+    let renamed = Intent::Update { name: Some("tour".into()), post: None, add: None, avatar: None };
     assert_eq!(kind(block_on(world.app.change(&ana, &group, &renamed))), ErrorKind::RateLimited);
 
     block_on(world.app.history(&ana, &c, Range::After(Seq::ZERO), 9)).unwrap();

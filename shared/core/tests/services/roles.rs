@@ -38,7 +38,7 @@ fn set(users: &[&str]) -> BTreeSet<UserId> {
 }
 
 fn update(name: Option<&str>, post: Option<Allowed>, add: Option<Allowed>) -> Intent {
-    Intent::Update { name: name.map(str::to_owned), post, add }
+    Intent::Update { name: name.map(str::to_owned), post, add, avatar: None }
 }
 
 fn roles(world: &World, group: &ConversationId) -> Vec<(String, Role)> {
