@@ -48,6 +48,7 @@ fn a_profile_is_shown_where_it_is_asked_for() {
         name: Some(DisplayName::parse("Ana").unwrap()),
         avatar: Some(avatar),
         hide_read_receipts: true,
+        hide_previews: false,
         presence: Audience::Contacts,
     };
     assert_eq!(block_on(world.app.own_profile(&caller("ana"))).unwrap(), ana);
