@@ -137,7 +137,12 @@ impl Dynamo {
         let mut actions = vec![self.putting(entry)?];
         for user in &change.added {
             actions.push(self.writing(new_member(group, user, Role::Member, entry.seq))?);
-            actions.push(self.writing(new_row(user, group, entry.seq, entry.sent_at))?);
+            actions.push(self.writing(new_row(
+                user,
+                group,
+                entry.seq,
+                OwnState::anew(entry.sent_at).version,
+            ))?);
         }
         for member in &change.roles {
             let new = new_member(group, &member.user, member.role, member.joined);

@@ -95,7 +95,16 @@ pub struct OwnState {
     pub marked_unread: bool,
 }
 
+/// How far the clocks of two functions may be apart at most, ms, if versions shall not go back.
+const CLOCKS_APART_MS: u64 = 10_000;
+
 impl OwnState {
+    /// What a member has chosen who joins by an entry of this time: nothing, at a version above all that he held when he was a
+    /// member before, also by a clock that ran ahead.
+    pub fn anew(sent_at: u64) -> Self {
+        Self { version: sent_at.saturating_add(CLOCKS_APART_MS), ..Self::default() }
+    }
+
     /// Whether its messages wake nobody at this time, but for mentions.
     pub const fn is_quiet(&self, now_ms: u64) -> bool {
         self.archived || self.muted_until > now_ms
@@ -120,8 +129,7 @@ pub struct UserConversation {
 pub struct Change {
     /// The `system` entry that announces it.
     pub entry: Entry,
-    /// Who joins, at `entry.seq`, as a member. Their rows are written anew, with `entry.sent_at` as the version of what they
-    /// chose: whoever was there before holds a lower one.
+    /// Who joins, at `entry.seq`, as a member. Their rows are written anew, with [`OwnState::anew`] of `entry.sent_at`.
     pub added: Vec<UserId>,
     /// Who goes. Their rows are removed.
     pub removed: Vec<UserId>,

@@ -3,7 +3,7 @@
 use petrel_core::group::{GroupInfo, Role};
 use petrel_core::ids::{ConversationId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::ports::Watermarks;
+use petrel_core::ports::{OwnState, Watermarks};
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
@@ -36,7 +36,7 @@ impl Core {
             }
             Write::Open(direct, user) => {
                 if self.truth.row(user, direct).is_none() {
-                    self.truth.write_row(user, direct, Seq::FIRST, 0);
+                    self.truth.write_row(user, direct, Seq::FIRST, OwnState::default());
                 }
                 Wrote::Yes
             }
@@ -73,7 +73,7 @@ impl Core {
                 self.must(held);
                 self.stored(entry);
                 for user in &change.added {
-                    self.truth.write_row(user, group, entry.seq, entry.sent_at);
+                    self.truth.write_row(user, group, entry.seq, OwnState::anew(entry.sent_at));
                     self.truth.write_member(group, user, Role::Member, entry.seq);
                 }
                 for member in &change.roles {
@@ -473,7 +473,7 @@ impl Core {
             return Wrote::No;
         }
         self.truth.info.insert(group.clone(), info.clone());
-        self.truth.write_row(user, group, Seq::FIRST, 0);
+        self.truth.write_row(user, group, Seq::FIRST, OwnState::default());
         self.truth.write_member(group, user, role, Seq::FIRST);
         let held = self.rows_agree(group);
         self.must(held);

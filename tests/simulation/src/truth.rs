@@ -287,12 +287,12 @@ impl Truth {
     }
 
     /// Writes a row anew.
-    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq, version: u64) {
+    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq, own: OwnState) {
         let row = UserConversation {
             conversation: of.clone(),
             joined,
             marks: Watermarks::default(),
-            own: OwnState { version, ..OwnState::default() },
+            own,
         };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
     }

@@ -163,7 +163,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
     let row = conversations.row(&cy, &g).await.unwrap().unwrap();
     // Whoever comes again begins above what he held before.
-    let own = OwnState { version: entry(&g, 2, "").sent_at, ..OwnState::default() };
+    let own = OwnState::anew(entry(&g, 2, "").sent_at);
     assert_eq!((row.joined, row.own), (Seq::new(2), own));
     let muted = OwnState { version: own.version + 1, muted_until: 5, ..own };
     assert!(!conversations.set_own(&cy, &g, 0, muted).await.unwrap());

@@ -166,7 +166,7 @@ impl Memory {
     pub fn found_late(&self, group: &ConversationId, user: &UserId, role: Role) {
         let mut state = self.state();
         if !state.rows.get(user).is_some_and(|r| r.contains_key(group)) {
-            state.write_row(user, group, Seq::FIRST, 0);
+            state.write_row(user, group, Seq::FIRST, OwnState::default());
             state.write_member(group, user, role, Seq::FIRST);
         }
     }
@@ -238,7 +238,7 @@ impl State {
         user: &UserId,
         conversation: &ConversationId,
         joined: Seq,
-        version: u64,
+        own: OwnState,
     ) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
@@ -246,7 +246,7 @@ impl State {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks::default(),
-                own: OwnState { version, ..OwnState::default() },
+                own,
             },
         );
     }
@@ -308,7 +308,7 @@ impl Conversations for Memory {
         let mut state = self.state();
         for user in users {
             if !state.rows.get(user).is_some_and(|r| r.contains_key(direct)) {
-                state.write_row(user, direct, Seq::FIRST, 0);
+                state.write_row(user, direct, Seq::FIRST, OwnState::default());
             }
         }
         Ok(())
@@ -326,7 +326,7 @@ impl Conversations for Memory {
         }
         state.info.insert(group.clone(), info.clone());
         for (user, role) in members {
-            state.write_row(user, group, Seq::FIRST, 0);
+            state.write_row(user, group, Seq::FIRST, OwnState::default());
             state.write_member(group, user, *role, Seq::FIRST);
         }
         Ok(Put::Stored)
@@ -341,7 +341,7 @@ impl Conversations for Memory {
             return Ok(Put::Taken);
         }
         for user in &change.added {
-            state.write_row(user, group, entry.seq, entry.sent_at);
+            state.write_row(user, group, entry.seq, OwnState::anew(entry.sent_at));
             state.write_member(group, user, Role::Member, entry.seq);
         }
         for member in &change.roles {
