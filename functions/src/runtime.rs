@@ -22,11 +22,23 @@ use crate::telemetry::{self, Telemetry};
 use crate::{api, connect, init, media, queue, route};
 
 async fn start(needs: Needs) -> (App, Telemetry) {
+    begin(needs, clients::app(&process_env)).await
+}
+
+/// As [`start`], for what reads, signs for or removes files: whatever calls it links the client of S3.
+async fn start_with_files(needs: Needs) -> (App, Telemetry) {
+    begin(needs, clients::app_with_files(&process_env)).await
+}
+
+async fn begin(
+    needs: Needs,
+    app: impl Future<Output = Result<App, SettingsError>>,
+) -> (App, Telemetry) {
     telemetry::start_log();
     let built = async {
         require(&process_env, needs)?;
         let telemetry = Telemetry::read(&process_env)?;
-        let app = clients::app(&process_env).await?;
+        let app = app.await?;
         Ok((App { metrics: telemetry.metrics(), ..app }, telemetry))
     };
     init::succeed(built.await).await
@@ -91,7 +103,7 @@ pub async fn archive() -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn media() -> Result<(), Error> {
-    let (app, telemetry) = &start(needs::MEDIA).await;
+    let (app, telemetry) = &start_with_files(needs::MEDIA).await;
     let handler = |event: LambdaEvent<media::Event>| async move {
         let work = async {
             let done = media::handle(app, event.payload).await;
@@ -107,7 +119,7 @@ pub async fn media() -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn api() -> Result<(), Error> {
-    let (app, telemetry) = start(needs::API).await;
+    let (app, telemetry) = start_with_files(needs::API).await;
     lambda_http::run(api::router(app).layer(from_fn_with_state(telemetry, request))).await
 }
 

@@ -70,6 +70,16 @@ async fn a_group_is_founded_for_a_user_who_owns_it() {
 }
 
 #[tokio::test]
+async fn an_operator_neither_disables_nor_enables_himself() {
+    let server = Server::start().await;
+    let himself = "/api/admin/users/root/disabled";
+    for method in ["PUT", "DELETE"] {
+        let answer = server.operate(method, himself, &NONE).await.expect(403);
+        assert_eq!(answer["code"], "forbidden", "{method}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_disabled_is_cut_off_and_finds_everything_when_he_is_enabled() {
     let server = Server::start().await;
     let push = json!({"platform": "fcm", "token": "t"});

@@ -14,8 +14,8 @@ use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
     Endpoint, Files, Floor, Gateway, Hooked, Log, Moderation, Object, OwnState, People, Posted,
-    Precondition, Put, Regard, SignedRequest, Sockets, Uploads, UserConversation, Watermarks,
-    Webhook,
+    Precondition, Put, Regard, Registered, SignedRequest, Sockets, Uploads, UserConversation,
+    Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -248,7 +248,7 @@ impl People for Unset {
 
 #[async_trait]
 impl Connections for Unset {
-    async fn register(&self, _: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, _: &Connection) -> Result<Option<Registered>> {
         self.fail()
     }
 

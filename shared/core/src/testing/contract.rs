@@ -12,7 +12,7 @@ use crate::message::{Content, Entry, GroupChange, Why};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint,
-    Floor, Log, MAX_EDITS, OwnState, People, Precondition, Put, Sockets, Watermarks,
+    Floor, Log, MAX_EDITS, OwnState, People, Precondition, Put, Registered, Sockets, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -344,6 +344,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
         name: "trip".into(),
         post: Allowed::All,
         add: Allowed::Admins,
+        avatar: None,
         retention_days: None,
     };
     assert!(conversations.roster(&g, usize::MAX).await.unwrap().members.is_empty());
@@ -394,7 +395,13 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
     assert_eq!(found, [(&ana, 1), (&cy, 2)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
-    assert_eq!(conversations.row(&cy, &g).await.unwrap().unwrap().joined, Seq::new(2));
+    let row = conversations.row(&cy, &g).await.unwrap().unwrap();
+    // Whoever comes again begins above what he held before.
+    let own = OwnState::anew(entry(&g, 2, "").sent_at);
+    assert_eq!((row.joined, row.own), (Seq::new(2), own));
+    let muted = OwnState { version: own.version + 1, muted_until: 5, ..own };
+    assert!(!conversations.set_own(&cy, &g, 0, muted).await.unwrap());
+    assert!(conversations.set_own(&cy, &g, own.version, muted).await.unwrap());
     assert_eq!(seqs(&log.newest(&g, Seq::FIRST, None, 9).await.unwrap()), [2, 1]);
 
     // Roles and what holds for the group change with the entry, and not without it.
@@ -403,6 +410,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
         name: "tour".into(),
         post: Allowed::Admins,
         add: Allowed::All,
+        avatar: Some(MediaId::new(9)),
         retention_days: Some(30),
     };
 
@@ -503,11 +511,17 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     let change = ProfileChange {
         avatar: Some(None),
         hide_read_receipts: Some(true),
+        hide_previews: Some(true),
         presence: Some(Audience::Nobody),
         ..ProfileChange::default()
     };
-    ana_is =
-        Profile { avatar: None, hide_read_receipts: true, presence: Audience::Nobody, ..ana_is };
+    ana_is = Profile {
+        avatar: None,
+        hide_read_receipts: true,
+        hide_previews: true,
+        presence: Audience::Nobody,
+        ..ana_is
+    };
     assert_eq!(people.set_profile(&ana, &change).await.unwrap(), ana_is);
     for presence in [Audience::Everyone, Audience::Contacts] {
         let change = ProfileChange { presence: Some(presence), ..ProfileChange::default() };
@@ -615,8 +629,9 @@ pub async fn connections(connections: &dyn Connections) {
         connections: connections.to_vec(),
         ..Sockets::default()
     };
+    let new = |sockets: Sockets| Some(Registered { sockets, displaced: None });
     let registered = connections.register(&socket("c2", 2)).await.unwrap();
-    assert_eq!(registered, Some(has(&[socket("c2", 2)])));
+    assert_eq!(registered, new(has(&[socket("c2", 2)])));
     // An older $connect that comes late does not take the place of the newer one.
     assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections, [socket("c2", 2)]);
@@ -627,7 +642,7 @@ pub async fn connections(connections: &dyn Connections) {
     // A second device stands beside the first.
     let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
     let both = [socket("c2", 2), tablet.clone()];
-    assert_eq!(connections.register(&tablet).await.unwrap(), Some(has(&both)));
+    assert_eq!(connections.register(&tablet).await.unwrap(), new(has(&both)));
     assert_eq!(of(vec![ana.clone()]).await.connections, both);
     let left = connections.remove(&ana, &tablet.device, &tablet.id, 10).await.unwrap();
     let mut ana_has = Sockets { last_seen: Some(10), ..has(&[socket("c2", 2)]) };
@@ -645,7 +660,7 @@ pub async fn connections(connections: &dyn Connections) {
         ana_has.away = away;
         assert_eq!(connections.set_away(&ana, away).await.unwrap(), ana_has);
     }
-    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), Some(ana_has.clone()));
+    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), new(ana_has.clone()));
     let bo_has = Sockets { watched_until: 5, ..Sockets::default() };
     assert_eq!(connections.watched(&bo, 5).await.unwrap(), bo_has);
     let mut known = connections.sockets(&both_users).await.unwrap();
@@ -723,7 +738,9 @@ pub async fn connections(connections: &dyn Connections) {
     }
     assert_eq!(of(vec![ana.clone()]).await, devices);
     let registered = connections.register(&socket("c5", 5)).await.unwrap().unwrap();
-    assert_eq!(registered.connections, [socket("c5", 5)]);
+    assert_eq!(registered.sockets.connections, [socket("c5", 5)]);
+    // Whose place it took is told, so that it can be closed.
+    assert_eq!(registered.displaced, Some(socket("c4", 4)));
     connections.remove(&ana, &phone, &socket("c5", 5).id, 12).await.unwrap();
     // Nobody knows him, and he is disabled all the same.
     let stranger = user("stranger");

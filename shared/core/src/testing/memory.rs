@@ -17,7 +17,7 @@ use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
     Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, MAX_EDITS, Moderation, Notification,
     Notifier, Object, OwnState, People, Platform, Posted, Precondition, Pushed, Put, Regard,
-    Sockets, UserConversation, Version, Watermarks, Webhook, World,
+    Registered, Sockets, UserConversation, Version, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -160,6 +160,11 @@ impl Memory {
         self.state().overloaded.insert(connection.clone());
     }
 
+    /// No more.
+    pub fn relieve(&self, connection: &ConnectionId) {
+        self.state().overloaded.remove(connection);
+    }
+
     /// From now on nothing can be queued.
     pub fn stop_queue(&self) {
         self.state().no_queue = true;
@@ -169,7 +174,7 @@ impl Memory {
     pub fn found_late(&self, group: &ConversationId, user: &UserId, role: Role) {
         let mut state = self.state();
         if !state.rows.get(user).is_some_and(|r| r.contains_key(group)) {
-            state.write_row(user, group, Seq::FIRST, 0);
+            state.write_row(user, group, Seq::FIRST, 0, OwnState::default());
             state.write_member(group, user, role, Seq::FIRST);
         }
     }
@@ -315,6 +320,7 @@ impl State {
         conversation: &ConversationId,
         joined: Seq,
         read_ordinal: u64,
+        own: OwnState,
     ) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
@@ -322,7 +328,7 @@ impl State {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks { read_ordinal, ..Watermarks::default() },
-                own: OwnState::default(),
+                own,
             },
         );
     }
@@ -504,7 +510,7 @@ impl Conversations for Memory {
         let mut state = self.state();
         for user in users {
             if !state.rows.get(user).is_some_and(|r| r.contains_key(direct)) {
-                state.write_row(user, direct, Seq::FIRST, 0);
+                state.write_row(user, direct, Seq::FIRST, 0, OwnState::default());
             }
         }
         Ok(())
@@ -522,7 +528,7 @@ impl Conversations for Memory {
         }
         state.info.insert(group.clone(), info.clone());
         for (user, role) in members {
-            state.write_row(user, group, Seq::FIRST, 0);
+            state.write_row(user, group, Seq::FIRST, 0, OwnState::default());
             state.write_member(group, user, *role, Seq::FIRST);
         }
         Ok(Put::Stored)
@@ -537,7 +543,7 @@ impl Conversations for Memory {
             return Ok(Put::Taken);
         }
         for user in &change.added {
-            state.write_row(user, group, entry.seq, entry.ordinal);
+            state.write_row(user, group, entry.seq, entry.ordinal, OwnState::anew(entry.sent_at));
             state.write_member(group, user, Role::Member, entry.seq);
         }
         for member in &change.roles {
@@ -745,7 +751,7 @@ impl People for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
         let mut state = self.state();
         if state.disabled_users.contains_key(&connection.user) {
             return Err(Error::disabled());
@@ -756,9 +762,10 @@ impl Connections for Memory {
         if newer {
             return Ok(None);
         }
-        state.connections.insert(key, connection.clone());
+        let stood = state.connections.insert(key, connection.clone());
         state.seen.entry(connection.user.clone()).or_default();
-        Ok(Some(state.sockets(&connection.user)))
+        let displaced = stood.filter(|c| c.id != connection.id);
+        Ok(Some(Registered { sockets: state.sockets(&connection.user), displaced }))
     }
 
     async fn remove(

@@ -10,7 +10,7 @@ use crate::events::Reason;
 use crate::group::{Allowed, Invite, Member, Role};
 use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, MediaId, MessageId, Seq, UserId};
 use crate::media::{ContentType, File, Sha256, UploadState};
-use crate::message::{Content, Entry};
+use crate::message::{Content, Entry, present};
 use crate::people::{DisplayName, Profile};
 use crate::ports::{Account, Devices, OwnState, Platform, SignedRequest};
 use crate::services::{
@@ -142,6 +142,10 @@ pub struct PatchGroup {
     pub post: Option<Allowed>,
     /// Who may add members and invite.
     pub add: Option<Allowed>,
+    /// The picture, an upload of the caller's; `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<MediaId>"))]
+    pub avatar: Option<Option<MediaId>>,
     /// Days that messages are kept, 1 to 3650; 0: as long as the operator has them kept.
     pub retention_days: Option<u32>,
 }
@@ -476,6 +480,8 @@ pub struct GroupAnswer {
     post: Option<Allowed>,
     /// Who may add members and invite; `null` if direct.
     add: Option<Allowed>,
+    /// The group's picture; `null` if it has none, or if direct.
+    avatar: Option<MediaId>,
     /// Days that messages are kept; `null` if direct, and of a group that has not chosen: as long as the operator has
     /// them kept.
     retention_days: Option<u32>,
@@ -495,6 +501,7 @@ impl GroupAnswer {
             conversation_id,
             post: group.info.as_ref().map(|i| i.post),
             add: group.info.as_ref().map(|i| i.add),
+            avatar: group.info.as_ref().and_then(|i| i.avatar.clone()),
             retention_days: group.info.as_ref().and_then(|i| i.retention_days),
             name: group.info.map(|i| i.name),
             created_by: group.created_by,
