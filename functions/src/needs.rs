@@ -28,8 +28,14 @@ pub const SEND: Needs = &[
 pub const ACK: Needs =
     &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, ARCHIVE_BUCKET, WEBSOCKET_ENDPOINT];
 /// The routes `sync` and `history`.
-pub const SYNC: Needs =
-    &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, FANOUT_QUEUE_URL, WEBSOCKET_ENDPOINT];
+pub const SYNC: Needs = &[
+    MESSAGES_TABLE,
+    CONVERSATIONS_TABLE,
+    CONNECTIONS_TABLE,
+    ARCHIVE_BUCKET,
+    FANOUT_QUEUE_URL,
+    WEBSOCKET_ENDPOINT,
+];
 /// The routes `typing`, `presence` and `$default`.
 pub const SIGNAL: Needs = &[CONVERSATIONS_TABLE, CONNECTIONS_TABLE, WEBSOCKET_ENDPOINT];
 /// The fan-out queue.

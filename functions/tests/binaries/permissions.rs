@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Archive, Conversations, Log, Precondition};
+use petrel_core::ports::{Archive, Connections, Conversations, Log, Precondition};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,8 +18,7 @@ use crate::{Stack, body, connect, context, frame, request};
 /// The template as SAM expands it; `infra/template/check` keeps it fresh.
 const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
 
-/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream. And what
-/// S3 wants to see before it says that an object is not there, and not that it is forbidden.
+/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream.
 const OF_LAMBDA: [&str; 9] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -46,7 +45,6 @@ fn allowed(role: &str) -> BTreeSet<Permission> {
     let of_lambda = |(action, of): &Permission| {
         OF_LAMBDA.contains(&action.as_str())
             || ["ArchiveFailureQueue", "MediaDeadLetterQueue"].contains(&of.as_str())
-            || action == "s3:ListBucket" && of == "MediaBucket"
     };
     statements.map(given).filter(|given| !of_lambda(given)).collect()
 }
@@ -292,6 +290,10 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     ] {
         api.operate(method, path).await;
     }
+    let erased = UserId::parse("old").unwrap();
+    stack.aws.tables().set_disabled(&erased, Some(1)).await.unwrap();
+    let gone = body(&api.operate("POST", "/api/admin/users/old/erasure").await);
+    assert!(gone["erased"].as_u64().unwrap() > 0 && gone["page"].is_null(), "{gone}");
     let media = upload(&api).await;
     let path = format!("/api/media/{media}/complete");
     let state = body(&api.call("ana", "POST", &path, json!({})).await);

@@ -36,7 +36,7 @@ mod world;
 use aws_sdk_dynamodb::Client;
 
 pub use clients::{
-    app, app_over, app_with_files, function_config, sdk_config, verifier, with_files,
+    app, app_over, app_with_buckets, function_config, sdk_config, verifier, with_buckets,
 };
 pub use files::{MediaBucket, s3_client};
 pub use gateway::ApiGateway;

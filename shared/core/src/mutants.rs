@@ -99,8 +99,6 @@ mod variants {
         FloorBeforeObject,
         /// Archive: rows are copied without a fence, and without the lease.
         FenceSkipped,
-        /// Archive: a run does not look whether another one has the lease.
-        LeaseIgnored,
         /// Archive: what a note says is not put into the object before the note goes.
         RedactionDropped,
         /// `sync`, `history`: the notes of what was deleted are read after the object.

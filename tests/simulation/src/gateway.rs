@@ -98,7 +98,9 @@ impl Core {
         let posted = self.outcome(number, phase, half_open, &frame);
         self.note(|| format!("#{by} post to {to}: {posted:?} {}", brief(&frame)));
         self.attempted(by, &connection, &frame, posted);
-        if posted == Posted::Accepted && self.cut_off.contains(&connection.user) {
+        // A socket whose place another took before is not known to whoever disables its user.
+        let known = self.marked.get(&connection.user).is_some_and(|ids| ids.contains(to));
+        if posted == Posted::Accepted && known && self.cut_off.contains(&connection.user) {
             self.broke(format!("{} is cut off, and was sent {}", connection.user, brief(&frame)));
         }
         posted

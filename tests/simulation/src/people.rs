@@ -9,6 +9,7 @@ use petrel_core::ports::Endpoint;
 use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Range};
 
 use crate::client::Device;
+use crate::cold::KEEPING;
 use crate::core::{Core, Event};
 use crate::faults::Fault;
 use crate::http::{Asked, Call, Request};
@@ -297,19 +298,44 @@ impl People {
         self.ask(core, request);
     }
 
+    /// Some old messages are deleted while they are archived for the first time.
+    fn delete_many(&mut self, core: &mut Core, of: &ConversationId, old: u64) {
+        core.timer_runs_out(of);
+        for _ in 0..core.dice.below(5) {
+            let target = Seq::new(1 + core.dice.below(old));
+            let author = core.truth.log(of).and_then(|log| log.at(target));
+            let author = author.map(|s| s.entry.sender_id.clone());
+            let Some(user) = author.filter(|u| self.users.contains(u)) else { continue };
+            let id = MessageId::minted(core.uuid());
+            self.ask(core, Request::Say(user, of.clone(), id, Content::Delete { target }));
+        }
+    }
+
     /// Something is done to a message, mostly a late one; or somebody is mentioned.
     fn change_message(&mut self, core: &mut Core, of: &ConversationId) {
         let user = self.someone(core, of);
         let head = core.truth.log(of).map_or(0, |log| log.head().get());
-        // Or one of any age, which may be archived.
-        let far = core.dice.percent(35);
-        let back = core.dice.below(if far { head.max(1) } else { 6 });
-        let target = Seq::new(head.saturating_sub(back).max(1));
+        let mut target = Seq::new(head.saturating_sub(core.dice.below(6)).max(1));
+        // Or one that is old enough to be archived, perhaps at this moment.
+        let log = core.truth.log(of);
+        let old_ms = core.now.saturating_sub(KEEPING.hot_s * 1_000);
+        let old = log.map_or(0, |log| log.history.partition_point(|s| s.entry.sent_at < old_ms));
+        let far = old > 0 && core.dice.percent(70);
+        if far {
+            target = Seq::new(1 + core.dice.below(old as u64));
+            if core.dice.percent(50) {
+                core.timer_runs_out(of);
+            }
+            if core.truth.cold.get(of).is_none_or(|c| c.floor.version == 0) {
+                self.delete_many(core, of, old as u64);
+            }
+        }
         // Mostly its author, who may.
         let author = core.truth.log(of).and_then(|log| log.at(target));
         let author = author.map(|s| s.entry.sender_id.clone()).filter(|u| self.users.contains(u));
         let user = author.filter(|_| core.dice.percent(80)).unwrap_or(user);
         let content = match core.dice.below(11) {
+            _ if far && core.dice.percent(60) => Content::Delete { target },
             0..2 => Content::Edit { target, text: "other".into() },
             2..5 => Content::Delete { target },
             5 => Content::Reaction { target, emoji: "+".into(), remove: core.dice.percent(30) },

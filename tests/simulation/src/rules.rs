@@ -222,6 +222,8 @@ impl Core {
                         self.truth.disabled.entry(user.clone()).or_insert(*since);
                     }
                     None => {
+                        // Who is disabled again later is known by the sockets that he has then.
+                        self.marked.remove(user);
                         self.cut_off.remove(user);
                         if self.truth.disabled.remove(user).is_some() {
                             self.truth.disabled_until.insert(user.clone(), self.moment);

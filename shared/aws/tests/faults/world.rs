@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_config::Region;
 use aws_sdk_dynamodb::Client;
-use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, function_config, with_files};
+use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, function_config, with_buckets};
 use petrel_core::App;
 
 use crate::injector::Injector;
@@ -61,7 +61,7 @@ impl World {
             config.http_client(injector.clone()).region(Region::new(name.to_owned())).build();
         {
             let settings = Settings::read(&env).unwrap();
-            (injector, with_files(app_over(&config, &settings), &config, &settings))
+            (injector, with_buckets(app_over(&config, &settings), &config, &settings))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, with_files};
+use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, with_buckets};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::{Connection, Connections, Endpoint, Log, Put, mint};
@@ -90,7 +90,7 @@ impl World {
         let clock = Arc::new(Memory::default());
         let world = Arc::new(Clock(clock.clone()));
         let config = meter.config();
-        let app = with_files(app_over(&config, &settings), &config, &settings);
+        let app = with_buckets(app_over(&config, &settings), &config, &settings);
         let app = App { world, ..app };
         Self { meter, app, dynamo: Dynamo::new(client, tables), clock }
     }

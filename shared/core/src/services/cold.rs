@@ -69,10 +69,10 @@ impl App {
                 return Ok(stretch);
             }
         }
-        Err(moved(of))
+        kept.noted(Err(lost(of, from)))
     }
 
-    /// As [`Self::read_down`]; `None` if the old end moved meanwhile.
+    /// As [`Self::read_down`]; `None` if the log, or its old end, moved meanwhile.
     async fn try_down(
         &self,
         of: &ConversationId,
@@ -112,7 +112,8 @@ impl App {
             None => top > base && !self.log.newest(of, top, None, 1).await?.is_empty(),
         };
         if hole || !entries.is_sorted_by(|a, b| a.seq.prev() == b.seq) {
-            return kept.noted(Err(lost(of, base.next())));
+            // What was asked for was stored just now, or is lost.
+            return Ok(None);
         }
         let mut next = lowest.map_or(top, Seq::prev).min(floor.archived);
         let mut named = false;
@@ -152,7 +153,7 @@ impl App {
             let Some(stretch) = self.above(of, after, limit, hot, floor, kept).await? else {
                 reads += 1;
                 if reads == MAX_READS {
-                    return Err(moved(of));
+                    return kept.noted(Err(lost(of, after.next())));
                 }
                 continue;
             };
@@ -364,8 +365,4 @@ impl App {
 /// What must be there is not.
 fn lost(of: &ConversationId, seq: Seq) -> Error {
     Error::port(format!("entry {seq} of {of} is neither in the table nor in the archive"))
-}
-
-fn moved(of: &ConversationId) -> Error {
-    Error::port(format!("the old end of {of} moves faster than it is read"))
 }
