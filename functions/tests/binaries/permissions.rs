@@ -142,7 +142,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
             seq: Seq::new(seq),
             ordinal: seq,
             message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76 | 2 << 62)),
-            sender_id: users[0].clone(),
+            sender_id: users[usize::from(seq % 50 == 40)].clone(),
             sent_at: now - age_days * 86_400_000 + seq,
             content: Content::text("old"),
             level: 0,

@@ -12,8 +12,8 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Archive, Cold, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, People,
-    Uploads, Webhook,
+    Cold, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, People, Uploads,
+    Webhook,
 };
 
 use crate::Dynamo;
