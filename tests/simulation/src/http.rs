@@ -351,7 +351,7 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             }
         }
         Asked::Refused(of, error) => {
-            let mut told = json!({"code": error.kind.code()});
+            let mut told = json!({"code": error.kind.code(), "message": error.message});
             if let Some(Task::Http(_, Request::Send(_, _, id))) =
                 core.notes.get(&by).map(|n| &n.task)
             {

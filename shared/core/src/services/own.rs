@@ -160,7 +160,8 @@ impl App {
         let shown = rows.iter().filter(|r| !r.own.is_quiet(now) || mutant!(BadgeCountsMuted));
         let counts: Vec<_> = shown
             .map(async |row| {
-                Ok::<_, Error>(self.count_row(row).await?.max(u64::from(row.own.marked_unread)))
+                let messages = self.count_row(row).await?;
+                Ok::<_, Error>(messages.map_or(0, |m| m.max(u64::from(row.own.marked_unread))))
             })
             .collect();
         let counts = stream::iter(counts).buffer_unordered(CONCURRENT_READS);
@@ -179,9 +180,10 @@ impl App {
             page = rows.last().map(|r| r.conversation.clone());
             looked_at += rows.len();
             let counts: Vec<_> = rows.iter().map(|row| self.count_row(row)).collect();
-            let counts: Vec<u64> =
+            let counts: Vec<Option<u64>> =
                 stream::iter(counts).buffered(CONCURRENT_READS).try_collect().await?;
             for (row, messages) in rows.iter().zip(counts) {
+                let Some(messages) = messages else { continue };
                 let shown = messages.max(u64::from(row.own.marked_unread));
                 unread.messages += messages;
                 unread.conversations += u64::from(shown > 0);
@@ -196,11 +198,12 @@ impl App {
         }
     }
 
-    async fn count_row(&self, row: &UserConversation) -> Result<u64> {
+    /// `None` of a conversation whose first entry is not there yet: it does not exist, whatever stands in the row.
+    async fn count_row(&self, row: &UserConversation) -> Result<Option<u64>> {
         let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
         match newest.first() {
-            Some(head) => self.unread_of(row, head).await,
-            None => Ok(0),
+            Some(head) => self.unread_of(row, head).await.map(Some),
+            None => Ok(None),
         }
     }
 

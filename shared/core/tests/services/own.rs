@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use petrel_core::Error;
 use petrel_core::ErrorKind;
-use petrel_core::ports::OwnState;
+use petrel_core::ports::{Conversations, OwnState};
 use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Unread};
 
 use crate::world::{World, caller, direct, kind, user};
@@ -168,4 +168,15 @@ fn what_was_said_before_one_joined_is_not_unread() {
     world.say("ana", &group, "after");
     assert_eq!(world.unread("cy").messages, 1);
     assert_eq!(world.unread("bo").messages, 2);
+}
+
+#[test]
+fn a_mark_on_what_does_not_exist_yet_is_not_counted() {
+    let world = World::new();
+    let notes = direct("ana", "ana");
+    block_on(world.memory.open(&notes, &[user("ana")])).unwrap();
+    world.choose("ana", &notes, MARK).unwrap();
+    assert_eq!(world.unread("ana"), Unread::default());
+    world.say("ana", &notes, "hi");
+    assert_eq!(world.unread("ana").conversations, 1);
 }
