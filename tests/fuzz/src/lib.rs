@@ -38,12 +38,21 @@ pub enum Target {
     Items,
     /// Ids, contents and jobs, by themselves.
     Ids,
+    /// Objects of cold history, as they are read.
+    Archive,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Frames, Self::Requests, Self::Events, Self::Tokens, Self::Items, Self::Ids];
+    pub const ALL: [Self; 7] = [
+        Self::Frames,
+        Self::Requests,
+        Self::Events,
+        Self::Tokens,
+        Self::Items,
+        Self::Ids,
+        Self::Archive,
+    ];
 
     /// Its name, and the folder of its corpus.
     pub const fn name(self) -> &'static str {
@@ -54,6 +63,7 @@ impl Target {
             Self::Tokens => "tokens",
             Self::Items => "items",
             Self::Ids => "ids",
+            Self::Archive => "archive",
         }
     }
 
@@ -79,6 +89,7 @@ impl Target {
             Self::Tokens => targets::tokens::run(input),
             Self::Items => targets::items::run(input),
             Self::Ids => targets::ids::run(input),
+            Self::Archive => targets::archive::run(input),
         }
         let most = MEMORY.peak_usage().saturating_sub(before);
         assert!(most <= MAX_BYTES, "an input of {} bytes took {most}", input.len());

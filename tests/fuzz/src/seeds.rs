@@ -30,6 +30,7 @@ pub fn seeds(target: Target) -> Vec<String> {
         Target::Tokens => tokens(),
         Target::Items => items(),
         Target::Ids => ids(),
+        Target::Archive => archive(),
     }
 }
 
@@ -190,4 +191,32 @@ fn ids() -> Vec<String> {
     all.extend(contents.iter().map(Value::to_string));
     all.extend(jobs());
     all
+}
+
+/// The lines of objects: a header and then entries.
+fn archive() -> Vec<String> {
+    let header = r#"{"petrel":1,"conversation_id":"d:ana:bo","first":1,"last":2}"#;
+    let line = |seq: u64, rest: &str| {
+        format!(
+            r#"{{"conversation_id":"d:ana:bo","seq":{seq},"ordinal":{seq},"message_id":"0192f3c4-0000-7000-8000-00000000000{seq}","sender_id":"ana","sent_at":{seq},{rest}}}"#
+        )
+    };
+    let text = r#""content":{"type":"text","text":"hi"}"#;
+    let edited = r#""content":{"type":"text","text":"hi"},"edits":[7,9]"#;
+    let gone = r#""content":{"type":"gone","why":"deleted"}"#;
+    let edit = r#""content":{"type":"edit","target":1,"text":""}"#;
+    let object = |lines: &[String]| {
+        std::iter::once(header.to_owned())
+            .chain(lines.iter().cloned())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    vec![
+        object(&[line(1, text), line(2, text)]),
+        object(&[line(1, edited), line(2, edit)]),
+        object(&[line(1, gone), line(2, text)]),
+        object(&[line(2, text), line(1, text)]),
+        header.replace("\"first\":1", "\"first\":2") + "\n" + &line(2, text),
+        " ".repeat(4_096),
+    ]
 }

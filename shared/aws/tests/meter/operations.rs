@@ -300,6 +300,16 @@ async fn archiving(bills: &mut Bills) {
     bills.add(Part::Archive, "history, 50 messages from the archive", bill);
     let bill = world.frame(0, history(526), batch).await;
     bills.add(Part::Archive, "history, 25 messages from the table and 25 from the archive", bill);
+    let delete = |world: &World, target: u64| {
+        json!({"action": "send", "conversation_id": of, "seen": 600, "message_id": mint(&*world.clock),
+            "content": {"type": "delete", "target": target}})
+    };
+    let bill = world.frame(1, delete(&world, 300), Some("sent")).await;
+    bills.add(Part::Archive, "delete a message that is archived", bill);
+    let archive = async { world.app.archive(&of).await.unwrap() };
+    bills.add(Part::Archive, "archive, one was deleted", world.bill(archive).await);
+    let bill = world.frame(1, delete(&world, 550), Some("sent")).await;
+    bills.add(Part::Archive, "delete an old message that is in the table", bill);
 }
 
 async fn changes(bills: &mut Bills) {

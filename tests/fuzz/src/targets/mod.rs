@@ -1,5 +1,6 @@
 //! What is done with an input, and what must hold of what comes of it.
 
+pub mod archive;
 pub mod events;
 pub mod frames;
 pub mod ids;
