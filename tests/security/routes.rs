@@ -244,7 +244,7 @@ pub const ROUTES: &[Row] = &[
         "POST",
         "/api/admin/users/{user}/erasure",
         "/api/admin/users/late/erasure",
-        "{}",
+        r#"{"conversation_id":"{conversation}"}"#,
         Who::Operators,
     ),
     http(
