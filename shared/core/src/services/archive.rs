@@ -137,6 +137,8 @@ impl App {
             return Ok(done);
         };
         let floor = self.cold.floor(of).await?;
+        // Needs no lease: what lies at or below the floor is read from the objects.
+        self.sweep(of, &floor, head.seq).await?;
         if floor.until > began {
             // Another run has the objects, or died while it had them.
             if floor.until < next {
@@ -145,7 +147,6 @@ impl App {
             return Ok(done);
         }
         let over = self.over(of, &head, &floor, kept_ms).await?;
-        self.sweep(of, &floor, head.seq).await?;
         let notes = floor.version > 0
             && !self.cold.redactions(of, Seq::FIRST, floor.base(), 1).await?.is_empty();
         let old = self.old_enough(of, &over.floor, head.seq, began).await?;
