@@ -110,10 +110,13 @@ struct Serve {
     push_delay: u32,
     /// Seconds after which a message may move from the database to DIR/archive; readers see no difference
     ///
-    /// The newest 100 of each conversation stay. Less than a day is for trying it out.
+    /// The newest 100 of each conversation stay. Less than a day is for trying it out: a message can be edited for half of that
+    /// at most.
     #[arg(long, default_value_t = 30 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     hot: u64,
     /// Seconds that a message is kept; after that nobody can read it, and it is deleted
+    ///
+    /// Less than a day is for trying it out: what a caller without state repeats later than that is stored twice.
     #[arg(long, default_value_t = 365 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     retention: u64,
     /// Pushes do not say how much their user has not read

@@ -125,6 +125,9 @@ def timers_are_heard(t):
             yield "ArchiveFunction lets one conversation stop the others for ever"
         if p.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination") != arn(UNARCHIVED):
             yield "ArchiveFunction forgets what has failed"
+    # Its lease of the objects is 900 s (LEASE_MS in shared/core/src/services/archive.rs), and a call may be on its way for 60.
+    if dict(t.functions()).get("ArchiveFunction", {}).get("Timeout", 900) > 600:
+        yield "ArchiveFunction may outlive its lease"
     if dict(t.of("AWS::SQS::Queue")).get(UNARCHIVED, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
         yield f"{UNARCHIVED} does not keep for 14 days"
 

@@ -233,6 +233,11 @@ def one_stops_all(r, _):
     del source(r)["MaximumRetryAttempts"]
 
 
+@mutant("timers_are_heard")
+def lease_is_outlived(r, _):
+    props(r, "ArchiveFunction")["Timeout"] = 900
+
+
 @mutant("tables_keep")
 def no_stream(r, _):
     del props(r, "ConversationsTable")["StreamSpecification"]
