@@ -285,11 +285,10 @@ impl Core {
                 }
                 self.finish(number, well);
             }
-            (Done::Archived(well), Task::Archive(of, left)) => {
-                if !well {
+            (Done::Archived(well), Task::Archive(of, left))
+                if !well => {
                     self.timer_again(of, left);
                 }
-            }
             (Done::Http(asked), Task::Http(number, _)) => {
                 self.must_have_put_back(id);
                 crate::http::check(self, id, &asked);

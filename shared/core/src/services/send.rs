@@ -282,7 +282,7 @@ impl App {
             match put {
                 Ok(Put::Stored) => {
                     tail.entries.push(entry.clone());
-                    if entry.seq.get() % TIMER_EVERY == 0 {
+                    if entry.seq.get().is_multiple_of(TIMER_EVERY) {
                         // Should it have been lost; the next such entry repeats it.
                         drop(self.keep_timer(conversation).await);
                     }
