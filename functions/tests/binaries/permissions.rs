@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Archive, Connections, Conversations, Log, Precondition};
+use petrel_core::ports::{Archive, Cold, Connections, Conversations, Floor, Log, Precondition};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -228,11 +228,15 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         assert_eq!(done["batchItemFailures"], json!([]));
     }
     assert_eq!(stack.aws.objects(), ["d:ana:old/00000000000000000105.zst"]);
-    // An object whose time is over goes.
+    // An object whose time is over goes, if the run that should have taken it ended before it was done.
     let stray = stack.aws.archive();
     let first = stray.get(&old, Seq::new(105)).await.unwrap().unwrap();
     let stretch = [Entry { seq: Seq::new(2), ..first.entries[0].clone() }];
     stray.put(&stretch, &Precondition::Absent).await.unwrap();
+    let tables = stack.aws.tables();
+    let floor = tables.floor(&old).await.unwrap();
+    let held = Floor { until: 1, ..floor.clone() };
+    assert!(tables.move_floor(&old, &floor, &held).await.unwrap());
     archiver.invoke(&timer_gone(&old)).await;
     assert_eq!(stack.aws.objects().len(), 1);
 
@@ -277,6 +281,11 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     take_pushes(&api, "eva", "apns", "another").await;
     api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
     archiver.invoke(&timer_gone(&ConversationId::parse(few.as_str().unwrap()).unwrap())).await;
+    // What is deleted of what is archived is noted, and goes into the object.
+    let delete = |target: u8| json!({"type": "delete", "target": target});
+    let deleted = json!({"conversation_id": old, "content": delete(60)});
+    api.call("ana", "POST", "/api/messages", deleted).await;
+    archiver.invoke(&timer_gone(&old)).await;
     archiver.holds("ArchiveRole");
 
     // What operators ask for, and a report.
@@ -322,6 +331,9 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("ana", "POST", &format!("/api/media/{unsent}/complete"), json!({})).await;
     with_file["content"] = json!({"type": "media", "media_id": unsent});
     send.invoke(&frame("ana", &with_file)).await;
+    let mut deleted = text(json!({"conversation_id": old}), 9);
+    (deleted["seen"], deleted["content"]) = (json!(206), delete(61));
+    send.invoke(&frame("ana", &deleted)).await;
     for (n, content) in (5..).zip(changes()) {
         let mut changed = text(json!({"to_user_id": "yan"}), n);
         changed["content"] = content;

@@ -243,13 +243,11 @@ impl Core {
         for stored in &log.history {
             let entry = &log.expected(&stored.entry);
             let seq = entry.seq;
-            if (seq > cold.floor.archived || seq == Seq::FIRST)
-                && log.table.get(&seq) != Some(entry) {
-                    return Err(format!(
-                        "{seq} is not in the table, and the floor is {}",
-                        cold.floor.archived
-                    ));
-                }
+            let hot = seq > cold.floor.archived || seq == Seq::FIRST;
+            if hot && log.table.get(&seq) != Some(entry) {
+                let floor = cold.floor.archived;
+                return Err(format!("{seq} is not in the table, and the floor is {floor}"));
+            }
             if seq <= cold.floor.archived {
                 let object = cold.objects.range(seq..).next().map(|(_, stretch)| stretch);
                 let lies = object.and_then(|stretch| stretch.iter().find(|e| e.seq == seq));

@@ -285,10 +285,7 @@ impl Core {
                 }
                 self.finish(number, well);
             }
-            (Done::Archived(well), Task::Archive(of, left))
-                if !well => {
-                    self.timer_again(of, left);
-                }
+            (Done::Archived(false), Task::Archive(of, left)) => self.timer_again(of, left),
             (Done::Http(asked), Task::Http(number, _)) => {
                 self.must_have_put_back(id);
                 crate::http::check(self, id, &asked);

@@ -202,7 +202,7 @@ impl Cold for Ports {
 
     async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
         let what = format!("cold.put_delete {} {}", delete.conversation_id, delete.seq);
-        let write = Write::PutDelete(delete.clone(), target.clone(), floor.clone());
+        let write = Write::PutDelete(Box::new((delete.clone(), target.clone(), floor.clone())));
         Ok(self.write(&what, write).await?.put())
     }
 

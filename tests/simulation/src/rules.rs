@@ -26,7 +26,7 @@ impl Core {
         match write {
             Write::Put(entry) => self.put(entry, by),
             Write::PutChanging(entry) => self.put_changing(entry, by),
-            Write::PutDelete(delete, target, floor) => self.put_delete(delete, target, floor, by),
+            Write::PutDelete(of) => self.put_delete(&of.0, &of.1, &of.2, by),
             Write::Own(user, of, old, new) => {
                 let row = self.truth.rows.get_mut(user).and_then(|rows| rows.get_mut(of));
                 let Some(row) = row.filter(|row| row.own.version == *old) else { return Wrote::No };

@@ -224,7 +224,7 @@ pub enum Write {
     /// Some rows of `Cold::remove`.
     RemoveRows(ConversationId, Seq, Seq),
     /// `Cold::put_delete`: the delete, its target as it was read, and the floor.
-    PutDelete(Entry, Entry, Floor),
+    PutDelete(Box<(Entry, Entry, Floor)>),
     /// Some notes of `Cold::remove_redactions`.
     RemoveRedactions(ConversationId, Vec<Seq>),
     /// `Archive::put`.

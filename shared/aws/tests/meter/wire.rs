@@ -183,7 +183,11 @@ impl Connector {
             }
             other => panic!("not metered: {other} {key}"),
         };
-        let response = HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body));
+        let mut etag = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(&body, &mut etag);
+        let etag = format!("\"{:x}\"", std::hash::Hasher::finish(&etag));
+        let mut response = HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body));
+        response.headers_mut().insert("etag", etag);
         HttpConnectorFuture::ready(Ok(response))
     }
 

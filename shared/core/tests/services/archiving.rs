@@ -391,7 +391,7 @@ impl Archive for Failing {
 #[test]
 fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
     // Archiving, and the end of a retention that takes objects, a part of one, and rows.
-    for (pass, readable) in [(0, 1..=620_u64), (98, 301..=620), (300, 621..=620)] {
+    for (pass, first) in [(0, 1_u64), (98, 301), (300, 621)] {
         let mut steps = 0;
         for n in 1.. {
             let mut died = false;
@@ -421,7 +421,7 @@ fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
                         at = Seq::new(all[all.len() - 1]);
                     }
                 };
-                let expected: Vec<u64> = readable.clone().collect();
+                let expected: Vec<u64> = (first..621).collect();
                 assert_eq!(all(&world), expected, "died at {n}, after: {after}");
                 // Its lease runs out.
                 world.memory.pass(901_000);

@@ -64,8 +64,16 @@ pub fn event(user: Option<&str>, method: &str, target: &str, body: &str) -> Opti
 pub async fn ask(router: Router, request: Request) {
     let Ok(response) = router.oneshot(request).await;
     let status = response.status().as_u16();
+    // An export is lines of JSON, and none at its end.
+    let lines = response.headers().get("content-type").is_some_and(|t| t == "application/x-ndjson");
     let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
     assert!(status < 500, "{status}: {}", String::from_utf8_lossy(&body));
+    if lines {
+        for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            serde_json::from_slice::<Value>(line).expect("JSON");
+        }
+        return;
+    }
     if body.is_empty() {
         assert!(status == 204, "{status} without a body");
         return;
