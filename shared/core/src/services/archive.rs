@@ -42,7 +42,7 @@ const MAX_TIMER_S: u64 = 7 * 86_400;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keeping {
     /// Seconds that an entry stays in the table. Much longer than any call may take: a put that was frozen before must
-    /// not find its place free again, and what was young when it was deleted or edited ([`Self::may_be_old`]) must not have
+    /// not find its place free again, and what was young when it was deleted or edited (`may_be_old`) must not have
     /// been copied meanwhile. At least a day in earnest.
     pub hot_s: u64,
     /// How many of the newest entries stay in the table, however old: at least those that a caller without state is
