@@ -1,5 +1,7 @@
 //! What operators ask over HTTP. The gateway lets only tokens with their scope through, and each request looks once more.
 
+use std::collections::HashMap;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::StatusCode;
@@ -7,10 +9,11 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post, put};
 use petrel_core::ids::{DeviceId, UserId};
 use petrel_core::ports::mint;
-use petrel_core::services::NewGroup;
+use petrel_core::services::{ErasurePage, NewGroup};
 use petrel_core::wire::ServerFrame;
 use petrel_core::wire::rest::{
-    AccountAnswer, ChangeAnswer, ClosedAnswer, PostConversationFor, PostNotice,
+    AccountAnswer, ChangeAnswer, ClosedAnswer, ErasureAnswer, PostConversationFor, PostErasure,
+    PostNotice,
 };
 use petrel_core::{App, Error, ErrorKind};
 
@@ -24,6 +27,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/admin/conversations/{id}/notices", post(notice))
         .route("/api/admin/users/{user}", get(account))
         .route("/api/admin/users/{user}/disabled", put(disable).delete(enable))
+        .route("/api/admin/users/{user}/erasure", post(erase))
         .route("/api/admin/users/{user}/connections", delete(cut))
         .route("/api/admin/users/{user}/devices/{device}", delete(sign_out))
 }
@@ -36,16 +40,39 @@ impl FromRequestParts<App> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
         let claims = claims(parts)?;
-        let scopes = claims.get("scope").map(String::as_str).unwrap_or_default();
-        if !scopes.split(' ').any(|scope| scope == app.settings.operator_scope) {
+        if !scopes(claims).any(|scope| scope == app.settings.operator_scope) {
             let words = "this is for operators: the token lacks their scope";
             return Err(Error::new(ErrorKind::Forbidden, words).into());
         }
-        Ok(Self(claims.get("sub").cloned().unwrap_or_default()))
+        let operator = claims.get("sub").cloned().unwrap_or_default();
+        // A program may have a name that no user can have; then nobody has disabled it.
+        if let Ok(user) = UserId::parse(&operator) {
+            app.check_enabled(&user).await?;
+        }
+        Ok(Self(operator))
     }
 }
 
+/// The scopes of a token, in `scope` or in `scp`, with blanks between them. Of a claim that is a list the gateway makes
+/// `[one two]`.
+fn scopes(claims: &HashMap<String, String>) -> impl Iterator<Item = &str> {
+    let scp = claims
+        .get("scp")
+        .map(|all| all.strip_prefix('[').and_then(|all| all.strip_suffix(']')).unwrap_or(all));
+    let named = claims.get("scope").map(String::as_str).into_iter().chain(scp);
+    named.flat_map(|all| all.split(' '))
+}
+
 impl Operator {
+    /// Whoever is disabled must not undo it, and whoever disables himself by mistake could not.
+    fn is_another(&self, user: &UserId) -> Result<(), Error> {
+        if self.0 == user.as_str() {
+            let words = "an operator does not enable or disable himself";
+            return Err(Error::new(ErrorKind::Forbidden, words));
+        }
+        Ok(())
+    }
+
     /// Leaves a line in the log: who did what to whom.
     fn did(&self, what: &str, whom: &impl std::fmt::Display) {
         tracing::info!(operator = self.0, %whom, "operator: {what}");
@@ -60,7 +87,9 @@ impl<S: Send + Sync> FromRequestParts<S> for About {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let Named(user) = Named::<String>::from_request_parts(parts, state).await?;
-        Ok(Self(UserId::parse(&user)?))
+        let user = UserId::parse(&user)?;
+        user.check_person()?;
+        Ok(Self(user))
     }
 }
 
@@ -103,6 +132,7 @@ async fn disable(
     operator: Operator,
     About(user): About,
 ) -> Answer<axum::Json<ClosedAnswer>> {
+    operator.is_another(&user)?;
     operator.did("disables", &user);
     let closed = app.disable(&user).await?;
     Ok(axum::Json(ClosedAnswer { closed }))
@@ -113,9 +143,25 @@ async fn enable(
     operator: Operator,
     About(user): About,
 ) -> Answer<StatusCode> {
+    operator.is_another(&user)?;
     operator.did("enables", &user);
     app.enable(&user).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn erase(
+    State(app): State<App>,
+    operator: Operator,
+    About(user): About,
+    Body(body): Body<PostErasure>,
+) -> Answer<axum::Json<ErasureAnswer>> {
+    operator.did("erases", &user);
+    let page = body.page.as_deref().map(ErasurePage::parse).transpose()?;
+    let erased = match body.conversation_id {
+        None => app.erase(&user, page).await?,
+        Some(of) => app.erase_in(&user, &of, page).await?,
+    };
+    Ok(axum::Json(ErasureAnswer::from(erased)))
 }
 
 async fn cut(
@@ -137,4 +183,32 @@ async fn sign_out(
     operator.did("signs a device out of", &user);
     app.sign_out(&user, &device).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_found_wherever_a_provider_writes_them() {
+        for (name, claim) in [
+            ("scope", "openid petrel/admin"),
+            ("scope", "petrel/admin"),
+            ("scp", "petrel/admin openid"),
+            ("scp", "[openid petrel/admin]"),
+        ] {
+            let claims = HashMap::from([(name.to_owned(), claim.to_owned())]);
+            assert!(scopes(&claims).any(|s| s == "petrel/admin"), "{name} {claim}");
+        }
+        for (name, claim) in [
+            ("scope", "petrel/administrator"),
+            ("scp", "[a b]"),
+            ("scope", "[petrel/admin]"),
+            ("scp", "petrel/admin,openid"),
+            ("aud", "petrel/admin"),
+        ] {
+            let claims = HashMap::from([(name.to_owned(), claim.to_owned())]);
+            assert!(!scopes(&claims).any(|s| s == "petrel/admin"), "{name} {claim}");
+        }
+    }
 }

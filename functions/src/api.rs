@@ -385,8 +385,8 @@ async fn update(
     In(id): In,
     Body(body): Body<PatchGroup>,
 ) -> Answer<axum::Json<ChangeAnswer>> {
-    let PatchGroup { name, post, add, retention_days } = body;
-    let intent = Intent::Update { name, post, add, retention_days };
+    let PatchGroup { name, post, add, avatar, retention_days } = body;
+    let intent = Intent::Update { name, post, add, avatar, retention_days };
     let entry = app.change(&caller, &id, &intent).await?;
     Ok(axum::Json(ChangeAnswer::new(id, entry.as_ref())))
 }

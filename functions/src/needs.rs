@@ -13,7 +13,7 @@ pub type Needs = &'static [&'static str];
 /// The authorizer. Without an audience it would let in whoever has a token of the issuer, for whatever.
 pub const AUTHORIZER: Needs = &[TOKEN_ISSUER, TOKEN_AUDIENCE];
 /// `$connect` and `$disconnect`.
-pub const CONNECT: Needs = &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL];
+pub const CONNECT: Needs = &[CONNECTIONS_TABLE, FANOUT_QUEUE_URL, WEBSOCKET_ENDPOINT];
 /// The route `send`.
 pub const SEND: Needs = &[
     MESSAGES_TABLE,

@@ -22,11 +22,23 @@ use crate::telemetry::{self, Telemetry};
 use crate::{api, connect, init, media, queue, route};
 
 async fn start(needs: Needs) -> (App, Telemetry) {
+    begin(needs, clients::app(&process_env)).await
+}
+
+/// As [`start`], for what deals with files or with cold history: whatever calls it links the client of S3.
+async fn start_with_buckets(needs: Needs) -> (App, Telemetry) {
+    begin(needs, clients::app_with_buckets(&process_env)).await
+}
+
+async fn begin(
+    needs: Needs,
+    app: impl Future<Output = Result<App, SettingsError>>,
+) -> (App, Telemetry) {
     telemetry::start_log();
     let built = async {
         require(&process_env, needs)?;
         let telemetry = Telemetry::read(&process_env)?;
-        let app = clients::app(&process_env).await?;
+        let app = app.await?;
         Ok((App { metrics: telemetry.metrics(), ..app }, telemetry))
     };
     init::succeed(built.await).await
@@ -46,12 +58,24 @@ pub async fn connect() -> Result<(), Error> {
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// Runs the routes of frames. The functions differ in what they need.
+/// Runs the routes of frames that read no log. The functions differ in what they need.
 ///
 /// # Errors
 /// As [`connect()`].
 pub async fn route(needs: Needs) -> Result<(), Error> {
-    let (app, telemetry) = &start(needs).await;
+    frames(start(needs).await).await
+}
+
+/// Runs the routes of frames that may read a log to its old end.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn route_to_logs(needs: Needs) -> Result<(), Error> {
+    frames(start_with_buckets(needs).await).await
+}
+
+async fn frames((app, telemetry): (App, Telemetry)) -> Result<(), Error> {
+    let (app, telemetry) = (&app, &telemetry);
     let handler = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| async move {
         let socket = event.payload.request_context.connection_id.clone();
         let work = route::handle(app, event.payload);
@@ -78,7 +102,7 @@ pub async fn queue(needs: Needs) -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn archive() -> Result<(), Error> {
-    let (app, telemetry) = &start(needs::ARCHIVE).await;
+    let (app, telemetry) = &start_with_buckets(needs::ARCHIVE).await;
     let handler = |event: LambdaEvent<StreamEvent>| async move {
         let work = archive::handle(app, event.payload);
         Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)
@@ -91,7 +115,7 @@ pub async fn archive() -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn media() -> Result<(), Error> {
-    let (app, telemetry) = &start(needs::MEDIA).await;
+    let (app, telemetry) = &start_with_buckets(needs::MEDIA).await;
     let handler = |event: LambdaEvent<media::Event>| async move {
         let work = async {
             let done = media::handle(app, event.payload).await;
@@ -107,7 +131,7 @@ pub async fn media() -> Result<(), Error> {
 /// # Errors
 /// As [`connect()`].
 pub async fn api() -> Result<(), Error> {
-    let (app, telemetry) = start(needs::API).await;
+    let (app, telemetry) = start_with_buckets(needs::API).await;
     lambda_http::run(api::router(app).layer(from_fn_with_state(telemetry, request))).await
 }
 

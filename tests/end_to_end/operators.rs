@@ -70,6 +70,16 @@ async fn a_group_is_founded_for_a_user_who_owns_it() {
 }
 
 #[tokio::test]
+async fn an_operator_neither_disables_nor_enables_himself() {
+    let server = Server::start().await;
+    let himself = "/api/admin/users/root/disabled";
+    for method in ["PUT", "DELETE"] {
+        let answer = server.operate(method, himself, &NONE).await.expect(403);
+        assert_eq!(answer["code"], "forbidden", "{method}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_disabled_is_cut_off_and_finds_everything_when_he_is_enabled() {
     let server = Server::start().await;
     let push = json!({"platform": "fcm", "token": "t"});
@@ -109,6 +119,57 @@ async fn who_is_disabled_is_cut_off_and_finds_everything_when_he_is_enabled() {
     assert_eq!(synced["conversations"][0]["head"], 2);
     ana.say("d:ana:bo", 2, "three").await;
     bo.wait_for_type("message").await;
+}
+
+#[tokio::test]
+async fn who_is_erased_leaves_no_word_behind() {
+    let server = Server::start().await;
+    let group = server.found("bo", &["ana".to_owned()]).await;
+    let mut bo = server.connect("bo").await;
+    let mut ana = server.connect("ana").await;
+    ana.say("d:ana:bo", 0, "secret").await;
+    ana.say(&group, 1, "secret too").await;
+    bo.say("d:ana:bo", 1, "word").await;
+    let profile = server.request_as("ana", "PATCH", "/api/profile");
+    profile.json(&json!({"name": "Ana"})).send().await.expect(200);
+    let path = "/api/admin/users/ana/erasure";
+    for body in [json!({"page": "nonsense"}), json!({"page": 1}), json!([])] {
+        server.operate("POST", path, &body).await.expect(400);
+    }
+    server.post("bo", path, &json!({})).await.expect(403);
+    let absent = json!({"conversation_id": "d:ana:nobody"});
+    server.operate("POST", path, &absent).await.expect(404);
+    ana.sync(&json!({})).await;
+
+    // The first request disables her; what she sent before may be on its way.
+    let wait = loop {
+        let answer = server.operate("POST", path, &json!({})).await;
+        let busy = answer.expect(503);
+        assert_eq!(busy["code"], "busy");
+        // Of a socket that has just opened, the gateway cannot say yet whether it is closed.
+        if let Some(wait) = busy["retry_after_ms"].as_u64().filter(|ms| *ms > 1_000) {
+            break wait;
+        }
+    };
+    ana.wait_for_close().await;
+    server.request_as("ana", "GET", "/api/conversations").send().await.expect(403);
+    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    let erased = server.operate("POST", path, &json!({})).await.expect(200);
+    assert_eq!(erased, json!({"erased": 2, "page": null}));
+
+    for of in ["d:ana:bo", &group] {
+        let read = server
+            .get("bo", &format!("/api/conversations/{of}/messages?after=0"))
+            .await
+            .expect(200);
+        assert!(!read.to_string().contains("secret"), "{read}");
+    }
+    let members = server.get("bo", &format!("/api/conversations/{group}")).await.expect(200);
+    assert_eq!(members["members"].as_array().unwrap().len(), 1);
+    let told = server.post("bo", "/api/profiles", &json!({"user_ids": ["ana"]})).await.expect(200);
+    assert!(!told.to_string().contains("Ana"), "{told}");
+    let again = server.operate("POST", path, &json!({})).await.expect(200);
+    assert_eq!(again, json!({"erased": 0, "page": null}));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn say(server: &Server, from: &str, to: &str, words: &str) -> Value {
 async fn a_profile_is_ones_own_to_change_and_everyones_to_read() {
     let mut server = Server::start().await;
     let unset = json!({"user_id": "ana", "name": null, "avatar": null,
-        "hide_read_receipts": false, "presence": "contacts"});
+        "hide_read_receipts": false, "presence": "contacts", "hide_previews": false});
     assert_eq!(server.get("ana", "/api/profile").await.expect(200), unset);
     let avatar = media::upload(&server, "ana", "image/png", "a face").await;
     let mut ana = unset.clone();

@@ -241,6 +241,13 @@ pub const ROUTES: &[Row] = &[
     http("PUT", DISABLED, "/api/admin/users/late/disabled", "", Who::Operators),
     http("DELETE", DISABLED, "/api/admin/users/late/disabled", "", Who::Operators),
     http(
+        "POST",
+        "/api/admin/users/{user}/erasure",
+        "/api/admin/users/late/erasure",
+        r#"{"conversation_id":"{conversation}"}"#,
+        Who::Operators,
+    ),
+    http(
         "DELETE",
         "/api/admin/users/{user}/connections",
         "/api/admin/users/late/connections",

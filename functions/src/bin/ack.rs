@@ -4,5 +4,5 @@ use petrel_functions::{needs, runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    runtime::route(needs::ACK).await
+    runtime::route_to_logs(needs::ACK).await
 }

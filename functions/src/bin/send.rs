@@ -4,5 +4,5 @@ use petrel_functions::{needs, runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    runtime::route(needs::SEND).await
+    runtime::route_to_logs(needs::SEND).await
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Archive, Cold, Conversations, Floor, Log, Precondition};
+use petrel_core::ports::{Archive, Cold, Connections, Conversations, Floor, Log, Precondition};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,8 +18,7 @@ use crate::{Stack, body, connect, context, frame, request};
 /// The template as SAM expands it; `infra/template/check` keeps it fresh.
 const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
 
-/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream. And what
-/// S3 wants to see before it says that an object is not there, and not that it is forbidden.
+/// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream.
 const OF_LAMBDA: [&str; 9] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -42,12 +41,12 @@ fn allowed(role: &str) -> BTreeSet<Permission> {
         Some(choice) => permission(&choice[1]),
         None => permission(statement),
     };
-    let of_lambda = |(action, resource): &Permission| {
+    // What a function fails at Lambda writes down itself, by the function's role.
+    let of_lambda = |(action, of): &Permission| {
         OF_LAMBDA.contains(&action.as_str())
-            || resource == "ArchiveFailureQueue"
-            || action == "s3:ListBucket" && resource == "MediaBucket"
+            || ["ArchiveFailureQueue", "MediaDeadLetterQueue"].contains(&of.as_str())
     };
-    statements.map(given).filter(|p| !of_lambda(p)).collect()
+    statements.map(given).filter(|given| !of_lambda(given)).collect()
 }
 
 fn permission(statement: &Value) -> Permission {
@@ -143,7 +142,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
             seq: Seq::new(seq),
             ordinal: seq,
             message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76 | 2 << 62)),
-            sender_id: users[0].clone(),
+            sender_id: users[usize::from(seq % 50 == 40)].clone(),
             sent_at: now - age_days * 86_400_000 + seq,
             content: Content::text("old"),
             level: 0,
@@ -300,6 +299,10 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     ] {
         api.operate(method, path).await;
     }
+    let erased = UserId::parse("old").unwrap();
+    stack.aws.tables().set_disabled(&erased, Some(1)).await.unwrap();
+    let gone = body(&api.operate("POST", "/api/admin/users/old/erasure").await);
+    assert!(gone["erased"].as_u64().unwrap() > 0 && gone["page"].is_null(), "{gone}");
     let media = upload(&api).await;
     let path = format!("/api/media/{media}/complete");
     let state = body(&api.call("ana", "POST", &path, json!({})).await);
@@ -353,6 +356,13 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     signal.invoke(&frame("ana", &watch)).await;
     signal.holds("SignalRole");
     connector.invoke(&just_now(connect("yan"))).await;
+    // A second socket of the same device: the first is closed.
+    let again = |user: &str| {
+        let mut event = just_now(connect(user));
+        event["requestContext"]["connectionId"] = json!(format!("socket-{user}-2"));
+        event
+    };
+    connector.invoke(&again("yan")).await;
     connector.holds("ConnectRole");
 
     let sync = Watched::start(&stack, env!("CARGO_BIN_EXE_sync")).await;
@@ -361,6 +371,9 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
         let frame = frame(user, &json!({"action": "sync", "cursors": {}}));
         sync.invoke(&just_now(frame)).await;
     }
+    // Hers takes the place of a newer one.
+    connector.invoke(&again("zoe")).await;
+    sync.invoke(&just_now(frame("zoe", &json!({"action": "sync", "cursors": {}})))).await;
     let history = json!({"action": "history", "conversation_id": few, "before": 3, "limit": 2});
     sync.invoke(&frame("bo", &history)).await;
     let history = json!({"action": "history", "conversation_id": old, "after": 30, "limit": 2});

@@ -128,6 +128,9 @@ fn permissions(method: &Method, uri: &Uri, target: Option<&str>, body: &Bytes) -
         None if uri.path().starts_with("/@connections/") => {
             vec![("execute-api:ManageConnections".to_owned(), format!("{method} sockets"))]
         }
+        None if uri.path() == "/media/" => {
+            vec![("s3:ListBucket".to_owned(), "MediaBucket".to_owned())]
+        }
         None if uri.path().starts_with("/media/") => {
             let action = match method.as_str() {
                 "HEAD" | "GET" => "GetObject",

@@ -177,7 +177,7 @@ async fn a_group_from_its_creation_to_the_leave() {
     let path = format!("/api/conversations/{id}");
     let group = ok(&app, "bo", "GET", &path, Value::Null).await;
     let expected = json!({"conversation_id": id, "name": "trip", "created_by": "ana",
-        "created_at": group["created_at"], "post": "all", "add": "admins", "retention_days": null, "members": [
+        "created_at": group["created_at"], "post": "all", "add": "admins", "avatar": null, "retention_days": null, "members": [
         {"user_id": "ana", "role": "owner", "joined": 1, "name": null, "avatar": null},
         {"user_id": "bo", "role": "member", "joined": 1, "name": null, "avatar": null}]});
     assert!(group["created_at"].is_u64());

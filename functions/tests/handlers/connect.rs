@@ -116,12 +116,12 @@ async fn an_event_that_comes_late_leaves_the_newer_socket() {
     let memory = Arc::new(Memory::default());
     let old = Socket { id: "Old=", connected_at: 1_790_000_000_000, ..ANA };
     let new = Socket { id: "New=", connected_at: 1_790_000_060_000, ..ANA };
-    for (label, event) in [
-        ("the newer socket", events::connect(new)),
-        ("the older one's $connect", events::connect(old)),
-        ("its $disconnect", events::disconnect(old)),
+    for (label, event, status) in [
+        ("the newer socket", events::connect(new), 200),
+        ("the older one's $connect", events::connect(old), 503),
+        ("its $disconnect", events::disconnect(old), 200),
     ] {
-        assert_eq!(run(&memory, &event).await["statusCode"], 200, "{label}");
+        assert_eq!(run(&memory, &event).await["statusCode"], status, "{label}");
         assert_eq!(connected(&memory).await, ["New="], "{label}");
     }
     run(&memory, &events::disconnect(new)).await;

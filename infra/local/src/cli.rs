@@ -132,7 +132,7 @@ struct Serve {
     ///
     /// `conversation`: messages in one conversation. Of one user, `messages`: in all conversations; `requests`: all other
     /// frames and requests; `members`: whom they add to and remove from groups; `sockets`: that are opened; `reports`.
-    /// `all`: each of them. The defaults: conversation=1000/10, messages=1200/60, requests=3000/60, members=20000/3600,
+    /// `all`: each of them. The defaults: conversation=2400/24, messages=1200/60, requests=3000/60, members=20000/3600,
     /// sockets=120/60, reports=30/3600.
     #[arg(long, value_name = "NAME=COUNT/SECONDS", value_parser = limit)]
     limit: Vec<String>,

@@ -143,6 +143,7 @@ def bound(statement):
         ("FanoutQueue", "fan-out queue"),
         ("PushQueue", "push queue"),
         ("WebhookQueue", "webhook queue"),
+        ("MediaDeadLetterQueue", "media failures"),
         ("MediaBucket", "media bucket"),
         ("ArchiveBucket", "archive"),
         ("ArchiveFailureQueue", "archive failures"),
@@ -234,6 +235,8 @@ def variables_fit_permissions(t):
         may, _ = permissions(t, name)
         # What a function only receives from, Lambda reads in its place.
         uses = {c for c, actions in may.items() if actions - {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}}
+        # Who may only close sockets knows where they are too.
+        uses |= {"sockets"} & {column.removeprefix("closing ") for column in uses}
         for variable, (value, column) in VARIABLES.items():
             if variable in variables and variables[variable] not in (value, {"Fn::If": ["HasWebhook", value, ""]}):
                 yield f"{name} has a {variable} that names something else"

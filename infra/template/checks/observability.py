@@ -4,7 +4,7 @@ import json
 import re
 
 from .functions import BINARIES, NAMESPACE
-from .storage import FAILURES, KEYS, QUEUES
+from .storage import FAILURES, KEYS, QUEUES, UNARCHIVED
 
 # The functions' own metrics. shared/core counts them; a name that is not here is one that nobody sends.
 COUNTS = (
@@ -73,9 +73,9 @@ def watched(t, namespace, metric):
 
 def everything_is_watched(t):
     """What can go wrong has its alarm."""
-    dead = {f"{queue.removesuffix('Queue')}DeadLetterQueue" for queue in QUEUES}
+    dead = {f"{queue.removesuffix('Queue')}DeadLetterQueue" for queue in QUEUES} | set(FAILURES)
     for namespace, metric, resources in [
-        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", dead | {FAILURES}),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", dead | {UNARCHIVED}),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage", set(QUEUES)),
         # The authorizer refuses by failing: AuthorizerAlarm looks at its share of errors.
         ("AWS/Lambda", "Errors", FUNCTIONS),

@@ -19,8 +19,12 @@ TIMERS = {
 
 BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
 
-FAILURES = "ArchiveFailureQueue"
+UNARCHIVED = "ArchiveFailureQueue"
 QUEUES = {"FanoutQueue": "FanoutFunction", "PushQueue": "PushFunction", "WebhookQueue": "WebhookFunction"}
+
+
+# Whose failures go into a queue without a queue before it, for Lambda brings its events.
+FAILURES = {"MediaDeadLetterQueue": "MediaFunction"}
 
 
 def tables_keep(t):
@@ -87,7 +91,20 @@ def queues_lose_nothing(t):
             bound = {"Ref": function.removesuffix("Function") + "MaximumConcurrency"}
             if consumer.get("ScalingConfig", {}).get("MaximumConcurrency") != bound:
                 yield f"{function} may run without bound"
-    for name in sorted(queues.keys() - QUEUES.keys() - dead - {FAILURES}):
+    for name, function in FAILURES.items():
+        dead.add(name)
+        if queues.get(name, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
+            yield f"{name} does not keep for 14 days"
+        kept = {"OnFailure": {"Destination": arn(name)}}
+        for _, p in t.of("AWS::Lambda::EventInvokeConfig"):
+            if p.get("FunctionName") == {"Ref": function} and p.get("DestinationConfig") == kept:
+                break
+        else:
+            yield f"an event that {function} fails at is lost"
+        for _, p in sources:
+            if p.get("FunctionName") == {"Ref": function} and p.get("DestinationConfig") != kept:
+                yield f"a record that {function} fails at is lost"
+    for name in sorted(queues.keys() - QUEUES.keys() - dead - {UNARCHIVED}):
         yield f"queue {name} is not known here"
 
 
@@ -106,13 +123,13 @@ def timers_are_heard(t):
             yield "ArchiveFunction does not report where it failed"
         if p.get("MaximumRetryAttempts") != 5 or p.get("BisectBatchOnFunctionError") is not True:
             yield "ArchiveFunction lets one conversation stop the others for ever"
-        if p.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination") != arn(FAILURES):
+        if p.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination") != arn(UNARCHIVED):
             yield "ArchiveFunction forgets what has failed"
     # Its lease of the objects is 900 s (LEASE_MS in shared/core/src/services/archive.rs), and a call may be on its way for 60.
     if dict(t.functions()).get("ArchiveFunction", {}).get("Timeout", 900) > 600:
         yield "ArchiveFunction may outlive its lease"
-    if dict(t.of("AWS::SQS::Queue")).get(FAILURES, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
-        yield f"{FAILURES} does not keep for 14 days"
+    if dict(t.of("AWS::SQS::Queue")).get(UNARCHIVED, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
+        yield f"{UNARCHIVED} does not keep for 14 days"
 
 
 def queues_are_private(t):

@@ -241,3 +241,22 @@ def lease_is_outlived(r, _):
 @mutant("tables_keep")
 def no_stream(r, _):
     del props(r, "ConversationsTable")["StreamSpecification"]
+
+
+@mutant("queues_lose_nothing")
+def media_events_are_lost(r, _):
+    for resource in r.values():
+        if resource["Type"] == "AWS::Lambda::EventInvokeConfig":
+            del resource["Properties"]["DestinationConfig"]
+
+
+@mutant("queues_lose_nothing")
+def media_records_are_lost(r, _):
+    for resource in r.values():
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            resource["Properties"].pop("DestinationConfig", None)
+
+
+@mutant("queues_lose_nothing")
+def media_failures_are_kept_for_four_days(r, _):
+    del props(r, "MediaDeadLetterQueue")["MessageRetentionPeriod"]

@@ -12,8 +12,8 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use petrel_core::App;
 use petrel_core::metrics::NoMetrics;
 use petrel_core::ports::{
-    Archive, Cold, Connections, Conversations, Files, Gateway, Jobs, Log, Moderation, Notifier,
-    People, Uploads, Webhook,
+    Cold, Connections, Conversations, Gateway, Jobs, Log, Moderation, Notifier, People, Uploads,
+    Webhook,
 };
 
 use crate::Dynamo;
@@ -52,15 +52,30 @@ const POST_ATTEMPTS: u32 = 2;
 /// The product over AWS as these variables say (see [`settings`]; [`function_config`] for what the SDK takes from them). A
 /// port whose variables are absent fails when it is used; [`settings::require`] finds that earlier. The connections are open
 /// by then, unless that took longer than [`WARM_LIMIT`](crate::WARM_LIMIT). The metrics are forgotten; who publishes them
-/// sets others.
+/// sets others. The buckets are none of it: see [`app_with_buckets`].
 ///
 /// # Errors
 /// For a variable that makes no sense.
 pub async fn app(env: Env<'_>) -> Result<App, SettingsError> {
+    let (config, settings) = begin(env).await?;
+    Ok(app_over(&config, &settings))
+}
+
+/// The same with the buckets of media and of cold history. What calls it links the client of S3, 2.1 MB in each binary: for
+/// those functions that deal with files, or read to the old end of a log.
+///
+/// # Errors
+/// As [`app`].
+pub async fn app_with_buckets(env: Env<'_>) -> Result<App, SettingsError> {
+    let (config, settings) = begin(env).await?;
+    Ok(with_buckets(app_over(&config, &settings), &config, &settings))
+}
+
+async fn begin(env: Env<'_>) -> Result<(SdkConfig, Settings), SettingsError> {
     let settings = Settings::read(env)?;
     let config = function_config(env)?;
     warm(&config, &settings).await;
-    Ok(app_over(&config, &settings))
+    Ok((config, settings))
 }
 
 /// The SDK's configuration in a function, where everything that differs stands in the environment, credentials among it:
@@ -142,13 +157,13 @@ fn retries(attempts: u32) -> RetryConfig {
     RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(BACKOFF)
 }
 
-/// The product over a configuration of the SDK.
+/// The product over a configuration of the SDK, without buckets.
 pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
     let Ports { log, cold, conversations, people, uploads, connections } = tables(config, settings);
     App {
         log,
         cold,
-        archive: archive(config, settings),
+        archive: Arc::new(Unset(settings::ARCHIVE_BUCKET)),
         conversations,
         people,
         connections,
@@ -158,7 +173,7 @@ pub fn app_over(config: &SdkConfig, settings: &Settings) -> App {
         webhook: webhook(settings),
         moderation: moderation(config, settings),
         uploads,
-        files: files(config, settings),
+        files: Arc::new(Unset(settings::MEDIA_BUCKET)),
         world: Arc::new(SystemWorld),
         metrics: Arc::new(NoMetrics),
         usage: Arc::default(),
@@ -212,18 +227,15 @@ fn tables(config: &SdkConfig, settings: &Settings) -> Ports {
     Ports { log, cold, conversations, people, uploads, connections }
 }
 
-fn archive(config: &SdkConfig, settings: &Settings) -> Arc<dyn Archive> {
-    match &settings.archive_bucket {
-        Some(bucket) => Arc::new(S3::new(s3_client(config), bucket.clone())),
-        None => Arc::new(Unset(settings::ARCHIVE_BUCKET)),
+/// The same with those buckets that there are.
+pub fn with_buckets(mut app: App, config: &SdkConfig, settings: &Settings) -> App {
+    if let Some(bucket) = &settings.media_bucket {
+        app.files = Arc::new(MediaBucket::new(s3_client(config), bucket.clone()));
     }
-}
-
-fn files(config: &SdkConfig, settings: &Settings) -> Arc<dyn Files> {
-    match &settings.media_bucket {
-        Some(bucket) => Arc::new(MediaBucket::new(s3_client(config), bucket.clone())),
-        None => Arc::new(Unset(settings::MEDIA_BUCKET)),
+    if let Some(bucket) = &settings.archive_bucket {
+        app.archive = Arc::new(S3::new(s3_client(config), bucket.clone()));
     }
+    app
 }
 
 fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {

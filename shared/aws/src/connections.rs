@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConnectionId, DeviceId, EndpointId, UserId};
-use petrel_core::ports::{Account, Connection, Connections, Devices, Endpoint, Sockets};
+use petrel_core::ports::{
+    Account, Connection, Connections, Devices, Endpoint, Registered, Sockets,
+};
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, is_conflict, unless};
@@ -71,6 +73,16 @@ fn updated(attributes: Option<Item>) -> Result<Sockets> {
     read_sockets(&attributes.ok_or_else(|| malformed("Attributes"))?)
 }
 
+/// What a registration has left, of a user whose sockets stood so before it; nothing, if it was the first.
+fn registered(connection: &Connection, old: Option<Item>) -> Result<Registered> {
+    let mut sockets = old.as_ref().map(read_sockets).transpose()?.unwrap_or_default();
+    let here = |c: &Connection| c.device == connection.device;
+    let displaced = sockets.connections.extract_if(.., |c| here(c)).find(|c| c.id != connection.id);
+    sockets.connections.push(connection.clone());
+    sockets.connections.sort_by(|a, b| a.device.cmp(&b.device));
+    Ok(Registered { sockets, displaced })
+}
+
 /// Whether a registration was refused because the user is disabled.
 fn is_disabled_by(done: &Result<UpdateItemOutput, SdkError<UpdateItemError>>) -> bool {
     let Err(SdkError::ServiceError(refused)) = done else { return false };
@@ -105,7 +117,7 @@ impl Dynamo {
 
 #[async_trait]
 impl Connections for Dynamo {
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
         let value = item([
             (keys::CONNECTION_ID, s(connection.id.as_str())),
             (keys::CONNECTED_AT, n(connection.connected_at)),
@@ -123,7 +135,8 @@ impl Connections for Dynamo {
                 .expression_attribute_names("#at", keys::CONNECTED_AT)
                 .expression_attribute_values(":socket", AttributeValue::M(value.clone()))
                 .expression_attribute_values(":at", n(connection.connected_at))
-                .return_values(ReturnValue::AllNew)
+                // What it took the place of is told by nothing else; what stands now follows from it.
+                .return_values(ReturnValue::AllOld)
                 // What stood in the way comes with the refusal: a read could find something else.
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
                 .send()
@@ -135,7 +148,7 @@ impl Connections for Dynamo {
                 return Err(Error::disabled());
             }
             let done = unless(update, &[CHECK_FAILED])?;
-            return done.map(|done| updated(done.attributes)).transpose();
+            return done.map(|done| registered(connection, done.attributes)).transpose();
         }
         Err(Error::port("the user's item is changing"))
     }
@@ -209,7 +222,11 @@ impl Connections for Dynamo {
             .send()
             .await
             .map_err(Error::port)?;
-        updated(done.attributes)
+        // What only takes away, where nothing stands, leaves nothing, and no attributes come back.
+        match done.attributes {
+            None if !away => Ok(Sockets::default()),
+            attributes => updated(attributes),
+        }
     }
 
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
@@ -249,8 +266,11 @@ impl Connections for Dynamo {
             .send()
             .await
             .map_err(Error::port)?;
-        let item = update.attributes.ok_or_else(|| malformed("Attributes"))?;
-        read_account(Some(&item))
+        // As above: nothing stands of who was never here.
+        if since.is_some() && update.attributes.is_none() {
+            return Err(malformed("Attributes"));
+        }
+        read_account(update.attributes.as_ref())
     }
 
     async fn account(&self, user: &UserId) -> Result<Account> {

@@ -28,6 +28,18 @@ const CONCURRENT: usize = 16;
 /// Members founded in one transaction: it holds at most 100 actions, two a member, the info and the check.
 const FOUNDERS: usize = 49;
 
+/// The keys of users' rows of one conversation, each once: DynamoDB refuses a batch that names a key twice.
+fn row_keys(conversation: &ConversationId, users: &[UserId]) -> Vec<Item> {
+    let users: BTreeSet<&UserId> = users.iter().collect();
+    users.into_iter().map(|user| row_key(user, conversation)).collect()
+}
+
+fn read_owned_row(item: &Item) -> Result<(UserId, UserConversation)> {
+    let user = text(item, keys::PK)?.strip_prefix(keys::USER);
+    let user = user.ok_or_else(|| malformed(keys::PK))?;
+    Ok((UserId::parse(user).map_err(Error::port)?, read_row(item)?))
+}
+
 impl Dynamo {
     /// Writes an item of the conversations table unless one stands there.
     pub(crate) async fn write_absent(&self, new: Item) -> Result<()> {
@@ -104,7 +116,7 @@ impl Dynamo {
         }
         for (user, role) in chunk {
             actions.push(self.writing(new_member(group, user, *role, Seq::FIRST))?);
-            actions.push(self.writing(new_row(user, group, Seq::FIRST, 0))?);
+            actions.push(self.writing(new_row(user, group, Seq::FIRST, 0, 0))?);
         }
         let written =
             self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
@@ -125,7 +137,14 @@ impl Dynamo {
         let mut actions = vec![self.putting(entry)?];
         for user in &change.added {
             actions.push(self.writing(new_member(group, user, Role::Member, entry.seq))?);
-            actions.push(self.writing(new_row(user, group, entry.seq, entry.ordinal))?);
+            let own = OwnState::anew(entry.sent_at);
+            actions.push(self.writing(new_row(
+                user,
+                group,
+                entry.seq,
+                entry.ordinal,
+                own.version,
+            ))?);
         }
         for member in &change.roles {
             let new = new_member(group, &member.user, member.role, member.joined);
@@ -171,7 +190,7 @@ impl Conversations for Dynamo {
     }
 
     async fn open(&self, direct: &ConversationId, users: &[UserId]) -> Result<()> {
-        let rows = users.iter().map(|user| new_row(user, direct, Seq::FIRST, 0));
+        let rows = users.iter().map(|user| new_row(user, direct, Seq::FIRST, 0, 0));
         let writes: Vec<_> = rows.map(|row| self.write_absent(row)).collect();
         stream::iter(writes).buffer_unordered(CONCURRENT).try_collect().await
     }
@@ -319,15 +338,19 @@ impl Conversations for Dynamo {
         conversation: &ConversationId,
         users: &[UserId],
     ) -> Result<Vec<(UserId, UserConversation)>> {
-        let users: BTreeSet<&UserId> = users.iter().collect();
-        let keys = users.into_iter().map(|u| row_key(u, conversation)).collect();
+        let keys = row_keys(conversation, users);
         let items = self.batch_get(&self.tables.conversations, keys).await?;
-        let row = |item: &Item| {
-            let user = text(item, keys::PK)?.strip_prefix(keys::USER);
-            let user = user.ok_or_else(|| malformed(keys::PK))?;
-            Ok((UserId::parse(user).map_err(Error::port)?, read_row(item)?))
-        };
-        items.iter().map(row).collect()
+        items.iter().map(read_owned_row).collect()
+    }
+
+    async fn recent_rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        let keys = row_keys(conversation, users);
+        let items = self.batch_get_recent(&self.tables.conversations, keys).await?;
+        items.iter().map(read_owned_row).collect()
     }
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {

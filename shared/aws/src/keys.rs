@@ -97,6 +97,8 @@ pub const TIMER: &str = "timer";
 pub const AVATAR: &str = "avatar";
 /// conversations, profile: whether others are not told what the user has read (BOOL).
 pub const HIDE_READ_RECEIPTS: &str = "hide_read_receipts";
+/// Whether pushes leave out what was written.
+pub const HIDE_PREVIEWS: &str = "hide_previews";
 /// conversations, profile: who sees whether the user is online.
 pub const PRESENCE: &str = "presence";
 

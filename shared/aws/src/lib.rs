@@ -35,7 +35,9 @@ mod world;
 
 use aws_sdk_dynamodb::Client;
 
-pub use clients::{app, app_over, function_config, sdk_config, verifier};
+pub use clients::{
+    app, app_over, app_with_buckets, function_config, sdk_config, verifier, with_buckets,
+};
 pub use files::{MediaBucket, s3_client};
 pub use gateway::ApiGateway;
 pub use https::HttpKeys;

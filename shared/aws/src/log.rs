@@ -193,6 +193,19 @@ impl Dynamo {
         self.changing(change, &[("#c", keys::CONTENT), ("#ed", keys::EDITS)], values)
     }
 
+    /// What an erasure leaves of an entry, which is there.
+    pub(crate) fn erasing(&self, entry: &Entry) -> Result<TransactWriteItem> {
+        let left = serde_json::to_string(&entry.content.deleted()).map_err(Error::port)?;
+        let change = Changing {
+            conversation: &entry.conversation_id,
+            seq: entry.seq,
+            expression: "SET #c = :left REMOVE #ed",
+            condition: "attribute_exists(#c)".to_owned(),
+        };
+        let names = [("#c", keys::CONTENT), ("#ed", keys::EDITS)];
+        self.changing(change, &names, vec![(":left", s(left))])
+    }
+
     /// What a delete leaves of an edit of its target, if that is there.
     fn emptying_edit(&self, target: &Entry, seq: Seq) -> Result<TransactWriteItem> {
         let left = Content::Edit { target: target.seq, text: String::new() };

@@ -11,12 +11,18 @@ use petrel_core::ports::{People, Regard, UserConversation};
 
 use crate::Dynamo;
 use crate::calls::read_all;
-use crate::item::{Item, at, item, malformed, n, s, text};
+use crate::item::{Item, at, flag, item, malformed, n, s, text};
 use crate::keys;
 use crate::rows::{read_row, row_key};
 
 fn profile_key(user: &UserId) -> Item {
     item([(keys::PK, s(keys::user(user))), (keys::SK, s(keys::PROFILE))])
+}
+
+/// Each once: DynamoDB refuses a batch that names a key twice.
+fn profile_keys(users: &[UserId]) -> Vec<Item> {
+    let users: BTreeSet<&UserId> = users.iter().collect();
+    users.into_iter().map(profile_key).collect()
 }
 
 pub(crate) fn block_key(owner: &UserId, other: &UserId) -> Item {
@@ -46,16 +52,17 @@ fn read_profile(item: &Item) -> Result<Profile> {
     read_profile_fields(item).map_err(|error| at(item, &[keys::PK, keys::SK], &error))
 }
 
+fn read_owned_profile(item: &Item) -> Result<(UserId, Profile)> {
+    Ok((owner(item)?, read_profile(item)?))
+}
+
 /// What is absent was never set.
 fn read_profile_fields(item: &Item) -> Result<Profile> {
     let set = |name: &'static str| item.contains_key(name).then(|| text(item, name)).transpose();
     let name = set(keys::NAME)?.map(DisplayName::parse).transpose().map_err(Error::port)?;
     let avatar = set(keys::AVATAR)?.map(MediaId::parse).transpose().map_err(Error::port)?;
-    let hide_read_receipts = match item.get(keys::HIDE_READ_RECEIPTS) {
-        None => false,
-        Some(AttributeValue::Bool(hide)) => *hide,
-        Some(_) => return Err(malformed(keys::HIDE_READ_RECEIPTS)),
-    };
+    let hide_read_receipts = flag(item, keys::HIDE_READ_RECEIPTS)?;
+    let hide_previews = flag(item, keys::HIDE_PREVIEWS)?;
     let presence = match set(keys::PRESENCE)? {
         None => Audience::default(),
         Some("everyone") => Audience::Everyone,
@@ -63,7 +70,7 @@ fn read_profile_fields(item: &Item) -> Result<Profile> {
         Some("nobody") => Audience::Nobody,
         Some(_) => return Err(malformed(keys::PRESENCE)),
     };
-    Ok(Profile { name, avatar, hide_read_receipts, presence })
+    Ok(Profile { name, avatar, hide_read_receipts, presence, hide_previews })
 }
 
 /// The attributes that a change sets, and those that it takes away.
@@ -78,6 +85,9 @@ fn changes(change: &ProfileChange) -> Vec<(&'static str, Option<AttributeValue>)
     if let Some(hide) = change.hide_read_receipts {
         all.push((keys::HIDE_READ_RECEIPTS, Some(AttributeValue::Bool(hide))));
     }
+    if let Some(hide) = change.hide_previews {
+        all.push((keys::HIDE_PREVIEWS, Some(AttributeValue::Bool(hide))));
+    }
     if let Some(presence) = change.presence {
         all.push((keys::PRESENCE, Some(s(audience_name(presence)))));
     }
@@ -87,10 +97,14 @@ fn changes(change: &ProfileChange) -> Vec<(&'static str, Option<AttributeValue>)
 #[async_trait]
 impl People for Dynamo {
     async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
-        let users: BTreeSet<&UserId> = users.iter().collect();
-        let keys = users.into_iter().map(profile_key).collect();
-        let items = self.batch_get(&self.tables.conversations, keys).await?;
-        items.iter().map(|item| Ok((owner(item)?, read_profile(item)?))).collect()
+        let items = self.batch_get(&self.tables.conversations, profile_keys(users)).await?;
+        items.iter().map(read_owned_profile).collect()
+    }
+
+    async fn recent_profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        let keys = profile_keys(users);
+        let items = self.batch_get_recent(&self.tables.conversations, keys).await?;
+        items.iter().map(read_owned_profile).collect()
     }
 
     async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile> {
@@ -110,6 +124,7 @@ impl People for Dynamo {
                 remove.push(format!("#a{i}"));
             }
         }
+        let sets = !set.is_empty();
         let parts = [("SET", set), ("REMOVE", remove)].into_iter().filter(|(_, p)| !p.is_empty());
         let expression: Vec<_> =
             parts.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect();
@@ -117,7 +132,11 @@ impl People for Dynamo {
             update = update.update_expression(expression.join(" "));
         }
         let done = update.send().await.map_err(Error::port)?;
-        read_profile(&done.attributes.ok_or_else(|| malformed("Attributes"))?)
+        match done.attributes {
+            // What only takes away, where nothing stands, leaves nothing, and no attributes come back.
+            None if !sets => Ok(Profile::default()),
+            attributes => read_profile(&attributes.ok_or_else(|| malformed("Attributes"))?),
+        }
     }
 
     async fn row_and_profile(
@@ -220,6 +239,30 @@ impl People for Dynamo {
             UserId::parse(user.ok_or_else(|| malformed(keys::SK))?).map_err(Error::port)
         };
         items.iter().map(|i| watcher(i).map_err(|e| at(i, &[keys::PK, keys::SK], &e))).collect()
+    }
+
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
+        let items = self.partition(&keys::user(user), "", None, limit).await?;
+        let full = items.len() == limit;
+        let key = |found: &Item| {
+            let (pk, sk) = name(found)?;
+            Ok(item([(keys::PK, s(pk)), (keys::SK, s(sk))]))
+        };
+        let these = items.iter().map(key).collect::<Result<Vec<_>>>()?;
+        self.delete_all(&self.tables.conversations, these).await?;
+        if full {
+            return Ok(true);
+        }
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.connections)
+            .key(keys::USER_ID, s(user.as_str()))
+            .update_expression("REMOVE #seen, #watched, #away")
+            .expression_attribute_names("#seen", keys::LAST_SEEN)
+            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
+            .expression_attribute_names("#away", keys::AWAY);
+        update.send().await.map(|_| false).map_err(Error::port)
     }
 
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {

@@ -2,7 +2,7 @@
 
 use petrel_core::error::{Error, Result};
 use petrel_core::group::{Allowed, GroupInfo, Invite, Member, Role};
-use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
+use petrel_core::ids::{ConversationId, InviteId, MediaId, Seq, UserId};
 use petrel_core::ports::{OwnState, UserConversation, Watermarks};
 
 use crate::item::{Item, at, count, flag, item, malformed, n, number, s, text};
@@ -39,7 +39,14 @@ pub(crate) fn new_member(group: &ConversationId, user: &UserId, role: Role, join
     new
 }
 
-pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq, ordinal: u64) -> Item {
+/// A row with this much read, on which nothing is chosen, by this version.
+pub(crate) fn new_row(
+    user: &UserId,
+    of: &ConversationId,
+    joined: Seq,
+    ordinal: u64,
+    version: u64,
+) -> Item {
     let mut new = row_key(user, of);
     new.extend(item([
         (keys::JOINED, n(joined.get())),
@@ -47,6 +54,9 @@ pub(crate) fn new_row(user: &UserId, of: &ConversationId, joined: Seq, ordinal: 
         (keys::READ, n(0)),
         (keys::READ_ORDINAL, n(ordinal)),
     ]));
+    if version > 0 {
+        new.insert(keys::OWN_VERSION.to_owned(), n(version));
+    }
     new
 }
 
@@ -114,6 +124,9 @@ pub(crate) fn new_info(group: &ConversationId, info: &GroupInfo) -> Item {
     ]);
     let days = info.retention_days.map(|days| (keys::RETENTION_DAYS.to_owned(), n(days.into())));
     new.extend(days);
+    if let Some(avatar) = &info.avatar {
+        new.insert(keys::AVATAR.to_owned(), s(avatar.as_str()));
+    }
     new
 }
 
@@ -132,6 +145,10 @@ fn read_info_fields(item: &Item) -> Result<GroupInfo> {
                     .try_into()
                     .map_err(|_| malformed(keys::RETENTION_DAYS))?,
             ),
+            None => None,
+        },
+        avatar: match item.get(keys::AVATAR) {
+            Some(_) => Some(MediaId::parse(text(item, keys::AVATAR)?).map_err(Error::port)?),
             None => None,
         },
     })

@@ -14,8 +14,8 @@ use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
     Endpoint, Files, Floor, Gateway, Hooked, Log, Moderation, Object, OwnState, People, Posted,
-    Precondition, Put, Regard, SignedRequest, Sockets, Uploads, UserConversation, Watermarks,
-    Webhook,
+    Precondition, Put, Regard, Registered, SignedRequest, Sockets, Uploads, UserConversation,
+    Watermarks, Webhook,
 };
 
 use crate::settings::SettingsError;
@@ -70,6 +70,10 @@ impl Cold for Unset {
     }
 
     async fn put_delete(&self, _: &Entry, _: &Entry, _: &Floor) -> Result<Put> {
+        self.fail()
+    }
+
+    async fn erase(&self, _: &ConversationId, _: &[Entry], _: &Floor) -> Result<bool> {
         self.fail()
     }
 
@@ -233,6 +237,10 @@ impl People for Unset {
         self.fail()
     }
 
+    async fn erase(&self, _: &UserId, _: usize) -> Result<bool> {
+        self.fail()
+    }
+
     async fn blockers(&self, _: &[UserId], _: &UserId) -> Result<BTreeSet<UserId>> {
         self.fail()
     }
@@ -240,7 +248,7 @@ impl People for Unset {
 
 #[async_trait]
 impl Connections for Unset {
-    async fn register(&self, _: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, _: &Connection) -> Result<Option<Registered>> {
         self.fail()
     }
 

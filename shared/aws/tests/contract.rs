@@ -115,6 +115,7 @@ async fn a_group_is_founded_with_a_thousand_members() {
         name: "trip".into(),
         post: Allowed::All,
         add: Allowed::Admins,
+        avatar: None,
         retention_days: None,
     };
     assert_eq!(dynamo.found(&group, &info, &members).await.unwrap(), Put::Stored);

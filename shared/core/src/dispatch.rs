@@ -121,7 +121,7 @@ pub fn refuse(json: &str, error: &Error) -> Answer {
 /// Where a message goes that names a conversation or a user.
 ///
 /// # Errors
-/// `bad_request` unless it names one of them.
+/// `bad_request` unless it names one of them, and a person.
 pub fn address(
     caller: &Caller,
     conversation: Option<ConversationId>,
@@ -129,7 +129,10 @@ pub fn address(
 ) -> Result<ConversationId> {
     match (conversation, peer) {
         (Some(conversation), None) => Ok(conversation),
-        (None, Some(peer)) => Ok(ConversationId::direct(&caller.user, &peer)),
+        (None, Some(peer)) => {
+            peer.check_person()?;
+            Ok(ConversationId::direct(&caller.user, &peer))
+        }
         _ => Err(Error::bad_request("name conversation_id or to_user_id, one of them")),
     }
 }

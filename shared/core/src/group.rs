@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConversationId, InviteId, Seq, UserId};
+use crate::ids::{ConversationId, InviteId, MediaId, Seq, UserId};
 
 /// What a member may do; each role may do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct GroupInfo {
     pub post: Allowed,
     /// Who may add members and invite.
     pub add: Allowed,
+    /// Its picture, an upload of the admin who set it. Whoever knows its id may look at it.
+    pub avatar: Option<MediaId>,
     /// Days that its messages are kept, 1 to 3650; `None`: as long as the operator has them kept.
     pub retention_days: Option<u32>,
 }

@@ -120,7 +120,9 @@ string_id!(
     r"^(d:[A-Za-z0-9_.|@-]{1,64}:[A-Za-z0-9_.|@-]{1,64}|g:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
     |t| match t.split_once(':') {
         Some(("d", pair)) => pair.split_once(':').is_some_and(|(a, b)| {
-            a <= b && UserId::parse(a).is_ok() && UserId::parse(b).is_ok()
+            // The server writes to everyone and talks to nobody.
+            let person = |user| UserId::parse(user).is_ok_and(|user| !user.is_system());
+            a <= b && person(a) && person(b)
         }),
         Some(("g", id)) => Uuid::try_parse(id).is_ok_and(|u| u.as_hyphenated().to_string() == id),
         _ => false,
@@ -179,6 +181,14 @@ impl UserId {
     /// Who writes what the server writes by itself. No token names this user: whoever lets one in must refuse it.
     pub fn system() -> Self {
         Self("@system".to_owned())
+    }
+
+    /// Refuses [`Self::system`] where a client names someone to write to, to add or to block.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn check_person(&self) -> Result<(), Error> {
+        if self.is_system() { Err(Error::bad_request("not a valid user id")) } else { Ok(()) }
     }
 
     /// Whether it is [`Self::system`].

@@ -137,7 +137,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            conversation: Limit::new(1_000, 10),
+            // 100 a second, and as much at once as two members may send.
+            conversation: Limit::new(2_400, 24),
+            // At once half of what fits into one conversation, and over time a fifth: one member leaves room for others.
             messages: Limit::new(1_200, 60),
             requests: Limit::new(3_000, 60),
             members: Limit::new(20_000, 3_600),
@@ -216,6 +218,17 @@ struct Bucket {
 pub struct Usage(Mutex<HashMap<(UserId, Use), Bucket>>);
 
 impl Usage {
+    /// Whether the user may do one more of something at `now_ms`. Notes nothing.
+    ///
+    /// # Errors
+    /// Ms until he may.
+    pub fn check(&self, limits: &Limits, user: &UserId, what: Use, now_ms: u64) -> Result<(), u64> {
+        let buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bucket) = buckets.get(&(user.clone(), what)) else { return Ok(()) };
+        let elapsed_ms = now_ms.saturating_sub(bucket.at_ms);
+        limits.of(what).take(bucket.level, elapsed_ms, 1).map(drop)
+    }
+
     /// Notes that the user does `count` of something at `now_ms`.
     ///
     /// # Errors

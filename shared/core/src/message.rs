@@ -171,10 +171,21 @@ pub enum GroupChange {
         /// Who may add members and invite.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         add: Option<Allowed>,
+        /// The group's picture; `null`: it has none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<MediaId>"))]
+        avatar: Option<Option<MediaId>>,
         /// Days that messages are kept; 0: as long as the operator has them kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retention_days: Option<u32>,
     },
+}
+
+/// A field that is there, be it `null`.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    d: D,
+) -> std::result::Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(d).map(Some)
 }
 
 impl Content {
@@ -321,6 +332,13 @@ impl Entry {
     /// As a delete leaves it.
     pub fn deleted(&self) -> Self {
         Self { content: self.content.deleted(), edits: vec![], ..self.clone() }
+    }
+}
+
+impl Entry {
+    /// Whether it mentions this user. Where only one other reads it, a mention says nothing, and does not pass a mute.
+    pub fn mentions(&self, user: &UserId) -> bool {
+        self.conversation_id.pair().is_none() && self.content.mentions().contains(user)
     }
 }
 

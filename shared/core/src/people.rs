@@ -86,6 +86,8 @@ pub struct Profile {
     pub hide_read_receipts: bool,
     /// Who sees whether he is online.
     pub presence: Audience,
+    /// Whether the pushes to his phones leave out what was written.
+    pub hide_previews: bool,
 }
 
 /// What of a profile shall be other than it is; what is `None` stays.
@@ -99,6 +101,8 @@ pub struct ProfileChange {
     pub hide_read_receipts: Option<bool>,
     /// Who sees whether he is online.
     pub presence: Option<Audience>,
+    /// Whether the pushes to his phones leave out what was written.
+    pub hide_previews: Option<bool>,
 }
 
 impl ProfileChange {
@@ -117,6 +121,7 @@ impl ProfileChange {
         }
         profile.hide_read_receipts = self.hide_read_receipts.unwrap_or(profile.hide_read_receipts);
         profile.presence = self.presence.unwrap_or(profile.presence);
+        profile.hide_previews = self.hide_previews.unwrap_or(profile.hide_previews);
     }
 }
 

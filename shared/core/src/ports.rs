@@ -92,7 +92,7 @@ impl Watermarks {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OwnState {
-    /// How often it was changed: of two, the higher one is the newer.
+    /// Of two, the higher one is the newer. It never goes back, also when the user leaves and comes again; 0: never changed.
     pub version: u64,
     /// Until when no phone is woken, but for mentions; ms since 1970, 0: it is not muted.
     pub muted_until: u64,
@@ -104,7 +104,16 @@ pub struct OwnState {
     pub marked_unread: bool,
 }
 
+/// How far the clocks of two functions may be apart at most, ms, if versions shall not go back.
+const CLOCKS_APART_MS: u64 = 10_000;
+
 impl OwnState {
+    /// What a member has chosen who joins by an entry of this time: nothing, at a version above all that he held when he was a
+    /// member before, also by a clock that ran ahead.
+    pub fn anew(sent_at: u64) -> Self {
+        Self { version: sent_at.saturating_add(CLOCKS_APART_MS), ..Self::default() }
+    }
+
     /// Whether its messages wake nobody at this time, but for mentions.
     pub const fn is_quiet(&self, now_ms: u64) -> bool {
         self.archived || self.muted_until > now_ms
@@ -129,7 +138,8 @@ pub struct UserConversation {
 pub struct Change {
     /// The `system` entry that announces it.
     pub entry: Entry,
-    /// Who joins, at `entry.seq`, as a member. Their rows are written anew, with `entry.ordinal` as what they have read.
+    /// Who joins, at `entry.seq`, as a member. Their rows are written anew, with `entry.ordinal` as what they have read and
+    /// [`OwnState::anew`] of `entry.sent_at`.
     pub added: Vec<UserId>,
     /// Who goes. Their rows are removed.
     pub removed: Vec<UserId>,
@@ -218,6 +228,15 @@ pub trait Conversations: Send + Sync {
         users: &[UserId],
     ) -> Result<Vec<(UserId, UserConversation)>>;
 
+    /// As [`Self::rows_of`], and each may be a moment old: for who looks at how far others got.
+    async fn recent_rows_of(
+        &self,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        self.rows_of(conversation, users).await
+    }
+
     /// Whether `owner` blocks `other`.
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool>;
 }
@@ -238,6 +257,11 @@ pub struct Regard {
 pub trait People: Send + Sync {
     /// The profiles of these users (at most 100), those who have set one. Must be strongly consistent.
     async fn profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>>;
+
+    /// As [`Self::profiles`], and each may be a moment old: for who looks at names and pictures.
+    async fn recent_profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        self.profiles(users).await
+    }
 
     /// Puts in what the change names, leaves the rest as it stands, and returns the whole. May be repeated.
     async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile>;
@@ -275,6 +299,10 @@ pub trait People: Send + Sync {
 
     /// Who watches `user` beyond `now`, in the order of their ids (bytes), at most `limit`. Must be strongly consistent.
     async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
+
+    /// Removes what is kept of a user by himself, at most `limit` items of it, and returns whether there is more: what he
+    /// shows, his list, whom he blocks, who watches him, and when he was last online. That he is disabled stays.
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool>;
 }
 
 /// A socket that a device of a user holds open.
@@ -303,6 +331,15 @@ pub struct Sockets {
     pub away: bool,
 }
 
+/// What a registration has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// What the user has now.
+    pub sockets: Sockets,
+    /// The other socket whose place it took. It may be open still, and nothing knows of it any more.
+    pub displaced: Option<Connection>,
+}
+
 /// A device that can be woken by a mobile push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -326,9 +363,10 @@ pub struct Devices {
 /// Who is connected, and who can be woken.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then; `None`
-    /// if a later one stands there. Must register nothing and fail with `disabled` while the user is.
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>>;
+    /// Registers a device's socket, unless a later `connected_at` stands there, and returns what the user has then and whose
+    /// place it took, in the same step; `None` if a later one stands there. Must register nothing and fail with `disabled`
+    /// while the user is.
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>>;
 
     /// Removes the device's socket if its connection id is this one, notes `now` (ms since 1970) as `last_seen`, and returns
     /// what is left; `None` if it is another one.

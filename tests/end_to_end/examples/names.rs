@@ -51,7 +51,7 @@ impl Names {
     /// What this server said, as it is written.
     pub fn written(&mut self, real: &Value) -> Value {
         let mut named = each(real, &mut |real| {
-            let mut text = real.replace(&self.addr, "127.0.0.1:8080");
+            let mut text = unsigned(&real.replace(&self.addr, "127.0.0.1:8080"));
             for token in tokens(&text) {
                 let name = self.name(&token);
                 text = text.replace(&token, &name);
@@ -90,6 +90,14 @@ fn tokens(text: &str) -> Vec<String> {
     let uuid = |run: &&str| run.len() == 36 && run.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     let number = |run: &&str| run.len() >= 32 && !run.contains('-');
     runs.filter(|run| uuid(run) || number(run)).map(str::to_owned).collect()
+}
+
+/// Without the signature of a URL, which is another in each second.
+fn unsigned(text: &str) -> String {
+    const SIGNATURE: &str = "X-Amz-Signature=";
+    let Some((before, after)) = text.split_once(SIGNATURE) else { return text.to_owned() };
+    let rest = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    format!("{before}{SIGNATURE}SIGNATURE{rest}")
 }
 
 /// With the dawn instead of the dates in it, as signatures have them: `20260921T133320Z`, and the day alone.

@@ -288,8 +288,11 @@ impl Core {
             // An operator is told to ask again as long as a socket may open.
             "busy" if notes.name.starts_with("Disable") => false,
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
-            // What stood before is answered, however much was sent since.
-            "rate_limited" => of.as_ref().is_some_and(|of| self.stood(of, notes, error)),
+            // What stood before is answered, however much was sent since; but not to who asks too much of anything.
+            "rate_limited" => {
+                let asks = error["message"].as_str().is_some_and(|m| m.starts_with("you ask"));
+                !asks && of.as_ref().is_some_and(|of| self.stood(of, notes, error))
+            }
             _ => false,
         };
         if without_reason {

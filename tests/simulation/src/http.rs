@@ -214,7 +214,8 @@ impl Request {
                 app.change(&caller, &of, &Intent::SetRole(user, role)).await.map(Asked::Changed)
             }
             Self::Update(_, of, post, add) => {
-                let intent = Intent::Update { name: None, post, add, retention_days: None };
+                let intent =
+                    Intent::Update { name: None, post, add, avatar: None, retention_days: None };
                 app.change(&caller, &of, &intent).await.map(Asked::Changed)
             }
             Self::Invite(_, of, life_s) => {
@@ -350,7 +351,7 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             }
         }
         Asked::Refused(of, error) => {
-            let mut told = json!({"code": error.kind.code()});
+            let mut told = json!({"code": error.kind.code(), "message": error.message});
             if let Some(Task::Http(_, Request::Send(_, _, id))) =
                 core.notes.get(&by).map(|n| &n.task)
             {

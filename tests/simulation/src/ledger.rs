@@ -285,7 +285,7 @@ impl Core {
             let row = self.truth.row(user, conversation);
             let waits = row.is_some_and(|r| r.joined <= *seq && r.marks.delivered < *seq);
             let entry = self.truth.log(conversation).and_then(|log| log.at(*seq)).map(|s| &s.entry);
-            let mentioned = entry.is_some_and(|e| e.content.mentions().contains(user));
+            let mentioned = entry.is_some_and(|e| e.mentions(user));
             let quiet = self.is_quiet_since(user, conversation, notes.began);
             let gone = self.truth.is_gone(conversation, *seq);
             if waits && quiet == Some(true) && !mentioned {

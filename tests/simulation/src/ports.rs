@@ -16,7 +16,7 @@ use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
     Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, Moderation, Notification, Notifier, Object,
-    OwnState, People, Platform, Posted, Precondition, Pushed, Put, Regard, Sockets,
+    OwnState, People, Platform, Posted, Precondition, Pushed, Put, Regard, Registered, Sockets,
     UserConversation, Watermarks, Webhook, World,
 };
 use petrel_core::services::Settings;
@@ -251,6 +251,11 @@ impl Cold for Ports {
 
     async fn empty(&self, _: &ConversationId, _: Seq, _: Why) -> Result<()> {
         // Nothing is kept so long here that it expires.
+        Err(Error::port("never"))
+    }
+
+    async fn erase(&self, _: &ConversationId, _: &[Entry], _: &Floor) -> Result<bool> {
+        // Nobody is erased here.
         Err(Error::port("never"))
     }
 }
@@ -528,6 +533,11 @@ impl People for Ports {
         .await
     }
 
+    async fn erase(&self, _: &UserId, _: usize) -> Result<bool> {
+        // Nobody is erased here.
+        Err(Error::port("never"))
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         self.read("people.blockers", |core| {
             let blocks = |u: &&UserId| core.truth.blocked_by(u).any(|b| b == other);
@@ -544,11 +554,12 @@ fn part_of(members: usize) -> usize {
 
 #[async_trait]
 impl Connections for Ports {
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
         let what = format!("connections.register {}", connection.id);
         match self.write(&what, Write::Register(connection.clone())).await? {
             Wrote::Account(_) => Err(Error::disabled()),
-            wrote => Ok(wrote.sockets()),
+            Wrote::Registered(sockets, displaced) => Ok(Some(Registered { sockets, displaced })),
+            _ => Ok(None),
         }
     }
 

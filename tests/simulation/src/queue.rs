@@ -184,7 +184,7 @@ impl Core {
         let Some(began) = self.notes.get(&by).map(|n| n.began) else { return };
         let of = &what.conversation_id;
         let entry = self.truth.log(of).and_then(|log| log.at(what.seq)).map(|s| &s.entry);
-        let mentioned = entry.is_some_and(|e| e.content.mentions().contains(user));
+        let mentioned = entry.is_some_and(|e| e.mentions(user));
         let quiet = self.is_quiet_since(user, of, began);
         // Whatever was written meanwhile may be in it or not; this very push is the one thing that happened.
         let calm = self.moment == began + 1;

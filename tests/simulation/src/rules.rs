@@ -3,7 +3,7 @@
 use petrel_core::group::{GroupInfo, Role};
 use petrel_core::ids::{ConversationId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::ports::{MAX_EDITS, Watermarks};
+use petrel_core::ports::{MAX_EDITS, OwnState, Watermarks};
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
@@ -37,7 +37,7 @@ impl Core {
             }
             Write::Open(direct, user) => {
                 if self.truth.row(user, direct).is_none() {
-                    self.truth.write_row(user, direct, Seq::FIRST, 0);
+                    self.truth.write_row(user, direct, Seq::FIRST, 0, OwnState::default());
                 }
                 Wrote::Yes
             }
@@ -74,7 +74,13 @@ impl Core {
                 self.must(held);
                 self.stored(entry);
                 for user in &change.added {
-                    self.truth.write_row(user, group, entry.seq, entry.ordinal);
+                    self.truth.write_row(
+                        user,
+                        group,
+                        entry.seq,
+                        entry.ordinal,
+                        OwnState::anew(entry.sent_at),
+                    );
                     self.truth.write_member(group, user, Role::Member, entry.seq);
                 }
                 for member in &change.roles {
@@ -159,6 +165,8 @@ impl Core {
                     Some(stands) if stands.connection.id == connection.id => stands.since,
                     _ => self.moment,
                 };
+                let stood = stands.map(|s| s.connection.clone());
+                let displaced = stood.filter(|stood| stood.id != connection.id);
                 let row = Registered { connection: connection.clone(), since };
                 devices.insert(connection.device.clone(), row);
                 let heads = self.heads(&connection.user);
@@ -171,7 +179,7 @@ impl Core {
                     self.passed(Path::Registered);
                 }
                 self.came_or_went(&connection.user);
-                Wrote::Sockets(self.truth.sockets(&connection.user))
+                Wrote::Registered(self.truth.sockets(&connection.user), displaced)
             }
             Write::Remove(user, device, id, now) => {
                 let devices = self.truth.connections.entry(user.clone()).or_default();
@@ -495,7 +503,7 @@ impl Core {
             return Wrote::No;
         }
         self.truth.info.insert(group.clone(), info.clone());
-        self.truth.write_row(user, group, Seq::FIRST, 0);
+        self.truth.write_row(user, group, Seq::FIRST, 0, OwnState::default());
         self.truth.write_member(group, user, role, Seq::FIRST);
         let held = self.rows_agree(group);
         self.must(held);

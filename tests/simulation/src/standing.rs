@@ -39,6 +39,7 @@ impl Standing {
                     name: name.clone(),
                     post: Allowed::All,
                     add: Allowed::Admins,
+                    avatar: None,
                     retention_days: None,
                 });
             }
@@ -60,8 +61,9 @@ impl Standing {
                 }
                 now.roles.insert(member.clone(), *role);
             }
-            GroupChange::Updated { name, post, add, .. } => {
+            GroupChange::Updated { name, post, add, avatar, .. } => {
                 if let Some(info) = &mut now.info {
+                    info.avatar = avatar.clone().unwrap_or_else(|| info.avatar.clone());
                     info.name = name.clone().unwrap_or_else(|| info.name.clone());
                     info.post = post.unwrap_or(info.post);
                     info.add = add.unwrap_or(info.add);

@@ -244,6 +244,8 @@ pub enum Wrote {
     No,
     /// It had its effect, and this stands now.
     Sockets(Sockets),
+    /// A socket was registered: this stands now, and it took this one's place.
+    Registered(Sockets, Option<Connection>),
     /// A user is enabled or disabled now, or was found disabled.
     Account(Account),
 }
@@ -338,12 +340,19 @@ impl Truth {
     }
 
     /// Writes a row anew.
-    pub fn write_row(&mut self, user: &UserId, of: &ConversationId, joined: Seq, ordinal: u64) {
+    pub fn write_row(
+        &mut self,
+        user: &UserId,
+        of: &ConversationId,
+        joined: Seq,
+        ordinal: u64,
+        own: OwnState,
+    ) {
         let row = UserConversation {
             conversation: of.clone(),
             joined,
             marks: Watermarks { read_ordinal: ordinal, ..Watermarks::default() },
-            own: OwnState::default(),
+            own,
         };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
     }

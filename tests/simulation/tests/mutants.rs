@@ -5,7 +5,7 @@
 use petrel_simulation::{Mutant, Options, run};
 
 /// Most seeds for one variant. The next best bound, a power of two, is above what the slowest one takes.
-const SEEDS: u64 = 4_096;
+const SEEDS: u64 = 8_192;
 
 /// The first seed that finds it, with the rule that it broke.
 fn found(mutant: Mutant) -> Option<(u64, String)> {

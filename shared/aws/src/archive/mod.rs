@@ -103,6 +103,20 @@ impl Cold for Dynamo {
         self.write_all(actions).await
     }
 
+    async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        let mut actions = vec![self.standing(of, floor)?];
+        for entry in entries {
+            // The first row stays for ever, and all those above the floor are there.
+            if entry.seq > floor.archived || entry.seq == Seq::FIRST {
+                actions.push(self.erasing(entry)?);
+            }
+            if entry.seq <= floor.closing {
+                actions.push(self.redacting(of, entry.seq, false)?);
+            }
+        }
+        Ok(self.write_all(actions).await? == Put::Stored)
+    }
+
     async fn redactions(
         &self,
         of: &ConversationId,
@@ -206,7 +220,7 @@ impl Dynamo {
     }
 
     /// Deletes the items under these keys, those that are there.
-    async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<()> {
+    pub(crate) async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<()> {
         for batch in keys.chunks(BATCH) {
             let deletes = batch.iter().map(|key| {
                 let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use petrel_core::App;
 
-use crate::clients::{app_over, sdk_config};
+use crate::clients::{app_over, sdk_config, with_buckets};
 use crate::keys::Tables;
 use crate::settings::{Env, Settings, SettingsError, get};
 
@@ -207,7 +207,8 @@ pub async fn set_up(
     if endpoint.make_platforms {
         platforms::create(&config, endpoint, &mut settings.platforms).await?;
     }
-    Ok(OnEndpoint { app: app_over(&config, &settings), fan_out, push, webhook })
+    let app = with_buckets(app_over(&config, &settings), &config, &settings);
+    Ok(OnEndpoint { app, fan_out, push, webhook })
 }
 
 /// The configuration of every client of the endpoint.

@@ -161,7 +161,9 @@ impl Verifier {
         if user.is_system() {
             return Err(invalid("the token names the server itself"));
         }
-        Ok(Verified { user, scope: claims.scope.unwrap_or_default() })
+        let scp = claims.scp.map(OneOrMany::into_list).unwrap_or_default();
+        let scopes: Vec<_> = claims.scope.into_iter().chain(scp).collect();
+        Ok(Verified { user, scope: scopes.join(" ") })
     }
 }
 
@@ -170,10 +172,13 @@ impl Verifier {
 struct Claims {
     /// Optional, so that its absence is told by its name.
     sub: Option<String>,
-    aud: Option<Audience>,
+    aud: Option<OneOrMany>,
     client_id: Option<String>,
     token_use: Option<String>,
+    /// Where RFC 8693 has them.
     scope: Option<String>,
+    /// Where other providers have them, Okta and Entra among them.
+    scp: Option<OneOrMany>,
 }
 
 /// What a good token says.
@@ -181,7 +186,7 @@ struct Claims {
 pub struct Verified {
     /// Whom it names.
     pub user: UserId,
-    /// Its scopes, with blanks between them (RFC 8693).
+    /// Its scopes, with blanks between them, whether it has them in `scope` or in `scp`.
     pub scope: String,
 }
 
@@ -193,16 +198,25 @@ pub fn is_access(token_use: Option<&str>) -> bool {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+enum OneOrMany {
     One(String),
     Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
 }
 
 impl Claims {
     fn is_for(&self, audiences: &[String]) -> bool {
         let named = match (&self.aud, &self.client_id) {
-            (Some(Audience::One(one)), _) => std::slice::from_ref(one),
-            (Some(Audience::Many(many)), _) => many,
+            (Some(OneOrMany::One(one)), _) => std::slice::from_ref(one),
+            (Some(OneOrMany::Many(many)), _) => many,
             (None, Some(client)) => std::slice::from_ref(client),
             (None, None) => &[],
         };

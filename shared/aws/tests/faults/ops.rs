@@ -397,6 +397,7 @@ fn info() -> GroupInfo {
         name: "trip".into(),
         post: Allowed::All,
         add: Allowed::Admins,
+        avatar: None,
         retention_days: None,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_config::Region;
 use aws_sdk_dynamodb::Client;
-use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, function_config};
+use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, function_config, with_buckets};
 use petrel_core::App;
 
 use crate::injector::Injector;
@@ -59,6 +59,9 @@ impl World {
         let config = function_config(&env).unwrap().into_builder();
         let config =
             config.http_client(injector.clone()).region(Region::new(name.to_owned())).build();
-        (injector, app_over(&config, &Settings::read(&env).unwrap()))
+        {
+            let settings = Settings::read(&env).unwrap();
+            (injector, with_buckets(app_over(&config, &settings), &config, &settings))
+        }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use petrel_core::events::Reason;
 use petrel_core::group::Role;
-use petrel_core::ids::{ConversationId, EndpointId, InviteCode, Seq, UserId};
+use petrel_core::ids::{ConnectionId, ConversationId, EndpointId, InviteCode, Seq, UserId};
 use petrel_core::media::{ContentType, Sha256};
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::{Endpoint, mint};
+use petrel_core::ports::{Connection, Endpoint, mint};
 use petrel_core::services::{Intent, NewInvite, NewUpload, OwnChange};
 use serde_json::{Value, json};
 
@@ -79,6 +79,10 @@ async fn sockets(bills: &mut Bills) {
     let bo = socket(1);
     let bill = world.bill(async { world.app.connect(&bo).await.unwrap() }).await;
     bills.add(Part::Sockets, "connect", bill);
+    let again = Connection { id: ConnectionId::parse("another-socket==").unwrap(), ..bo.clone() };
+    let bill = world.bill(async { world.app.connect(&again).await.unwrap() }).await;
+    bills.add(Part::Sockets, "connect, in place of an open socket", bill);
+    world.app.connect(&bo).await.unwrap();
     let leave = async { world.app.disconnect(&bo.user, &bo.device, &bo.id).await.unwrap() };
     bills.add(Part::Sockets, "disconnect", world.bill(leave).await);
 }
@@ -322,8 +326,13 @@ async fn changes(bills: &mut Bills) {
     let promote = Intent::SetRole(user(1), Role::Admin);
     let bill = world.bill(async { change(&promote).await.unwrap() }).await;
     bills.add(Part::Groups, "make a member of 10 an admin, all online", bill);
-    let rename =
-        Intent::Update { name: Some("tour".into()), post: None, add: None, retention_days: None };
+    let rename = Intent::Update {
+        name: Some("tour".into()),
+        post: None,
+        add: None,
+        avatar: None,
+        retention_days: None,
+    };
     let bill = world.bill(async { change(&rename).await.unwrap() }).await;
     bills.add(Part::Groups, "rename a group of 10, all online", bill);
     let mut code = None;

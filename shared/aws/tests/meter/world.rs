@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded};
+use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, with_buckets};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::{Connection, Connections, Endpoint, Log, Put, mint};
@@ -12,6 +13,7 @@ use petrel_core::services::{NewGroup, Outgoing, SendRequest};
 use petrel_core::testing::Memory;
 use petrel_core::{App, Caller, Result};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::wire::{Bill, Meter};
 
@@ -85,9 +87,11 @@ impl World {
             websocket_endpoint: Some("https://a.execute-api.us-east-1.amazonaws.com/prod".into()),
             ..Settings::default()
         };
-        // A clock that does not make anyone wait.
         let clock = Arc::new(Memory::default());
-        let app = App { world: clock.clone(), ..app_over(&meter.config(), &settings) };
+        let world = Arc::new(Clock(clock.clone()));
+        let config = meter.config();
+        let app = with_buckets(app_over(&config, &settings), &config, &settings);
+        let app = App { world, ..app };
         Self { meter, app, dynamo: Dynamo::new(client, tables), clock }
     }
 
@@ -158,6 +162,32 @@ impl World {
         for n in 1..=many {
             self.said(of + n, &direct(of, of + n), 1).await;
         }
+    }
+}
+
+/// A clock that stands still, and pauses that do not: what is given up after a while is given up then.
+struct Clock(Arc<Memory>);
+
+#[async_trait]
+impl petrel_core::ports::World for Clock {
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms()
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.0.new_id()
+    }
+
+    fn secret(&self) -> u128 {
+        self.0.secret()
+    }
+
+    fn jitter(&self, below: u64) -> u64 {
+        self.0.jitter(below)
+    }
+
+    async fn pause(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 }
 

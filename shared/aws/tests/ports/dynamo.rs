@@ -8,7 +8,10 @@ use petrel_core::error::Error;
 use petrel_core::group::{Allowed, GroupInfo, Role};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::ports::{Change, Connection, Connections, Conversations, Log, Put, Watermarks};
+use petrel_core::people::{Profile, ProfileChange};
+use petrel_core::ports::{
+    Account, Change, Connection, Connections, Conversations, Log, People, Put, Sockets, Watermarks,
+};
 use serde_json::{Value, json};
 use uuid::uuid;
 
@@ -82,6 +85,7 @@ fn info() -> GroupInfo {
         name: "trip".into(),
         post: Allowed::All,
         add: Allowed::Admins,
+        avatar: None,
         retention_days: None,
     }
 }
@@ -234,6 +238,20 @@ async fn a_conditional_write_is_lost_or_failed() {
     let (_, dynamo) = answering([(200, json!({}))]);
     assert_eq!(dynamo.put(&entry()).await.unwrap(), Put::Stored);
     assert!(dynamo.advance(&user("bo"), &group(), marks(0), marks(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_only_takes_away_where_nothing_stands_leaves_nothing() {
+    let (_, dynamo) = answering([(200, json!({}))]);
+    let nothing = ProfileChange { name: Some(None), avatar: Some(None), ..Default::default() };
+    assert_eq!(dynamo.set_profile(&user("bo"), &nothing).await.unwrap(), Profile::default());
+    assert_eq!(dynamo.set_away(&user("bo"), false).await.unwrap(), Sockets::default());
+    assert_eq!(dynamo.set_disabled(&user("bo"), None).await.unwrap(), Account::default());
+    // What writes something has something to show.
+    let hides = ProfileChange { hide_read_receipts: Some(true), ..Default::default() };
+    failed(dynamo.set_profile(&user("bo"), &hides).await, "set");
+    failed(dynamo.set_away(&user("bo"), true).await, "away");
+    failed(dynamo.set_disabled(&user("bo"), Some(1)).await, "disabled");
 }
 
 #[tokio::test]

@@ -171,6 +171,21 @@ async fn good_tokens_name_their_user() {
 }
 
 #[tokio::test]
+async fn scopes_are_read_from_scope_and_from_scp() {
+    let verifier = Issuer::with([Some(vec![rsa_jwk("rsa")])]).verifier();
+    for (claims, scope) in [
+        (json!({}), ""),
+        (json!({"scope": "openid petrel/admin"}), "openid petrel/admin"),
+        (json!({"scp": "openid petrel/admin"}), "openid petrel/admin"),
+        (json!({"scp": ["openid", "petrel/admin"]}), "openid petrel/admin"),
+        (json!({"scope": "openid", "scp": ["petrel/admin"]}), "openid petrel/admin"),
+    ] {
+        let token = rs256(&claims_but(claims.clone()));
+        assert_eq!(verifier.read(&token).await.unwrap().scope, scope, "{claims}");
+    }
+}
+
+#[tokio::test]
 async fn bad_tokens_are_told_apart_in_the_log_alone() {
     let key = ec_key();
     let symmetric = json!({"kty": "oct", "kid": "oct", "alg": "HS256", "k": b64([7; 32])});

@@ -85,7 +85,7 @@ impl App {
                 self.metrics.count(Count::Acks, 1);
                 return Ok(None);
             }
-            let covered = self.covered(&row, &mut new).await?;
+            let mut covered = self.covered(&row, &mut new).await?;
             if self.conversations.advance(&caller.user, &ack.conversation, old, new).await? {
                 let receipt = Receipt {
                     conversation: ack.conversation.clone(),
@@ -98,9 +98,11 @@ impl App {
                 }
                 let hides = profile.hide_read_receipts && !mutant!(ReadShown);
                 let told = if hides { receipt.hidden() } else { receipt.clone() };
-                if !hides || new.delivered > old.delivered {
-                    self.tell_authors(&told, covered).await;
+                if hides {
+                    // Whose entries were delivered before is told nothing: all that is new of them is that they were read.
+                    covered.retain(|e| e.seq > old.delivered);
                 }
+                self.tell_authors(&told, covered).await;
                 return Ok(Some(receipt));
             }
         }

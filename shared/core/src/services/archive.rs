@@ -42,7 +42,7 @@ const MAX_TIMER_S: u64 = 7 * 86_400;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keeping {
     /// Seconds that an entry stays in the table. Much longer than any call may take: a put that was frozen before must
-    /// not find its place free again, and what was young when it was deleted or edited ([`Self::may_be_old`]) must not have
+    /// not find its place free again, and what was young when it was deleted or edited (`may_be_old`) must not have
     /// been copied meanwhile. At least a day in earnest.
     pub hot_s: u64,
     /// How many of the newest entries stay in the table, however old: at least those that a caller without state is
@@ -137,6 +137,8 @@ impl App {
             return Ok(done);
         };
         let floor = self.cold.floor(of).await?;
+        // Needs no lease: what lies at or below the floor is read from the objects.
+        self.sweep(of, &floor, head.seq).await?;
         if floor.until > began {
             // Another run has the objects, or died while it had them.
             if floor.until < next {
@@ -145,7 +147,6 @@ impl App {
             return Ok(done);
         }
         let over = self.over(of, &head, &floor, kept_ms).await?;
-        self.sweep(of, &floor, head.seq).await?;
         let notes = floor.version > 0
             && !self.cold.redactions(of, Seq::FIRST, floor.base(), 1).await?.is_empty();
         let old = self.old_enough(of, &over.floor, head.seq, began).await?;

@@ -35,6 +35,7 @@ impl App {
     /// `bad_request` for oneself, and past [`MAX_BLOCKS`] (two at once may pass it by one); `busy`.
     pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<()> {
         self.spend(&caller.user, Use::Requests, 1)?;
+        other.check_person()?;
         if *other == caller.user {
             return Err(Error::bad_request("nobody blocks himself"));
         }

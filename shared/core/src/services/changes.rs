@@ -25,7 +25,7 @@ impl App {
     ///
     /// # Errors
     /// `not_a_member`; `forbidden` if the caller's role is too low, or if one whom he adds blocks him; `not_found` for an invite that is void or a member
-    /// who does not belong; `too_many_members`; `bad_request`; `busy`.
+    /// who does not belong; `too_many_members`; `bad_request`; as [`use_as_avatar`](Self::use_as_avatar); `busy`.
     pub async fn change(
         &self,
         caller: &Caller,
@@ -38,6 +38,11 @@ impl App {
         intent.check()?;
         self.spend(&caller.user, Use::Members, intent.members())?;
         self.about(group, None);
+        // Before it stands in the group: whoever reads it there can look at it. Should the change be refused, the caller
+        // has shown an upload of his own, whose id nobody was told.
+        if let Intent::Update { avatar: Some(Some(avatar)), .. } = intent {
+            self.use_as_avatar(caller, avatar).await?;
+        }
         let mut failures = 0;
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
@@ -122,6 +127,7 @@ impl App {
         group: &ConversationId,
         users: &[UserId],
     ) -> Result<Option<Entry>> {
+        users.iter().try_for_each(UserId::check_person)?;
         self.change(caller, group, &Intent::Add(users.iter().cloned().collect())).await
     }
 

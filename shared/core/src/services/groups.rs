@@ -67,7 +67,7 @@ impl App {
         let info = members.info().cloned();
         let members = members.into_list();
         let users: Vec<UserId> = members.iter().map(|m| m.user.clone()).collect();
-        let profiles = self.profiles_of(&users).await?;
+        let profiles = self.recent_profiles_of(&users).await?;
         Ok(Group {
             created_by: first.sender_id,
             created_at: first.sent_at,
@@ -97,6 +97,7 @@ impl App {
         check_name(&group.name)?;
         let mut members: BTreeSet<UserId> = group.members.into_iter().collect();
         members.insert(caller.user.clone());
+        members.iter().try_for_each(UserId::check_person)?;
         if members.len() < 2 {
             return Err(Error::bad_request("a group has at least two members"));
         }
@@ -130,6 +131,7 @@ impl App {
             name: group.name.clone(),
             post: Allowed::All,
             add: Allowed::Admins,
+            avatar: None,
             retention_days: None,
         };
         let content =

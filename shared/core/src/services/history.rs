@@ -139,7 +139,7 @@ impl App {
         Ok(Page { conversation, messages, more, more_before: Some(more_before) })
     }
 
-    /// A stretch for an export, upward: many pages at once, about [`MAX_EXPORT_BYTES`], none at the end. What the caller may read,
+    /// A stretch for an export, upward: many pages at once, about 1 MiB, none at the end. What the caller may read,
     /// as it was stored.
     ///
     /// # Errors

@@ -23,18 +23,39 @@ impl App {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let now = self.world.now_ms();
         let spent = self.usage.spend(&self.settings.limits, user, what, count, now);
-        spent.map_err(|ms| {
-            let words = match what {
-                Use::Messages => {
-                    "you send too much; the message is not stored; send the same later"
-                }
-                Use::Requests => "you ask too much; ask the same later",
-                Use::Members => "you change groups too often; ask the same later",
-                Use::Sockets => "you connect too often; connect later",
-                Use::Reports => "you report too much; report the same later",
-            };
-            self.later(ms, words)
-        })
+        spent.map_err(|ms| self.too_much(what, ms))
+    }
+
+    fn too_much(&self, what: Use, ms: u64) -> Error {
+        let words = match what {
+            Use::Messages => "you send too much; the message is not stored; send the same later",
+            Use::Requests => "you ask too much; ask the same later",
+            Use::Members => "you change groups too often; ask the same later",
+            Use::Sockets => "you connect too often; connect later",
+            Use::Reports => "you report too much; report the same later",
+        };
+        self.later(ms, words)
+    }
+
+    /// Notes one request more, unless it is the server that asks.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(super) fn spend_request(&self, caller: &Caller) -> Result<()> {
+        if caller.is_server() { Ok(()) } else { self.spend(&caller.user, Use::Requests, 1) }
+    }
+
+    /// Refuses who could not ask anything else now, and notes nothing.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(super) fn check_requests(&self, caller: &Caller) -> Result<()> {
+        if caller.is_server() {
+            return Ok(());
+        }
+        let now = self.world.now_ms();
+        let may = self.usage.check(&self.settings.limits, &caller.user, Use::Requests, now);
+        may.map_err(|ms| self.too_much(Use::Requests, ms))
     }
 
     fn later(&self, ms: u64, words: &str) -> Error {

@@ -8,6 +8,7 @@ use super::cold::Kept;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MediaId, Seq, UserId};
+use crate::limits::Use;
 use crate::media::{ContentType, File, Sha256, Upload, UploadState};
 use crate::message::{Content, Entry};
 use crate::mutants::mutant;
@@ -98,6 +99,7 @@ impl App {
     /// # Errors
     /// `bad_request` for an empty file; `too_large`, see [`Settings`](super::Settings).
     pub async fn new_upload(&self, caller: &Caller, new: NewUpload) -> Result<Ticket> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let NewUpload { content_type, size, sha256 } = new;
         let most = if content_type.is_image() {
             self.settings.max_photo_bytes
@@ -133,6 +135,7 @@ impl App {
     /// # Errors
     /// `not_found` unless it is the caller's; `not_ready` while the bytes are not there.
     pub async fn complete_upload(&self, caller: &Caller, id: &MediaId) -> Result<UploadState> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let upload = self.own(caller, id).await?;
         if upload.state != UploadState::Waiting {
             return Ok(upload.state);
@@ -248,6 +251,7 @@ impl App {
         conversation: &ConversationId,
         seq: Seq,
     ) -> Result<Download> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let id = self.carried(caller, conversation, seq).await?;
         let upload = self.uploads.upload(&id).await?.ok_or_else(no_media)?;
         self.download(upload).await
@@ -263,6 +267,7 @@ impl App {
         conversation: &ConversationId,
         seq: Seq,
     ) -> Result<MediaId> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         let id = self.carried(caller, conversation, seq).await?;
         let upload = self.uploads.upload(&id).await?.ok_or_else(no_media)?;
         fit(upload.state)?;

@@ -7,7 +7,7 @@ use super::App;
 use super::deliver::MAX_INLINE;
 use crate::error::Result;
 use crate::group::{Allowed, GroupInfo, Member, Role, Roster};
-use crate::ids::{ConversationId, Seq, UserId};
+use crate::ids::{ConversationId, MediaId, Seq, UserId};
 use crate::message::{Content, Entry, GroupChange};
 use crate::mutants::mutant;
 
@@ -48,9 +48,10 @@ impl Members {
                 }
             }
             GroupChange::Role { member, role } => self.set_role(member, *role, entry.seq),
-            GroupChange::Updated { name, post, add, retention_days } => {
+            GroupChange::Updated { name, post, add, avatar, retention_days } => {
                 if let Some(info) = &mut self.info {
-                    update(info, name.as_deref(), *post, *add, *retention_days);
+                    let avatar = avatar.as_ref();
+                    update(info, name.as_deref(), *post, *add, avatar, *retention_days);
                 }
             }
         }
@@ -139,6 +140,7 @@ pub(super) fn update(
     name: Option<&str>,
     post: Option<Allowed>,
     add: Option<Allowed>,
+    avatar: Option<&Option<MediaId>>,
     retention_days: Option<u32>,
 ) {
     if let Some(name) = name {
@@ -146,6 +148,9 @@ pub(super) fn update(
     }
     info.post = post.unwrap_or(info.post);
     info.add = add.unwrap_or(info.add);
+    if let Some(avatar) = avatar {
+        info.avatar.clone_from(avatar);
+    }
     if let Some(days) = retention_days {
         info.retention_days = (days > 0).then_some(days);
     }

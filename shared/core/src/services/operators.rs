@@ -110,7 +110,7 @@ impl App {
     }
 
     /// Closes these and removes their rows; a row stays as long as its socket may be open, so that the next call finds it.
-    async fn close_all(&self, sockets: &[Connection]) -> Result<usize> {
+    pub(super) async fn close_all(&self, sockets: &[Connection]) -> Result<usize> {
         let now = self.world.now_ms();
         let closing = sockets.iter().map(async |socket| {
             let opens = now.saturating_sub(socket.connected_at) < YOUNG_MS;

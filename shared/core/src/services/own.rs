@@ -7,6 +7,7 @@ use super::sync::CONCURRENT_READS;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConnectionId, ConversationId, UserId};
+use crate::limits::Use;
 use crate::message::Entry;
 use crate::mutants::mutant;
 use crate::ports::{OwnState, Posted, UserConversation};
@@ -17,7 +18,7 @@ pub const MAX_MUTED_UNTIL: u64 = 253_402_300_799_999;
 /// Most conversations that a count of what is unread looks at.
 pub const MAX_COUNTED: usize = 1_000;
 /// Most conversations of a user whose pushes carry a badge.
-const MAX_BADGE: usize = 200;
+const MAX_BADGE: usize = 100;
 /// Rows read at once.
 const ROWS: usize = 200;
 /// Tries to write before `busy`.
@@ -69,6 +70,7 @@ impl App {
         if change.muted_until.is_some_and(|until| until > MAX_MUTED_UNTIL) {
             return Err(Error::bad_request(format!("muted_until is at most {MAX_MUTED_UNTIL}")));
         }
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         for _ in 0..MAX_TRIES {
             let row = self.readable(&caller.user, conversation).await?;
@@ -83,7 +85,7 @@ impl App {
             if new == old {
                 return Ok(old);
             }
-            let new = OwnState { version: old.version + 1, ..new };
+            let new = OwnState { version: self.next_version(old), ..new };
             if self.conversations.set_own(&caller.user, conversation, old.version, new).await? {
                 self.tell_own(&caller.user, caller.connection(), conversation, new).await;
                 return Ok(new);
@@ -92,14 +94,31 @@ impl App {
         Err(Error::new(ErrorKind::Busy, "too many changes at once; send the same again"))
     }
 
-    /// Whoever reads on has seen the mark. It is a second write: should it be lost, the mark stands until the next.
+    /// Above the one that stands, and above every one that stood in a row before this one.
+    fn next_version(&self, old: OwnState) -> u64 {
+        old.version.saturating_add(1).max(self.world.now_ms())
+    }
+
+    /// Whoever reads on has seen the mark that stood in this row; one that was set since stays. It is a second write: should
+    /// it be lost, the mark stands until the next.
     pub(super) async fn unmark(&self, caller: &Caller, row: &UserConversation) {
-        if !row.own.marked_unread {
+        let old = row.own;
+        if !old.marked_unread {
             return;
         }
-        let change = OwnChange { marked_unread: Some(false), ..OwnChange::default() };
-        if let Err(error) = self.set_own(caller, &row.conversation, change).await {
-            tracing::warn!(error = error.with_causes(), "a conversation stays marked as unread");
+        let new = OwnState { version: self.next_version(old), marked_unread: false, ..old };
+        match self.conversations.set_own(&caller.user, &row.conversation, old.version, new).await {
+            Ok(true) => {
+                self.tell_own(&caller.user, caller.connection(), &row.conversation, new).await;
+            }
+            // Something else was chosen meanwhile, on another device.
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = error.with_causes(),
+                    "a conversation stays marked as unread"
+                );
+            }
         }
     }
 
@@ -125,14 +144,28 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn unread(&self, caller: &Caller) -> Result<Unread> {
+        self.spend(&caller.user, Use::Requests, 1)?;
         self.count_unread(&caller.user, MAX_COUNTED).await
     }
 
-    /// What the icon of a user's phone shows, if that is to be had at a bounded price.
+    /// What the icon of a user's phone shows, if that is to be had at a bounded price: of a user with more than
+    /// [`MAX_BADGE`] conversations nothing is read but their list. What is muted or archived is not in it, and not read.
     pub(super) async fn badge(&self, user: &UserId) -> Option<u64> {
+        let now = self.world.now_ms();
         // A push without one is better than none.
-        let unread = self.count_unread(user, MAX_BADGE).await.ok()?;
-        (!unread.more).then_some(unread.badge)
+        let rows = self.conversations.rows(user, None, MAX_BADGE + 1).await.ok()?;
+        if rows.len() > MAX_BADGE {
+            return None;
+        }
+        let shown = rows.iter().filter(|r| !r.own.is_quiet(now) || mutant!(BadgeCountsMuted));
+        let counts: Vec<_> = shown
+            .map(async |row| {
+                let messages = self.count_row(row).await?;
+                Ok::<_, Error>(messages.map_or(0, |m| m.max(u64::from(row.own.marked_unread))))
+            })
+            .collect();
+        let counts = stream::iter(counts).buffer_unordered(CONCURRENT_READS);
+        counts.try_fold(0, async |all, one| Ok(all + one)).await.ok()
     }
 
     async fn count_unread(&self, user: &UserId, most: usize) -> Result<Unread> {
@@ -147,9 +180,10 @@ impl App {
             page = rows.last().map(|r| r.conversation.clone());
             looked_at += rows.len();
             let counts: Vec<_> = rows.iter().map(|row| self.count_row(row)).collect();
-            let counts: Vec<u64> =
+            let counts: Vec<Option<u64>> =
                 stream::iter(counts).buffered(CONCURRENT_READS).try_collect().await?;
             for (row, messages) in rows.iter().zip(counts) {
+                let Some(messages) = messages else { continue };
                 let shown = messages.max(u64::from(row.own.marked_unread));
                 unread.messages += messages;
                 unread.conversations += u64::from(shown > 0);
@@ -164,11 +198,12 @@ impl App {
         }
     }
 
-    async fn count_row(&self, row: &UserConversation) -> Result<u64> {
+    /// `None` of a conversation whose first entry is not there yet: it does not exist, whatever stands in the row.
+    async fn count_row(&self, row: &UserConversation) -> Result<Option<u64>> {
         let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
         match newest.first() {
-            Some(head) => self.unread_of(row, head).await,
-            None => Ok(0),
+            Some(head) => self.unread_of(row, head).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -10,6 +10,7 @@ use super::deliver::CHUNK;
 use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConnectionId, DeviceId, UserId};
+use crate::limits::Use;
 use crate::mutants::mutant;
 use crate::people::Audience;
 use crate::ports::{Job, Posted, Regard, Sockets};
@@ -25,6 +26,8 @@ pub const AWAY_AFTER_S: u32 = 10;
 const MARK_MS: u64 = 2 * WATCH_MS;
 /// Users that are looked after at once.
 const CONCURRENT: usize = 16;
+/// Users who are looked at for one request.
+const LOOKED_AT: usize = 10;
 /// How often it is looked again whether what was told is so.
 const MAX_TRIES: usize = 4;
 
@@ -74,7 +77,7 @@ impl App {
     /// [`WATCH_MS`]: of those whom he may see, and who have less than [`MAX_WATCHERS`] others.
     ///
     /// # Errors
-    /// `bad_request` unless 1 to 100 users are named; `busy`.
+    /// `bad_request` unless 1 to 100 users are named; `rate_limited`: with `watch` each of them is a request; `busy`.
     pub async fn presence(
         &self,
         caller: &Caller,
@@ -85,6 +88,9 @@ impl App {
             return Err(Error::bad_request(format!("name 1 to {CHUNK} users")));
         }
         let users: BTreeSet<UserId> = users.iter().cloned().collect();
+        // Watching costs calls for each of them, looking only units.
+        let asked = if watch { users.len() } else { users.len().div_ceil(LOOKED_AT) };
+        self.spend(&caller.user, Use::Requests, asked)?;
         let pairs: Vec<_> = users.iter().map(|user| (caller.user.clone(), user.clone())).collect();
         let regards = self.people.regards(&pairs).await?;
         let own = |user: &UserId| *user == caller.user;
@@ -149,16 +155,17 @@ impl App {
         Ok((user, sockets))
     }
 
-    /// Tells the watchers what is so, if they were told something else; with `tell` off only notes it.
+    /// Tells the watchers what is so, if they were told something else; with `tell` off only notes it. What changes while it
+    /// is noted is told in any case: whoever has asked meanwhile was told what was so before.
     async fn settle(&self, user: &UserId, mut sockets: Sockets, tell: bool) -> Result<Sockets> {
-        for _ in 0..MAX_TRIES {
+        for round in 0..MAX_TRIES {
             let now = self.world.now_ms();
             let online = is_online(&sockets, now);
             if online != sockets.away || sockets.watched_until <= now {
                 break;
             }
             // Told first: who dies between the two tells it again.
-            if tell {
+            if tell || round > 0 {
                 self.tell_watchers(Presence::of(user.clone(), &sockets, now)).await?;
             }
             // The answer is what stands once the note does: a change before it is seen here, one after it sees the note.
@@ -200,7 +207,10 @@ impl App {
     /// `busy`.
     pub async fn settle_presence(&self, user: &UserId) -> Result<()> {
         let sockets = self.sockets_of(std::slice::from_ref(user)).await?.remove(user);
-        self.settle(user, sockets.unwrap_or_default(), true).await.map(drop)
+        let sockets = self.settle(user, sockets.unwrap_or_default(), true).await?;
+        // Someone who came and went all the while: the last of it is told too.
+        self.changed(user, &sockets).await;
+        Ok(())
     }
 
     /// After a write to a user's sockets: lets it be looked at, if someone watches and was told otherwise. A courtesy: if it

@@ -33,7 +33,7 @@ impl App {
         self.spend(&caller.user, Use::Requests, 1)?;
         if change.is_empty() {
             return Err(Error::bad_request(
-                "nothing to change: name, avatar, hide_read_receipts or presence is needed",
+                "nothing to change: name, avatar, hide_read_receipts, presence or hide_previews is needed",
             ));
         }
         // Before it stands in the profile: whoever reads it there can look at it.
@@ -65,12 +65,28 @@ impl App {
         if users.is_empty() || users.len() > CHUNK {
             return Err(Error::bad_request(format!("name 1 to {CHUNK} users")));
         }
-        self.profiles_of(users).await
+        self.recent_profiles_of(users).await
     }
 
-    /// As [`Self::profiles`], of any number of users.
+    /// As [`Self::profiles`], of any number of users. What is to be hidden from now on is.
     pub(super) async fn profiles_of(&self, users: &[UserId]) -> Result<BTreeMap<UserId, Profile>> {
         let reads: Vec<_> = users.chunks(CHUNK).map(|c| self.people.profiles(c)).collect();
+        Self::whole(users, reads).await
+    }
+
+    /// As [`Self::profiles_of`], for names and pictures, which may be a moment old: half the price.
+    pub(super) async fn recent_profiles_of(
+        &self,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, Profile>> {
+        let reads: Vec<_> = users.chunks(CHUNK).map(|c| self.people.recent_profiles(c)).collect();
+        Self::whole(users, reads).await
+    }
+
+    async fn whole(
+        users: &[UserId],
+        reads: Vec<impl Future<Output = Result<Vec<(UserId, Profile)>>>>,
+    ) -> Result<BTreeMap<UserId, Profile>> {
         let found: Vec<Vec<_>> =
             stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await?;
         let mut profiles: BTreeMap<UserId, Profile> =

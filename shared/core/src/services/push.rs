@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::{self, Either};
 use futures::stream::{self, StreamExt};
 
 use super::connect::MAX_DEVICES;
@@ -13,12 +14,15 @@ use crate::limits::Use;
 use crate::message::{Content, Entry};
 use crate::metrics::{Count, Timing};
 use crate::mutants::mutant;
+use crate::people::Profile;
 use crate::ports::{Endpoint, Job, Notification, Platform, Pushed, UserConversation};
 
 /// Longest preview, characters.
 const MAX_PREVIEW: usize = 120;
 /// Users whose unread messages are counted at once.
 const CONCURRENT_BADGES: usize = 8;
+/// Most time that badges may keep a push waiting, ms. Whose is not counted by then gets a push without one.
+const MAX_BADGES_MS: u64 = 2_000;
 /// Longest device token, bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -92,7 +96,7 @@ impl App {
             return Ok(());
         }
         let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
-        let mentioned = |user: &UserId| entry.content.mentions().contains(user);
+        let mentioned = |user: &UserId| entry.mentions(user);
         let quiet = |row: &UserConversation, user: &UserId| {
             row.own.is_quiet(taken)
                 && !mutant!(MutedWoken)
@@ -113,16 +117,23 @@ impl App {
         let skipped = endpoints.iter().filter(|e| delivered(&e.user)).count() as u64;
         self.metrics.count(Count::PushesSkipped, skipped);
         let endpoints: Vec<_> = endpoints.into_iter().filter(|e| waiting(&e.user)).collect();
-        let (badges, sender_name) = futures::join!(
-            self.badges(endpoints.iter().map(|e| &e.user)),
-            self.sender_name(&entry.sender_id, !endpoints.is_empty())
+        let users: BTreeSet<&UserId> = endpoints.iter().map(|e| &e.user).collect();
+        let (badges, profiles) = futures::join!(
+            self.badges(users.iter().copied()),
+            self.push_profiles(&entry.sender_id, &users)
         );
+        let sender_name = profiles.get(&entry.sender_id).and_then(|p| p.name.as_ref());
+        let sender_name = sender_name.map(ToString::to_string);
+        // Of whom nothing was found nothing is known, also not that he wants to show it.
+        let shows = |user: &UserId| {
+            self.settings.push_preview && profiles.get(user).is_some_and(|p| !p.hide_previews)
+        };
         let notification = |user: &UserId| Notification {
             conversation_id: conversation.clone(),
             seq,
             sender_id: entry.sender_id.clone(),
             sender_name: sender_name.clone(),
-            preview: preview(&entry).filter(|_| self.settings.push_preview),
+            preview: preview(&entry).filter(|_| shows(user)),
             badge: badges.get(user).copied().flatten(),
             mentioned: mentioned(user),
         };
@@ -157,14 +168,22 @@ impl App {
         self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await
     }
 
-    /// What a phone calls the sender. A push without it is better than none.
-    async fn sender_name(&self, sender: &UserId, wanted: bool) -> Option<String> {
-        if !wanted {
-            return None;
+    /// What a phone calls the sender, and whether these users want to see what was written; in one call for most. If that
+    /// fails, a push without either is better than none.
+    async fn push_profiles(
+        &self,
+        sender: &UserId,
+        users: &BTreeSet<&UserId>,
+    ) -> BTreeMap<UserId, Profile> {
+        if users.is_empty() {
+            return BTreeMap::new();
         }
-        let profiles = self.people.profiles(std::slice::from_ref(sender)).await.ok()?;
-        let (_, profile) = profiles.into_iter().next()?;
-        profile.name.map(|name| name.to_string())
+        let mut wanted = BTreeSet::from([sender]);
+        if self.settings.push_preview {
+            wanted.extend(users);
+        }
+        let wanted: Vec<UserId> = wanted.into_iter().cloned().collect();
+        self.recent_profiles_of(&wanted).await.unwrap_or_default()
     }
 
     /// What the icons of these users' phones show.
@@ -173,6 +192,9 @@ impl App {
             return BTreeMap::new();
         }
         let users: BTreeSet<UserId> = users.cloned().collect();
+        if users.is_empty() {
+            return BTreeMap::new();
+        }
         let badges: Vec<_> = users
             .into_iter()
             .map(|user| async move {
@@ -180,7 +202,15 @@ impl App {
                 (user, badge)
             })
             .collect();
-        stream::iter(badges).buffer_unordered(CONCURRENT_BADGES).collect().await
+        let mut counted = stream::iter(badges).buffer_unordered(CONCURRENT_BADGES);
+        let mut found = BTreeMap::new();
+        let mut late = self.world.pause(MAX_BADGES_MS);
+        while let Either::Left((Some((user, badge)), _)) =
+            future::select(counted.next(), late.as_mut()).await
+        {
+            found.insert(user, badge);
+        }
+        found
     }
 }
 

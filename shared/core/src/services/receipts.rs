@@ -67,7 +67,8 @@ impl App {
         }
         let mut others = members.who_read(seq);
         others.retain(|u| *u != entry.sender_id);
-        let reads = others.chunks(CHUNK).map(|c| self.conversations.rows_of(conversation, c));
+        let rows = |c| self.conversations.recent_rows_of(conversation, c);
+        let reads = others.chunks(CHUNK).map(rows);
         let reads: Vec<_> = reads.collect();
         let rows: Vec<Vec<_>> =
             stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;

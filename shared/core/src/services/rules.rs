@@ -7,7 +7,7 @@ use super::groups::{MAX_MEMBERS, check_name, too_many};
 use super::members::{Members, update};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, GroupInfo, Member, Role};
-use crate::ids::{InviteId, UserId};
+use crate::ids::{InviteId, MediaId, UserId};
 use crate::message::GroupChange;
 use crate::mutants::mutant;
 
@@ -35,6 +35,8 @@ pub enum Intent {
         post: Option<Allowed>,
         /// Who may add members and invite.
         add: Option<Allowed>,
+        /// The picture, or that there is none.
+        avatar: Option<Option<MediaId>>,
         /// Days that messages are kept, 1 to 3650; 0: as long as the operator has them kept.
         retention_days: Option<u32>,
     },
@@ -68,8 +70,14 @@ impl Intent {
             {
                 Err(Error::bad_request(format!("name 1 to {MAX_CHANGED} users")))
             }
-            Self::Update { name: None, post: None, add: None, retention_days: None } => {
-                let what = "name, post, add or retention_days";
+            Self::Update {
+                name: None,
+                post: None,
+                add: None,
+                avatar: None,
+                retention_days: None,
+            } => {
+                let what = "name, post, add, avatar or retention_days";
                 Err(Error::bad_request(format!("nothing to change: {what} is needed")))
             }
             Self::Update { retention_days: Some(days), .. } if *days > MAX_RETENTION_DAYS => {
@@ -117,12 +125,12 @@ impl Intent {
             }
             Self::Remove(users) => remove(me, members, users),
             Self::SetRole(user, role) => set_role(me, members, user, *role),
-            Self::Update { name, post, add, retention_days } => {
+            Self::Update { name, post, add, avatar, retention_days } => {
                 if me.role < Role::Admin {
                     return Err(forbidden());
                 }
                 let info = members.info().ok_or_else(Error::not_a_member)?;
-                Ok(updated(info, name.as_deref(), *post, *add, *retention_days))
+                Ok(updated(info, name.as_deref(), *post, *add, avatar.as_ref(), *retention_days))
             }
             Self::Join(_) => Ok(None),
         }
@@ -145,14 +153,15 @@ impl Intent {
                 user == member && role == given
             }
             (
-                Self::Update { name, post, add, retention_days },
-                GroupChange::Updated { name: n, post: p, add: a, retention_days: r },
+                Self::Update { name, post, add, avatar, retention_days },
+                GroupChange::Updated { name: n, post: p, add: a, avatar: v, retention_days: r },
             ) => {
                 // What was so already is not told.
                 (n.is_none() || n == name)
                     && (p.is_none() || p == post)
                     && (a.is_none() || a == add)
                     && (r.is_none() || r == retention_days)
+                    && (v.is_none() || v == avatar)
             }
             _ => false,
         }
@@ -232,18 +241,21 @@ fn updated(
     name: Option<&str>,
     post: Option<Allowed>,
     add: Option<Allowed>,
+    avatar: Option<&Option<MediaId>>,
     retention_days: Option<u32>,
 ) -> Option<Plan> {
     let name = name.filter(|n| *n != info.name);
     let post = post.filter(|p| *p != info.post);
     let add = add.filter(|a| *a != info.add);
+    let avatar = avatar.filter(|a| **a != info.avatar);
     let retention_days = retention_days.filter(|r| *r != info.retention_days.unwrap_or(0));
-    if name.is_none() && post.is_none() && add.is_none() && retention_days.is_none() {
+    let quiet = name.is_none() && post.is_none() && add.is_none();
+    if quiet && avatar.is_none() && retention_days.is_none() {
         return None;
     }
     let mut info = info.clone();
-    update(&mut info, name, post, add, retention_days);
-    let name = name.map(str::to_owned);
-    let change = GroupChange::Updated { name, post, add, retention_days };
+    update(&mut info, name, post, add, avatar, retention_days);
+    let (name, avatar) = (name.map(str::to_owned), avatar.cloned());
+    let change = GroupChange::Updated { name, post, add, avatar, retention_days };
     Some(Plan { info: Some(info), ..Plan::new(change) })
 }

@@ -92,8 +92,19 @@ impl App {
     ///
     /// # Errors
     /// An error here means that no message was tried. `sync_required` when `seen` cannot be proved, `not_a_member`,
-    /// `bad_request`, `too_large`, `busy`.
+    /// `bad_request`, `too_large`, `rate_limited`, `busy`.
     pub async fn send(&self, caller: &Caller, send: SendRequest) -> Result<Outcome> {
+        // Who asks too much is refused before anything is read. What he has sent before stands.
+        self.check_requests(caller)?;
+        let done = self.send_all(caller, send).await;
+        if done.as_ref().is_err_and(|error| error.kind != ErrorKind::Busy) {
+            // It stored nothing, and was read for all the same.
+            self.spend_request(caller)?;
+        }
+        done
+    }
+
+    async fn send_all(&self, caller: &Caller, send: SendRequest) -> Result<Outcome> {
         if send.messages.is_empty() || send.messages.len() > MAX_BATCH {
             return Err(Error::bad_request(format!("a send holds 1 to {MAX_BATCH} messages")));
         }
@@ -151,8 +162,9 @@ impl App {
     ) -> Result<Sent> {
         if caller.is_server() {
             message.content.check_from_server()?;
-        } else {
-            message.content.check_from_client()?;
+        } else if let Err(refused) = message.content.check_from_client() {
+            self.spend_request(caller)?;
+            return Err(refused);
         }
         let (entry, duplicate) = self.store(caller, conversation, message, tail, members).await?;
         self.about(conversation, Some(entry.seq));
@@ -195,6 +207,10 @@ impl App {
                 self.admit(caller, tail.entries.last(), now, unsure.is_some(), &mut admitted)?;
             }
             if let Some(stored) = tail.find(&caller.user, message.message_id) {
+                // It is delivered again, to everyone.
+                if attempt == 0 {
+                    self.spend_request(caller)?;
+                }
                 // This very call may have stored it, in a put whose answer was lost.
                 return Ok((stored.clone(), unsure.is_none()));
             }
@@ -205,6 +221,11 @@ impl App {
                 }
                 None => return Err(Error::not_a_member()),
             };
+            let previous = tail.entries.last();
+            let now = self.world.now_ms();
+            // Never before it was looked for: what stands is answered, however much was sent since. Before all else, for a
+            // refusal has to be cheap.
+            let level = self.admit(caller, previous, now, unsure.is_some(), &mut admitted)?;
             // What is written before a rule came to hold stands; whoever lost the race reads the rule and is refused.
             let quiet =
                 matches!(message.content, Content::Reaction { .. } | Content::Delete { .. });
@@ -232,10 +253,6 @@ impl App {
                 let (opened, kept) = futures::join!(opened, self.keep_timer(conversation));
                 opened.and(kept)?;
             }
-            let previous = tail.entries.last();
-            let now = self.world.now_ms();
-            // Never before it was looked for: what stands is answered, however much was sent since.
-            let level = self.admit(caller, previous, now, unsure.is_some(), &mut admitted)?;
             let entry = Entry {
                 conversation_id: conversation.clone(),
                 seq: head.next(),

@@ -12,7 +12,7 @@ use crate::message::{Content, Entry, GroupChange, Why};
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Devices, Endpoint,
-    Floor, Log, MAX_EDITS, OwnState, People, Precondition, Put, Sockets, Watermarks,
+    Floor, Log, MAX_EDITS, OwnState, People, Precondition, Put, Registered, Sockets, Watermarks,
 };
 
 fn user(name: &str) -> UserId {
@@ -260,6 +260,18 @@ async fn deleting(log: &dyn Log, cold: &dyn Cold) {
         cold.remove_redactions(&c, &[4, 6, 7].map(Seq::new)).await.unwrap();
         assert_eq!(noted().await, [2, 12, 21]);
     }
+
+    // An erasure says nothing in the log; the first row is there for ever, and what is archived is noted.
+    let these = [target(1).await, entry(&c, 7, "first"), target(15).await, target(28).await];
+    assert!(!cold.erase(&c, &these, &stale).await.unwrap());
+    assert_eq!((at(15).await, noted().await), (Some(these[2].clone()), vec![2, 12, 21]));
+    for _ in 0..2 {
+        assert!(cold.erase(&c, &these, &floor).await.unwrap());
+        for entry in [&these[0], &these[2], &these[3]] {
+            assert_eq!(at(entry.seq.get()).await, Some(entry.deleted()));
+        }
+        assert_eq!(noted().await, [1, 2, 7, 12, 15, 21]);
+    }
     assert!(cold.redactions(&group(), Seq::FIRST, Seq::new(99), 9).await.unwrap().is_empty());
 }
 
@@ -332,6 +344,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
         name: "trip".into(),
         post: Allowed::All,
         add: Allowed::Admins,
+        avatar: None,
         retention_days: None,
     };
     assert!(conversations.roster(&g, usize::MAX).await.unwrap().members.is_empty());
@@ -382,7 +395,13 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     let found: Vec<_> = members.iter().map(|m| (&m.user, m.joined.get())).collect();
     assert_eq!(found, [(&ana, 1), (&cy, 2)]);
     assert_eq!(conversations.row(&bo, &g).await.unwrap(), None);
-    assert_eq!(conversations.row(&cy, &g).await.unwrap().unwrap().joined, Seq::new(2));
+    let row = conversations.row(&cy, &g).await.unwrap().unwrap();
+    // Whoever comes again begins above what he held before.
+    let own = OwnState::anew(entry(&g, 2, "").sent_at);
+    assert_eq!((row.joined, row.own), (Seq::new(2), own));
+    let muted = OwnState { version: own.version + 1, muted_until: 5, ..own };
+    assert!(!conversations.set_own(&cy, &g, 0, muted).await.unwrap());
+    assert!(conversations.set_own(&cy, &g, own.version, muted).await.unwrap());
     assert_eq!(seqs(&log.newest(&g, Seq::FIRST, None, 9).await.unwrap()), [2, 1]);
 
     // Roles and what holds for the group change with the entry, and not without it.
@@ -391,6 +410,7 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
         name: "tour".into(),
         post: Allowed::Admins,
         add: Allowed::All,
+        avatar: Some(MediaId::new(9)),
         retention_days: Some(30),
     };
 
@@ -491,11 +511,17 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     let change = ProfileChange {
         avatar: Some(None),
         hide_read_receipts: Some(true),
+        hide_previews: Some(true),
         presence: Some(Audience::Nobody),
         ..ProfileChange::default()
     };
-    ana_is =
-        Profile { avatar: None, hide_read_receipts: true, presence: Audience::Nobody, ..ana_is };
+    ana_is = Profile {
+        avatar: None,
+        hide_read_receipts: true,
+        hide_previews: true,
+        presence: Audience::Nobody,
+        ..ana_is
+    };
     assert_eq!(people.set_profile(&ana, &change).await.unwrap(), ana_is);
     for presence in [Audience::Everyone, Audience::Contacts] {
         let change = ProfileChange { presence: Some(presence), ..ProfileChange::default() };
@@ -569,6 +595,22 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     assert!(watchers(30, 9).await.is_empty());
     assert!(people.watchers(&ana, 0, 9).await.unwrap().is_empty());
     assert_eq!(conversations.rows(&bo, None, 9).await.unwrap(), []);
+
+    // What is a user's own goes, some at a time, and what is others' stays.
+    people.watch(&ana, &bo, 9_000).await.unwrap();
+    people.block(&bo, &ana).await.unwrap();
+    let mut calls = 1;
+    while people.erase(&ana, 1).await.unwrap() {
+        calls += 1;
+    }
+    assert!(calls > 3, "a row, a profile, and a watcher at least: {calls}");
+    assert!(!people.erase(&ana, 9).await.unwrap());
+    assert!(conversations.rows(&ana, None, 9).await.unwrap().is_empty());
+    assert_eq!(people.row_and_profile(&ana, &direct).await.unwrap(), (None, Profile::default()));
+    assert!(people.blocked(&ana, None, 9).await.unwrap().is_empty());
+    assert!(people.watchers(&ana, 1, 9).await.unwrap().is_empty());
+    assert!(conversations.blocks(&bo, &ana).await.unwrap());
+    assert!(conversations.row(&cy, &direct).await.unwrap().is_some());
 }
 
 /// [`Connections`].
@@ -587,8 +629,9 @@ pub async fn connections(connections: &dyn Connections) {
         connections: connections.to_vec(),
         ..Sockets::default()
     };
+    let new = |sockets: Sockets| Some(Registered { sockets, displaced: None });
     let registered = connections.register(&socket("c2", 2)).await.unwrap();
-    assert_eq!(registered, Some(has(&[socket("c2", 2)])));
+    assert_eq!(registered, new(has(&[socket("c2", 2)])));
     // An older $connect that comes late does not take the place of the newer one.
     assert_eq!(connections.register(&socket("c1", 1)).await.unwrap(), None);
     assert_eq!(of(vec![ana.clone()]).await.connections, [socket("c2", 2)]);
@@ -599,7 +642,7 @@ pub async fn connections(connections: &dyn Connections) {
     // A second device stands beside the first.
     let tablet = Connection { device: DeviceId::parse("tablet").unwrap(), ..socket("c3", 3) };
     let both = [socket("c2", 2), tablet.clone()];
-    assert_eq!(connections.register(&tablet).await.unwrap(), Some(has(&both)));
+    assert_eq!(connections.register(&tablet).await.unwrap(), new(has(&both)));
     assert_eq!(of(vec![ana.clone()]).await.connections, both);
     let left = connections.remove(&ana, &tablet.device, &tablet.id, 10).await.unwrap();
     let mut ana_has = Sockets { last_seen: Some(10), ..has(&[socket("c2", 2)]) };
@@ -617,7 +660,7 @@ pub async fn connections(connections: &dyn Connections) {
         ana_has.away = away;
         assert_eq!(connections.set_away(&ana, away).await.unwrap(), ana_has);
     }
-    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), Some(ana_has.clone()));
+    assert_eq!(connections.register(&socket("c2", 2)).await.unwrap(), new(ana_has.clone()));
     let bo_has = Sockets { watched_until: 5, ..Sockets::default() };
     assert_eq!(connections.watched(&bo, 5).await.unwrap(), bo_has);
     let mut known = connections.sockets(&both_users).await.unwrap();
@@ -695,7 +738,9 @@ pub async fn connections(connections: &dyn Connections) {
     }
     assert_eq!(of(vec![ana.clone()]).await, devices);
     let registered = connections.register(&socket("c5", 5)).await.unwrap().unwrap();
-    assert_eq!(registered.connections, [socket("c5", 5)]);
+    assert_eq!(registered.sockets.connections, [socket("c5", 5)]);
+    // Whose place it took is told, so that it can be closed.
+    assert_eq!(registered.displaced, Some(socket("c4", 4)));
     connections.remove(&ana, &phone, &socket("c5", 5).id, 12).await.unwrap();
     // Nobody knows him, and he is disabled all the same.
     let stranger = user("stranger");

@@ -17,7 +17,7 @@ use crate::ports::{
     Account, Archive, Change, Cold, Connection, Connections, Conversations, Delivery, Devices,
     Endpoint, Floor, Gateway, Hooked, Job, Jobs, Log, MAX_EDITS, Moderation, Notification,
     Notifier, Object, OwnState, People, Platform, Posted, Precondition, Pushed, Put, Regard,
-    Sockets, UserConversation, Version, Watermarks, Webhook, World,
+    Registered, Sockets, UserConversation, Version, Watermarks, Webhook, World,
 };
 use crate::services::{App, Settings};
 use crate::testing::MemoryMedia;
@@ -160,6 +160,11 @@ impl Memory {
         self.state().overloaded.insert(connection.clone());
     }
 
+    /// No more.
+    pub fn relieve(&self, connection: &ConnectionId) {
+        self.state().overloaded.remove(connection);
+    }
+
     /// From now on nothing can be queued.
     pub fn stop_queue(&self) {
         self.state().no_queue = true;
@@ -169,7 +174,7 @@ impl Memory {
     pub fn found_late(&self, group: &ConversationId, user: &UserId, role: Role) {
         let mut state = self.state();
         if !state.rows.get(user).is_some_and(|r| r.contains_key(group)) {
-            state.write_row(user, group, Seq::FIRST, 0);
+            state.write_row(user, group, Seq::FIRST, 0, OwnState::default());
             state.write_member(group, user, role, Seq::FIRST);
         }
     }
@@ -315,6 +320,7 @@ impl State {
         conversation: &ConversationId,
         joined: Seq,
         read_ordinal: u64,
+        own: OwnState,
     ) {
         self.rows.entry(user.clone()).or_default().insert(
             conversation.clone(),
@@ -322,7 +328,7 @@ impl State {
                 conversation: conversation.clone(),
                 joined,
                 marks: Watermarks { read_ordinal, ..Watermarks::default() },
-                own: OwnState::default(),
+                own,
             },
         );
     }
@@ -389,6 +395,24 @@ impl Cold for Memory {
 
     async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
         Ok(self.state().put_delete(delete, target, floor))
+    }
+
+    async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        let state = &mut *self.state();
+        if state.floors.get(of).map_or(0, |floor| floor.version) != floor.version {
+            return Ok(false);
+        }
+        let log = state.log.entry(of.clone()).or_default();
+        let noted = state.redactions.entry(of.clone()).or_default();
+        for entry in entries {
+            if let Some(row) = log.get_mut(&entry.seq) {
+                *row = row.deleted();
+            }
+            if entry.seq <= floor.closing {
+                noted.insert(entry.seq);
+            }
+        }
+        Ok(true)
     }
 
     async fn redactions(
@@ -486,7 +510,7 @@ impl Conversations for Memory {
         let mut state = self.state();
         for user in users {
             if !state.rows.get(user).is_some_and(|r| r.contains_key(direct)) {
-                state.write_row(user, direct, Seq::FIRST, 0);
+                state.write_row(user, direct, Seq::FIRST, 0, OwnState::default());
             }
         }
         Ok(())
@@ -504,7 +528,7 @@ impl Conversations for Memory {
         }
         state.info.insert(group.clone(), info.clone());
         for (user, role) in members {
-            state.write_row(user, group, Seq::FIRST, 0);
+            state.write_row(user, group, Seq::FIRST, 0, OwnState::default());
             state.write_member(group, user, *role, Seq::FIRST);
         }
         Ok(Put::Stored)
@@ -519,7 +543,7 @@ impl Conversations for Memory {
             return Ok(Put::Taken);
         }
         for user in &change.added {
-            state.write_row(user, group, entry.seq, entry.ordinal);
+            state.write_row(user, group, entry.seq, entry.ordinal, OwnState::anew(entry.sent_at));
             state.write_member(group, user, Role::Member, entry.seq);
         }
         for member in &change.roles {
@@ -701,6 +725,23 @@ impl People for Memory {
         Ok(live.take(limit).map(|((_, watcher), _)| watcher.clone()).collect())
     }
 
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
+        let mut state = self.state();
+        let mut left = limit;
+        let mut take = || left.checked_sub(1).map(|rest| left = rest).is_some();
+        state.blocks.retain(|(owner, _)| owner != user || !take());
+        if let Some(rows) = state.rows.get_mut(user) {
+            rows.retain(|_, _| !take());
+        }
+        state.profiles.retain(|owner, _| owner != user || !take());
+        state.watches.retain(|(watched, _), _| watched != user || !take());
+        if left == 0 {
+            return Ok(true);
+        }
+        state.seen.remove(user);
+        Ok(false)
+    }
+
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
         let state = self.state();
         let blocks = |u: &&UserId| state.blocks.contains(&((*u).clone(), other.clone()));
@@ -710,7 +751,7 @@ impl People for Memory {
 
 #[async_trait]
 impl Connections for Memory {
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
         let mut state = self.state();
         if state.disabled_users.contains_key(&connection.user) {
             return Err(Error::disabled());
@@ -721,9 +762,10 @@ impl Connections for Memory {
         if newer {
             return Ok(None);
         }
-        state.connections.insert(key, connection.clone());
+        let stood = state.connections.insert(key, connection.clone());
         state.seen.entry(connection.user.clone()).or_default();
-        Ok(Some(state.sockets(&connection.user)))
+        let displaced = stood.filter(|c| c.id != connection.id);
+        Ok(Some(Registered { sockets: state.sockets(&connection.user), displaced }))
     }
 
     async fn remove(

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{MediaId, UserId};
+use crate::message::present;
 use crate::people::{Audience, DisplayName, Profile, ProfileChange};
 use crate::services::BlockPage;
 
@@ -24,19 +25,14 @@ pub struct PatchProfile {
     pub hide_read_receipts: Option<bool>,
     /// Who sees whether the user is online and when they last were.
     pub presence: Option<Audience>,
-}
-
-/// A field that is there, be it `null`.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    d: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(d).map(Some)
+    /// Whether pushes to the user's phones leave out what was written.
+    pub hide_previews: Option<bool>,
 }
 
 impl From<PatchProfile> for ProfileChange {
     fn from(patch: PatchProfile) -> Self {
-        let PatchProfile { name, avatar, hide_read_receipts, presence } = patch;
-        Self { name, avatar, hide_read_receipts, presence }
+        let PatchProfile { name, avatar, hide_read_receipts, presence, hide_previews } = patch;
+        Self { name, avatar, hide_read_receipts, presence, hide_previews }
     }
 }
 
@@ -49,13 +45,14 @@ pub struct OwnProfile {
     avatar: Option<MediaId>,
     hide_read_receipts: bool,
     presence: Audience,
+    hide_previews: bool,
 }
 
 impl OwnProfile {
     /// The answer to this user.
     pub fn new(user_id: UserId, profile: Profile) -> Self {
-        let Profile { name, avatar, hide_read_receipts, presence } = profile;
-        Self { user_id, name, avatar, hide_read_receipts, presence }
+        let Profile { name, avatar, hide_read_receipts, presence, hide_previews } = profile;
+        Self { user_id, name, avatar, hide_read_receipts, presence, hide_previews }
     }
 }
 

@@ -10,11 +10,11 @@ use crate::events::Reason;
 use crate::group::{Allowed, Invite, Member, Role};
 use crate::ids::{ConversationId, DeviceId, InviteCode, InviteId, MediaId, MessageId, Seq, UserId};
 use crate::media::{ContentType, File, Sha256, UploadState};
-use crate::message::{Content, Entry};
+use crate::message::{Content, Entry, present};
 use crate::people::{DisplayName, Profile};
 use crate::ports::{Account, Devices, OwnState, Platform, SignedRequest};
 use crate::services::{
-    Download, Group, OwnChange, Page, Preview, Receipts, Synced, Ticket, Unread,
+    Download, Erased, Group, OwnChange, Page, Preview, Receipts, Synced, Ticket, Unread,
 };
 
 /// `POST /api/messages`.
@@ -142,6 +142,10 @@ pub struct PatchGroup {
     pub post: Option<Allowed>,
     /// Who may add members and invite.
     pub add: Option<Allowed>,
+    /// The picture, an upload of the caller's; `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<MediaId>"))]
+    pub avatar: Option<Option<MediaId>>,
     /// Days that messages are kept, 1 to 3650; 0: as long as the operator has them kept.
     pub retention_days: Option<u32>,
 }
@@ -354,6 +358,32 @@ pub struct ClosedAnswer {
     pub closed: usize,
 }
 
+/// `POST /api/admin/users/{user}/erasure`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PostErasure {
+    /// Where to go on, as the last answer said; nothing at first.
+    pub page: Option<String>,
+    /// Only what the user wrote in this conversation, also if he has left it. The user is not disabled by that.
+    pub conversation_id: Option<ConversationId>,
+}
+
+/// How far an erasure got.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ErasureAnswer {
+    /// Entries that this request emptied.
+    erased: u64,
+    /// Where the next request goes on; `null` when nothing is left.
+    page: Option<String>,
+}
+
+impl From<Erased> for ErasureAnswer {
+    fn from(erased: Erased) -> Self {
+        Self { erased: erased.entries, page: erased.page.map(|page| page.to_string()) }
+    }
+}
+
 /// What a `GET /api/health` answers.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -450,6 +480,8 @@ pub struct GroupAnswer {
     post: Option<Allowed>,
     /// Who may add members and invite; `null` if direct.
     add: Option<Allowed>,
+    /// The group's picture; `null` if it has none, or if direct.
+    avatar: Option<MediaId>,
     /// Days that messages are kept; `null` if direct, and of a group that has not chosen: as long as the operator has
     /// them kept.
     retention_days: Option<u32>,
@@ -469,6 +501,7 @@ impl GroupAnswer {
             conversation_id,
             post: group.info.as_ref().map(|i| i.post),
             add: group.info.as_ref().map(|i| i.add),
+            avatar: group.info.as_ref().and_then(|i| i.avatar.clone()),
             retention_days: group.info.as_ref().and_then(|i| i.retention_days),
             name: group.info.map(|i| i.name),
             created_by: group.created_by,

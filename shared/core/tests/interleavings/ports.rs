@@ -11,7 +11,7 @@ use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, Seq, Us
 use petrel_core::message::Entry;
 use petrel_core::ports::{
     Account, Change, Connection, Connections, Conversations, Devices, Endpoint, Job, Jobs, Log,
-    OwnState, Put, Sockets, UserConversation, Watermarks,
+    OwnState, Put, Registered, Sockets, UserConversation, Watermarks,
 };
 use petrel_core::testing::Memory;
 use petrel_core::{App, Error, Result};
@@ -263,7 +263,7 @@ impl Conversations for Faulty {
 
 #[async_trait]
 impl Connections for Faulty {
-    async fn register(&self, connection: &Connection) -> Result<Option<Sockets>> {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
         self.call(self.memory.register(connection)).await
     }
 

@@ -334,6 +334,9 @@ impl Cold for Failing {
     async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
         self.pass(self.memory.put_delete(delete, target, floor)).await
     }
+    async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        self.pass(Cold::erase(&*self.memory, of, entries, floor)).await
+    }
     async fn redactions(
         &self,
         of: &ConversationId,
@@ -507,8 +510,13 @@ fn a_groups_own_retention_holds_in_the_place_of_the_operators() {
     let world = cold_world();
     let g = world.group("ana", &["bo"]);
     let keep = |days: u32| {
-        let intent =
-            Intent::Update { name: None, post: None, add: None, retention_days: Some(days) };
+        let intent = Intent::Update {
+            name: None,
+            post: None,
+            add: None,
+            avatar: None,
+            retention_days: Some(days),
+        };
         block_on(world.app.change(&caller("ana"), &g, &intent))
     };
     for bad in [3_651, u32::MAX] {
@@ -516,7 +524,8 @@ fn a_groups_own_retention_holds_in_the_place_of_the_operators() {
     }
     let entry = keep(2).unwrap().unwrap();
     assert_eq!(entry.seq.get(), 2);
-    let refused = Intent::Update { name: None, post: None, add: None, retention_days: Some(9) };
+    let refused =
+        Intent::Update { name: None, post: None, add: None, avatar: None, retention_days: Some(9) };
     let refused = block_on(world.app.change(&caller("bo"), &g, &refused));
     assert_eq!(kind(refused), ErrorKind::Forbidden);
     world.say("ana", &g, "short-lived");
@@ -660,6 +669,14 @@ fn a_delete_reaches_what_an_archiver_is_copying() {
         }
         async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
             self.failing.put_delete(delete, target, floor).await
+        }
+        async fn erase(
+            &self,
+            of: &ConversationId,
+            of_him: &[Entry],
+            floor: &Floor,
+        ) -> Result<bool> {
+            self.failing.erase(of, of_him, floor).await
         }
         async fn redactions(
             &self,

@@ -5,6 +5,7 @@ use petrel_core::ErrorKind;
 use petrel_core::events::{Event, Reason};
 use petrel_core::ids::{MessageId, Seq};
 use petrel_core::ports::{Connections, Job, mint};
+use petrel_core::services::NewGroup;
 use petrel_core::testing::Memory;
 use serde_json::Value;
 
@@ -185,4 +186,25 @@ fn a_report_is_what_the_reporter_may_read_and_repeats_under_one_id() {
     // Nothing went anywhere: he is told, and reports again.
     world.memory.stop_queue();
     assert_eq!(kind(report("eve", 6)), ErrorKind::Busy);
+}
+
+#[test]
+fn nobody_writes_to_the_server_adds_it_or_blocks_it() {
+    let world = World::new();
+    let (ana, system) = (caller("ana"), user("@system"));
+    let refused = |kind: ErrorKind| assert_eq!(kind, ErrorKind::BadRequest);
+    refused(kind(petrel_core::dispatch::address(&ana, None, Some(system.clone()))));
+    refused(kind(petrel_core::ids::ConversationId::parse("d:@system:ana")));
+    let group = |members: &[&str]| NewGroup {
+        name: "trip".into(),
+        members: members.iter().map(|m| user(m)).collect(),
+        request_id: None,
+    };
+    refused(kind(block_on(world.app.create_group(&ana, group(&["bo", "@system"])))));
+    refused(kind(block_on(world.app.create_group_for(system.clone(), group(&["bo"])))));
+    let trip = world.group("ana", &["bo"]);
+    refused(kind(block_on(world.app.add_members(&ana, &trip, std::slice::from_ref(&system)))));
+    refused(kind(block_on(world.app.block(&ana, &system))));
+    // Who shows a notice may ask who wrote it.
+    assert_eq!(block_on(world.app.profiles(&[system])).unwrap().len(), 1);
 }

@@ -1,10 +1,13 @@
 //! Who gets a frame, and by which way.
 
+use std::collections::BTreeMap;
+
 use futures::executor::block_on;
-use petrel_core::ErrorKind;
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId};
 use petrel_core::ports::{Connection, Connections, Devices, Job};
+use petrel_core::services::SyncRequest;
 use petrel_core::wire::Composing;
+use petrel_core::{Caller, ErrorKind};
 
 use crate::world::*;
 
@@ -81,14 +84,40 @@ fn a_late_connect_or_disconnect_leaves_the_newer_socket() {
         device: phone.clone(),
         ..socket("bo", id, connected_at)
     };
-    for connection in [socket("new", 2), socket("old", 1)] {
-        block_on(world.app.connect(&connection)).unwrap();
-    }
+    block_on(world.app.connect(&socket("new", 2))).unwrap();
+    // It would be open, and nothing would know of it.
+    assert_eq!(kind(block_on(world.app.connect(&socket("old", 1)))), ErrorKind::Busy);
     block_on(world.app.disconnect(&bo, &phone, &socket("old", 1).id)).unwrap();
     world.say("ana", &direct("ana", "bo"), "hi");
     assert_eq!(world.received("new", "message").len(), 1);
     block_on(world.app.disconnect(&bo, &phone, &socket("new", 2).id)).unwrap();
     assert_eq!(block_on(world.memory.of(&[bo])).unwrap(), Devices::default());
+}
+
+#[test]
+fn a_socket_that_loses_its_place_is_closed() {
+    let world = World::new();
+    let now = world.app.world.now_ms();
+    let phone = |id: &str, connected_at| Connection {
+        device: DeviceId::parse("phone").unwrap(),
+        ..socket("bo", id, connected_at)
+    };
+    let closed =
+        || -> Vec<String> { world.memory.closed().iter().map(|c| c.to_string()).collect() };
+    block_on(world.app.connect(&phone("first", now))).unwrap();
+    block_on(world.app.connect(&phone("first", now))).unwrap();
+    assert!(closed().is_empty());
+    block_on(world.app.connect(&phone("second", now + 1))).unwrap();
+    assert_eq!(closed(), ["first"]);
+    // One that was not closed then, for the gateway did not answer, finds it out by its next sync.
+    world.memory.overload(&phone("second", 0).id);
+    block_on(world.app.connect(&phone("third", now + 2))).unwrap();
+    assert_eq!(closed(), ["first"]);
+    let sync = SyncRequest { cursors: BTreeMap::new(), limit: 1, tail: false, page: None };
+    block_on(world.app.sync(&Caller::over(phone("late", now + 1)), &sync)).unwrap();
+    assert_eq!(closed(), ["first", "late"]);
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert_eq!(world.received("third", "message").len(), 1);
 }
 
 #[test]
@@ -148,16 +177,21 @@ fn an_eleventh_socket_takes_the_place_of_the_oldest() {
     let got: Vec<usize> =
         (0..11).map(|n| world.received(&format!("bo-{n}"), "message").len()).collect();
     assert_eq!(got, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(world.memory.closed(), [socket("bo", "bo-0", 0).id]);
 }
 
 #[test]
 fn a_live_socket_comes_back_by_its_sync_whatever_dead_rows_are_newer() {
     let world = World::new();
     world.online("bo", "bo");
+    // Not closed when its place is taken: the gateway did not answer.
+    let bo = socket("bo", "bo", 0).id;
+    world.memory.overload(&bo);
     for n in 0..10 {
         world.memory.pass(1);
         world.online("bo", &format!("ghost-{n}"));
     }
+    world.memory.relieve(&bo);
     world.sync("bo", &[], 200);
     world.say("ana", &direct("ana", "bo"), "hi");
     assert_eq!(world.received("bo", "message").len(), 1);

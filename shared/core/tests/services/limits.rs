@@ -65,6 +65,79 @@ fn a_duplicate_is_answered_whatever_the_limit() {
 }
 
 #[test]
+fn who_repeats_without_end_is_refused_before_anything_is_read_and_what_stands_stands() {
+    let world = limited(|l| l.requests = Limit::new(3, 60));
+    let c = direct("ana", "bo");
+    world.online("bo", "bo");
+    let id = mint(&*world.memory);
+    let again = || world.send_as("ana", &c, None, id, text("hi"));
+    let first = again().unwrap();
+    for _ in 0..3 {
+        assert!(again().unwrap().duplicate);
+    }
+    let delivered = world.received("bo", "message").len();
+    assert_eq!(kind(again()), ErrorKind::RateLimited);
+    assert_eq!(world.received("bo", "message").len(), delivered);
+    world.memory.pass(60_000);
+    assert_eq!(again().unwrap().seq, first.seq);
+}
+
+#[test]
+fn what_is_refused_counts_as_a_request() {
+    let send = |world: &World, to: &str, content| {
+        world.send_as("ana", &direct("ana", to), Some(9), mint(&*world.memory), content)
+    };
+    let long = || text(&"x".repeat(16 * 1024 + 1));
+    for (content, expected) in [
+        (text as fn(&str) -> Content, ErrorKind::SyncRequired),
+        (|_| Content::text("x".repeat(16 * 1024 + 1)), ErrorKind::SyncRequired),
+    ] {
+        let world = limited(|l| l.requests = Limit::new(2, 60));
+        for _ in 0..2 {
+            assert_eq!(kind(send(&world, "bo", content("hi"))), expected);
+        }
+        assert_eq!(kind(send(&world, "bo", content("hi"))), ErrorKind::RateLimited);
+    }
+    // What is refused by itself, too; and what names too much is cheap only once.
+    let world = limited(|l| l.requests = Limit::new(2, 60));
+    let c = direct("ana", "bo");
+    let refused = || kind(world.send_as("ana", &c, Some(0), mint(&*world.memory), long()));
+    assert_eq!(
+        [refused(), refused(), refused()],
+        [ErrorKind::TooLarge, ErrorKind::TooLarge, ErrorKind::RateLimited]
+    );
+}
+
+#[test]
+fn whom_one_watches_counts_each() {
+    let world = limited(|l| l.requests = Limit::new(100, 60));
+    let users: Vec<_> = (0..60).map(|n| user(&format!("u{n}"))).collect();
+    let ask = |watch| block_on(world.app.presence(&caller("ana"), &users, watch));
+    ask(true).unwrap();
+    assert_eq!(kind(ask(true)), ErrorKind::RateLimited);
+    for _ in 0..6 {
+        ask(false).unwrap();
+    }
+    assert_eq!(kind(ask(false)), ErrorKind::RateLimited);
+}
+
+#[test]
+fn one_member_leaves_the_others_half_of_a_conversation() {
+    let mut world = World::new();
+    world.app.settings.limits = Limits::default();
+    let group = world.group("ana", &["bo", "cy"]);
+    let mut seen = 1;
+    let mut say = |who: &str| {
+        let sent = world.send_as(who, &group, Some(seen), mint(&*world.memory), text("hi"));
+        seen += u64::from(sent.is_ok());
+        sent
+    };
+    let flood = (0..2_400).take_while(|_| say("bo").is_ok()).count();
+    assert_eq!(flood, 1_200);
+    say("cy").unwrap();
+}
+
+#[test]
 fn membership_passes_and_neither_fills_nor_empties_the_conversation() {
     let world = limited(|l| l.conversation = Limit::new(2, 60));
     let group = world.group("ana", &["bo"]);
@@ -137,8 +210,13 @@ fn one_users_share_of_everything_is_theirs_alone() {
     let group =
         NewGroup { name: "trip".into(), members: vec![user("bo"), user("cy")], request_id: None };
     let group = block_on(world.app.create_group(&ana, group)).unwrap().conversation_id;
-    let renamed =
-        Intent::Update { name: Some("tour".into()), post: None, add: None, retention_days: None };
+    let renamed = Intent::Update {
+        name: Some("tour".into()),
+        post: None,
+        add: None,
+        avatar: None,
+        retention_days: None,
+    };
     assert_eq!(kind(block_on(world.app.change(&ana, &group, &renamed))), ErrorKind::RateLimited);
 
     block_on(world.app.history(&ana, &c, Range::After(Seq::ZERO), 9)).unwrap();

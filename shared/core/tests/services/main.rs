@@ -6,6 +6,7 @@ mod archiving;
 mod beyond;
 mod changing;
 mod delivering;
+mod erasing;
 mod groups;
 mod limits;
 mod media;

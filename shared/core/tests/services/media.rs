@@ -5,7 +5,7 @@ use petrel_core::ids::{ConversationId, MediaId, MessageId, Seq};
 use petrel_core::media::{ContentType, Preview, Sha256, UploadState};
 use petrel_core::message::Content;
 use petrel_core::ports::{Uploads, mint};
-use petrel_core::services::{Download, NewUpload, Sent, Settings, Verdict};
+use petrel_core::services::{Download, Intent, NewUpload, Sent, Settings, Verdict};
 use petrel_core::{App, Error, ErrorKind};
 
 use crate::world::*;
@@ -310,4 +310,43 @@ fn everything_of_a_user_can_be_erased() {
     assert!(!world.memory.media().holds(&user("ana"), &ana));
     assert_eq!(kind(read(&world, "bo", &to, seq)), ErrorKind::NotFound);
     assert!(read(&world, "ana", &to, others).is_ok());
+}
+
+#[test]
+fn an_admin_gives_a_group_a_picture_that_its_members_see() {
+    let world = World::new();
+    let group = world.group("ana", &["bo"]);
+    let set = |who: &str, avatar: Option<MediaId>| {
+        let intent = Intent::Update {
+            name: None,
+            post: None,
+            add: None,
+            avatar: Some(avatar),
+            retention_days: None,
+        };
+        block_on(world.app.change(&caller(who), &group, &intent))
+    };
+    let shown = || {
+        let group = block_on(world.app.group(&caller("bo"), &group)).unwrap();
+        group.info.unwrap().avatar
+    };
+    let id = uploaded(&world, "ana");
+    // Neither another's upload nor one by who may not change the group.
+    assert_eq!(kind(set("ana", Some(uploaded(&world, "bo")))), ErrorKind::NotFound);
+    assert_eq!(kind(set("bo", Some(uploaded(&world, "bo")))), ErrorKind::Forbidden);
+    assert_eq!(shown(), None);
+    let entry = set("ana", Some(id.clone())).unwrap().unwrap();
+    let told = serde_json::to_value(&entry.content).unwrap();
+    assert_eq!(told["change"]["avatar"], id.as_str());
+    assert_eq!(shown(), Some(id.clone()));
+    // It stays longer than what nobody used, and a repeat is answered with the first.
+    world.memory.pass(30 * DAY_MS);
+    assert_eq!(block_on(world.app.avatar(&id)).unwrap().id, id);
+    assert_eq!(set("ana", Some(id)).unwrap().map(|e| e.seq), Some(entry.seq));
+    let entry = set("ana", None).unwrap().unwrap();
+    let told = serde_json::to_value(&entry.content).unwrap();
+    assert_eq!(told["change"].get("avatar"), Some(&serde_json::Value::Null));
+    // As it is read again from a table.
+    let read: Content = serde_json::from_value(told).unwrap();
+    assert_eq!((read, shown()), (entry.content, None));
 }

@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use petrel_core::Error;
 use petrel_core::ErrorKind;
-use petrel_core::ports::OwnState;
+use petrel_core::ports::{Conversations, OwnState};
 use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Unread};
 
 use crate::world::{World, caller, direct, kind, user};
@@ -48,17 +48,18 @@ fn a_change_reaches_the_other_devices_and_every_sync() {
     }
     world.online("ana", "ana");
     let first = world.choose("bo", &c, MUTE).unwrap();
-    let muted = OwnState { version: 1, muted_until: MAX_MUTED_UNTIL, ..OwnState::default() };
+    let version = world.app.world.now_ms();
+    let muted = OwnState { version, muted_until: MAX_MUTED_UNTIL, ..OwnState::default() };
     assert_eq!(first, muted);
     let pin = OwnChange { pinned: Some(true), ..OwnChange::default() };
     let both = world.choose("bo", &c, pin).unwrap();
-    assert_eq!(both, OwnState { version: 2, pinned: true, ..muted });
+    assert_eq!(both, OwnState { version: version + 1, pinned: true, ..muted });
     // The device that asked has its answer, the others are told, and nobody else.
     let told = world.received("tablet", "state");
     assert_eq!(told.len(), 2);
     assert_eq!(
         told[1],
-        serde_json::json!({"type": "state", "conversation_id": "d:ana:bo", "version": 2,
+        serde_json::json!({"type": "state", "conversation_id": "d:ana:bo", "version": version + 1,
             "muted_until": MAX_MUTED_UNTIL, "pinned": true, "archived": false,
             "marked_unread": false})
     );
@@ -95,15 +96,31 @@ fn a_mark_goes_when_something_more_is_read_and_not_with_an_ack_that_comes_late()
         world.say("ana", &c, words);
     }
     world.ack("bo", &c, 2, 2).unwrap();
-    world.choose("bo", &c, MARK).unwrap();
+    let marked = world.choose("bo", &c, MARK).unwrap();
     // The same ack again, and one that reads nothing.
     world.ack("bo", &c, 2, 2).unwrap();
     world.ack("bo", &c, 3, 0).unwrap();
     assert!(world.own("bo").marked_unread);
     world.online("bo", "tablet");
     world.ack("bo", &c, 3, 3).unwrap();
-    assert_eq!(world.own("bo"), OwnState { version: 2, ..OwnState::default() });
+    assert_eq!(world.own("bo"), OwnState { version: marked.version + 1, ..OwnState::default() });
     assert_eq!(world.received("tablet", "state").len(), 1);
+}
+
+#[test]
+fn who_comes_again_begins_anew_above_what_his_devices_hold() {
+    let world = World::new();
+    let group = world.group("ana", &["bo"]);
+    world.choose("bo", &group, MUTE).unwrap();
+    let held = world.choose("bo", &group, ARCHIVE).unwrap();
+    world.memory.pass(1_000);
+    block_on(world.app.remove_members(&caller("ana"), &group, &[user("bo")])).unwrap();
+    block_on(world.app.add_members(&caller("ana"), &group, &[user("bo")])).unwrap();
+    // What `synced` says is newer than what a device holds, and so is what he chooses next.
+    let anew = world.own("bo");
+    assert_eq!(anew, OwnState { version: anew.version, ..OwnState::default() });
+    assert!(anew.version > held.version);
+    assert!(world.choose("bo", &group, MUTE).unwrap().version > anew.version);
 }
 
 #[test]
@@ -151,4 +168,15 @@ fn what_was_said_before_one_joined_is_not_unread() {
     world.say("ana", &group, "after");
     assert_eq!(world.unread("cy").messages, 1);
     assert_eq!(world.unread("bo").messages, 2);
+}
+
+#[test]
+fn a_mark_on_what_does_not_exist_yet_is_not_counted() {
+    let world = World::new();
+    let notes = direct("ana", "ana");
+    block_on(world.memory.open(&notes, &[user("ana")])).unwrap();
+    world.choose("ana", &notes, MARK).unwrap();
+    assert_eq!(world.unread("ana"), Unread::default());
+    world.say("ana", &notes, "hi");
+    assert_eq!(world.unread("ana").conversations, 1);
 }

@@ -48,6 +48,7 @@ fn a_profile_is_shown_where_it_is_asked_for() {
         name: Some(DisplayName::parse("Ana").unwrap()),
         avatar: Some(avatar),
         hide_read_receipts: true,
+        hide_previews: false,
         presence: Audience::Contacts,
     };
     assert_eq!(block_on(world.app.own_profile(&caller("ana"))).unwrap(), ana);
@@ -104,6 +105,24 @@ fn what_is_read_is_told_unless_it_is_hidden() {
     assert_eq!(readers("ana"), (1, 1, 3, 2));
     world.ack("bo", &c, 3, 3).unwrap();
     assert_eq!(told().last(), Some(&(Some(3), Some(3))));
+}
+
+#[test]
+fn who_hides_what_he_reads_does_not_tell_it_by_what_is_delivered_elsewhere() {
+    let world = World::new();
+    for name in ["ana", "cy"] {
+        world.online(name, name);
+    }
+    let group = world.group("ana", &["bo", "cy"]);
+    let first = world.say("ana", &group, "did you read this?").seq.get();
+    set(&world, "bo", &hides(true));
+    world.ack("bo", &group, first, 0).unwrap();
+    let told = |who: &str| world.received(who, "receipt").len();
+    let before = (told("ana"), told("cy"));
+    // One ack that reads the one and receives the other: only whose entry is new hears of it.
+    let second = world.say("cy", &group, "hi").seq.get();
+    world.ack("bo", &group, second, first).unwrap();
+    assert_eq!((told("ana"), told("cy")), (before.0, before.1 + 1));
 }
 
 #[test]

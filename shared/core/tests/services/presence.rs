@@ -1,11 +1,15 @@
 //! Who sees who is online, who is told of changes, and who is not.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use futures::executor::block_on;
 use petrel_core::ErrorKind;
-use petrel_core::ids::UserId;
+use petrel_core::ids::{ConnectionId, UserId};
 use petrel_core::people::{Audience, ProfileChange};
-use petrel_core::ports::{Connections, Job, People};
+use petrel_core::ports::{Connections, Gateway, Job, People, Posted, World as _};
 use petrel_core::services::{AWAY_AFTER_S, MAX_WATCHERS, Presence, WATCH_MS};
+use petrel_core::testing::Memory;
 
 use crate::world::{World, caller, direct, kind, socket, user};
 
@@ -277,4 +281,36 @@ fn what_presence_refuses() {
     assert_eq!(ask(&many[..100]).unwrap().len(), 100);
     // Strangers leave no trace.
     assert!(block_on(world.memory.sockets(&many[..100])).unwrap().is_empty());
+}
+
+/// As often as someone is told of bo, he comes or goes.
+struct Restless(Arc<Memory>);
+
+#[async_trait]
+impl Gateway for Restless {
+    async fn post(&self, to: &ConnectionId, frame: &str) -> Posted {
+        let phone = socket("bo", "phone", self.0.now_ms());
+        let left = self.0.remove(&phone.user, &phone.device, &phone.id, 1).await.unwrap();
+        if left.is_none() {
+            self.0.register(&phone).await.unwrap();
+        }
+        self.0.post(to, frame).await
+    }
+
+    async fn close(&self, connection: &ConnectionId) -> Posted {
+        self.0.close(connection).await
+    }
+}
+
+#[test]
+fn who_comes_and_goes_all_the_while_is_looked_at_again() {
+    let mut world = scene();
+    world.look("ana", &["bo"], true);
+    let before = world.memory.jobs().len();
+    world.memory.pass(1);
+    world.online("bo", "phone");
+    world.app.gateway = Arc::new(Restless(world.memory.clone()));
+    let jobs = world.settles(before).len();
+    // Told as often as is tried at once, and the last change is not forgotten: a second job.
+    assert_eq!((jobs, world.told("ana").len()), (2, 4));
 }

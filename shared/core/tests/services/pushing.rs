@@ -181,6 +181,27 @@ fn a_muted_conversation_wakes_nobody_but_whom_a_message_mentions() {
 }
 
 #[test]
+fn a_mention_does_not_break_through_the_mute_of_a_direct_conversation() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    let until = world.app.world.now_ms() + 60_000;
+    world.say("ana", &c, "hi");
+    let mute = OwnChange { muted_until: Some(until), ..OwnChange::default() };
+    world.choose("bo", &c, mute).unwrap();
+    let shout = || Content::Text { text: "you".into(), mentions: vec![user("bo")] };
+    let from = world.memory.jobs().len();
+    world.send_as("ana", &c, None, mint(&*world.memory), shout()).unwrap();
+    world.run_pushes(from);
+    assert!(world.woken().is_empty());
+    world.memory.pass(60_000);
+    let from = world.memory.jobs().len();
+    world.send_as("ana", &c, None, mint(&*world.memory), shout()).unwrap();
+    world.run_pushes(from);
+    assert!(!world.memory.pushes()[0].1.mentioned);
+}
+
+#[test]
 fn the_sender_of_what_is_sealed_says_whether_it_wakes() {
     let world = World::new();
     let c = direct("ana", "bo");
@@ -231,4 +252,42 @@ fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
     let name = world.memory.pushes()[3].1.sender_name.clone();
     assert_eq!(name.as_deref(), Some("Ana of the Hill"));
     assert_eq!(world.memory.pushes()[3].1.preview, None);
+}
+
+#[test]
+fn who_wants_no_words_on_his_phone_gets_none_and_others_do() {
+    let world = World::new();
+    let (group, _) = world.crowd(3);
+    for name in ["u0001", "u0002"] {
+        world.phone(name);
+    }
+    let hide = ProfileChange { hide_previews: Some(true), ..ProfileChange::default() };
+    block_on(world.app.set_profile(&caller("u0001"), &hide)).unwrap();
+    let from = world.memory.jobs().len();
+    world.say("ana", &group, "the surprise is at eight");
+    world.run_pushes(from);
+    let shown: Vec<_> =
+        world.memory.pushes().iter().map(|(e, n)| (e.to_string(), n.preview.is_some())).collect();
+    assert_eq!(shown, [("Fcm/u0001".to_owned(), false), ("Fcm/u0002".to_owned(), true)]);
+}
+
+#[test]
+fn of_a_user_with_very_many_conversations_nothing_is_counted() {
+    let world = World::new();
+    world.phone("bo");
+    for n in 0..100 {
+        let name = format!("u{n:03}");
+        world.say(&name, &direct(&name, "bo"), "hi");
+    }
+    world.say("u000", &direct("u000", "bo"), "again");
+    let last = |world: &World| {
+        let Some(Job::Push { to, conversation, seq, .. }) = world.memory.jobs().pop() else {
+            panic!("no push job")
+        };
+        block_on(world.app.push(to, &conversation, seq, 0)).unwrap();
+        world.memory.pushes().pop().unwrap().1.badge
+    };
+    assert_eq!(last(&world), Some(101));
+    world.say("cy", &direct("bo", "cy"), "hi");
+    assert_eq!(last(&world), None);
 }

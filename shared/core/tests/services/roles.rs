@@ -38,7 +38,7 @@ fn set(users: &[&str]) -> BTreeSet<UserId> {
 }
 
 fn update(name: Option<&str>, post: Option<Allowed>, add: Option<Allowed>) -> Intent {
-    Intent::Update { name: name.map(str::to_owned), post, add, retention_days: None }
+    Intent::Update { name: name.map(str::to_owned), post, add, avatar: None, retention_days: None }
 }
 
 fn roles(world: &World, group: &ConversationId) -> Vec<(String, Role)> {

@@ -10,10 +10,10 @@ use crate::wire::people::{BlockList, OwnProfile, PatchProfile, PostProfiles, Pro
 use crate::wire::query::{BlocksQuery, ExportQuery, ListQuery, MessagesQuery, ReceiptsQuery};
 use crate::wire::rest::{
     AccountAnswer, ChangeAnswer, ClosedAnswer, CompleteAnswer, ConversationList, DownloadAnswer,
-    ForwardAnswer, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, MediaAnswer, Messages,
-    PatchGroup, PatchMember, PatchState, PostAck, PostConversationFor, PostGroup, PostInvite,
-    PostMedia, PostMembers, PostMessage, PostNotice, PostReport, PostSync, PreviewAnswer, PutPush,
-    ReceiptsAnswer, ReportAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
+    ErasureAnswer, ForwardAnswer, GroupAnswer, HealthAnswer, InviteAnswer, InviteList, MediaAnswer,
+    Messages, PatchGroup, PatchMember, PatchState, PostAck, PostConversationFor, PostErasure,
+    PostGroup, PostInvite, PostMedia, PostMembers, PostMessage, PostNotice, PostReport, PostSync,
+    PreviewAnswer, PutPush, ReceiptsAnswer, ReportAnswer, StateAnswer, SyncAnswer, UnreadAnswer,
 };
 
 /// Every route.
@@ -213,6 +213,15 @@ fn operators() -> Vec<Route> {
         route("PUT", DISABLED, "disable", "Disables a user, and closes every socket of his")
             .gives::<ClosedAnswer>(200),
         route("DELETE", DISABLED, "enable", "Enables him again").gives_nothing(),
+        route(
+            "POST",
+            "/api/admin/users/{user}/erasure",
+            "erase",
+            "Erases a user, some at a time: to be asked again until there is no page",
+        )
+        .takes::<PostErasure>()
+        .gives::<ErasureAnswer>(200)
+        .fails(&[NotFound]),
         route(
             "DELETE",
             "/api/admin/users/{user}/connections",

@@ -1,0 +1,251 @@
+//! What a privacy law asks: everything that is kept of a user goes. Whoever calls this has made sure that an operator asks.
+//! Nothing is written down of how far it got: each step leaves less, so that all of it can come again, and the answer
+//! says where to go on.
+
+use std::fmt;
+
+use super::cold::Kept;
+use super::rules::Intent;
+use super::{App, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ConversationId, Seq, UserId};
+use crate::message::{Content, Entry};
+
+/// How long a call of the user's may be alive after he was disabled, ms: what it stores has to be there when it is looked for.
+const SETTLED_MS: u64 = 30_000;
+/// The time after which a call leaves the rest to the next, ms.
+const MAX_MS: u64 = 5_000;
+/// Entries that are looked at together.
+const PAGE: usize = 100;
+/// Entries that one transaction empties.
+const TOGETHER: usize = 40;
+/// How often a transaction is tried that others get ahead of, before `busy`.
+const MAX_TRIES: usize = 6;
+/// Items of the user's own that go at once.
+const ITEMS: usize = 100;
+/// [`ErasurePage::Rest`] as text.
+const REST: &str = "rest";
+
+/// Where an erasure goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErasurePage {
+    /// In this conversation, those before it being done, behind this entry.
+    In(ConversationId, Seq),
+    /// With what lies outside of conversations.
+    Rest,
+}
+
+impl ErasurePage {
+    /// Reads what its `Display` writes.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = || Error::bad_request("page is not one that was answered");
+        if text == REST {
+            return Ok(Self::Rest);
+        }
+        let (after, conversation) = text.split_once('~').ok_or_else(bad)?;
+        if !after.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(bad());
+        }
+        let after = Seq::new(after.parse().map_err(|_| bad())?);
+        Ok(Self::In(ConversationId::parse(conversation).map_err(|_| bad())?, after))
+    }
+}
+
+impl fmt::Display for ErasurePage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In(conversation, after) => write!(f, "{after}~{conversation}"),
+            Self::Rest => f.write_str(REST),
+        }
+    }
+}
+
+/// How far an erasure got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// Entries that this call emptied.
+    pub entries: u64,
+    /// Where to go on; `None`: nothing is left.
+    pub page: Option<ErasurePage>,
+}
+
+impl App {
+    /// Erases a user, some at a time: disables him and closes his sockets; empties everything that he wrote in the
+    /// conversations that he belongs to, in the table and in the archive; takes him out of his groups; removes what he
+    /// uploaded, his profile, his list, his blocks, and where his phones take pushes. What stays: that he is
+    /// disabled, and the entries that tell who joined and left.
+    ///
+    /// # Errors
+    /// `busy`: the same again, after `retry_after_ms`. At first always: what he sent before he was disabled may be on its way.
+    pub async fn erase(&self, user: &UserId, page: Option<ErasurePage>) -> Result<Erased> {
+        let began = self.world.now_ms();
+        let disabled_at = self.silence(user).await?;
+        let settled = disabled_at.saturating_add(SETTLED_MS);
+        if began < settled {
+            let words = "the user is disabled; what he sent before may be on its way: go on later";
+            return Err(Error {
+                retry_after_ms: Some(settled - began),
+                ..Error::new(ErrorKind::Busy, words)
+            });
+        }
+        let mut entries = 0;
+        if page != Some(ErasurePage::Rest) {
+            let page = self.erase_conversations(user, page, began, &mut entries).await?;
+            if page.is_some() {
+                return Ok(Erased { entries, page });
+            }
+        }
+        while self.erase_uploads(user).await? || self.people.erase(user, ITEMS).await? {
+            if self.is_late(began) {
+                return Ok(Erased { entries, page: Some(ErasurePage::Rest) });
+            }
+        }
+        Ok(Erased { entries, page: None })
+    }
+
+    /// Empties what someone wrote in one conversation, whether he belongs to it or not, some at a time.
+    ///
+    /// # Errors
+    /// `not_found` if it is not there; `bad_request` for the page of another one; `busy`: the same again.
+    pub async fn erase_in(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        page: Option<ErasurePage>,
+    ) -> Result<Erased> {
+        let after = match page {
+            None => Seq::ZERO,
+            Some(ErasurePage::In(conversation, after)) if conversation == *of => after,
+            Some(_) => return Err(Error::bad_request("page is that of another conversation")),
+        };
+        if self.log.newest(of, Seq::FIRST, None, 1).await?.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, "no such conversation"));
+        }
+        let (mut entries, began) = (0, self.world.now_ms());
+        let page = self.erase_from(user, of, after, began, &mut entries).await?;
+        Ok(Erased { entries, page })
+    }
+
+    fn is_late(&self, began: u64) -> bool {
+        self.world.now_ms().saturating_sub(began) > MAX_MS
+    }
+
+    /// Empties what the user wrote in all of his conversations, and takes him out of the groups.
+    async fn erase_conversations(
+        &self,
+        user: &UserId,
+        mut page: Option<ErasurePage>,
+        began: u64,
+        entries: &mut u64,
+    ) -> Result<Option<ErasurePage>> {
+        let mut last = None;
+        loop {
+            let rows = self.conversations.rows(user, last.as_ref(), PAGE).await?;
+            let full = rows.len() == PAGE;
+            for row in rows {
+                last = Some(row.conversation.clone());
+                let mut after = row.joined.prev();
+                if let Some(ErasurePage::In(at, from)) = &page {
+                    // The rows come in this order too.
+                    if row.conversation < *at {
+                        continue;
+                    }
+                    if row.conversation == *at {
+                        after = after.max(*from);
+                    }
+                }
+                page = None;
+                let of = &row.conversation;
+                if let Some(page) = self.erase_from(user, of, after, began, entries).await? {
+                    return Ok(Some(page));
+                }
+                if of.pair().is_none() {
+                    self.leave(user, of).await?;
+                }
+            }
+            if !full {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Empties what the user wrote in a conversation behind this entry; where to go on if it takes too long.
+    async fn erase_from(
+        &self,
+        user: &UserId,
+        of: &ConversationId,
+        mut after: Seq,
+        began: u64,
+        entries: &mut u64,
+    ) -> Result<Option<ErasurePage>> {
+        let mut kept = Kept::default();
+        loop {
+            let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
+            let own = stretch.entries.iter().filter(|e| e.sender_id == *user && holds(&e.content));
+            let own: Vec<Entry> = own.cloned().collect();
+            for together in own.chunks(TOGETHER) {
+                self.empty_all(of, together).await?;
+                *entries += together.len() as u64;
+            }
+            match stretch.entries.last() {
+                Some(last) if !stretch.ends => after = last.seq,
+                _ => return Ok(None),
+            }
+            if self.is_late(began) {
+                return Ok(Some(ErasurePage::In(of.clone(), after)));
+            }
+        }
+    }
+
+    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled.
+    async fn silence(&self, user: &UserId) -> Result<u64> {
+        let now = self.world.now_ms();
+        let account = self.connections.set_disabled(user, Some(now)).await?;
+        self.close_all(&account.devices.connections).await?;
+        for endpoint in &account.devices.endpoints {
+            self.connections.remove_endpoint(endpoint).await?;
+        }
+        Ok(account.disabled_at.unwrap_or(now))
+    }
+
+    /// Empties these entries, wherever they lie.
+    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<()> {
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
+            let floor = self.cold.floor(of).await?;
+            if self.cold.erase(of, entries, &floor).await? {
+                if entries.iter().any(|e| e.seq <= floor.closing) {
+                    // The notes hold from now on; the words lie in the object until the archiver has been there.
+                    self.cold.set_timer(of, self.world.now_ms()).await?;
+                }
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "the conversation is being changed; ask again"))
+    }
+
+    async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<()> {
+        let alone = [user.clone()].into();
+        match self.change(&Caller::http(user.clone()), group, &Intent::Remove(alone)).await {
+            // An earlier call had got so far, or somebody else has.
+            Err(error) if error.kind == ErrorKind::NotAMember => Ok(()),
+            done => done.map(drop),
+        }
+    }
+}
+
+/// Whether it holds what its author made. Who joined and left, and what was taken back, is the conversation's.
+const fn holds(content: &Content) -> bool {
+    !matches!(
+        content,
+        Content::System { .. }
+            | Content::Notice { .. }
+            | Content::Delete { .. }
+            | Content::Gone { .. }
+    )
+}

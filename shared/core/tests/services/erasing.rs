@@ -1,0 +1,152 @@
+//! A user whom a privacy law lets be forgotten.
+
+use futures::executor::block_on;
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, Seq};
+use petrel_core::message::Content;
+use petrel_core::people::{DisplayName, ProfileChange};
+use petrel_core::ports::{Archive, Connections, Conversations, Endpoint, People, mint};
+use petrel_core::services::{Erased, ErasurePage, Keeping};
+use petrel_core::{ErrorKind, Result};
+
+use crate::world::*;
+
+const DAY_MS: u64 = 86_400_000;
+
+fn erase(world: &World, who: &str, page: Option<ErasurePage>) -> Result<Erased> {
+    block_on(world.app.erase(&user(who), page))
+}
+
+/// All of it: what was emptied, and how many calls it took.
+fn erase_all(world: &World, who: &str) -> (u64, usize) {
+    assert_eq!(kind(erase(world, who, None)), ErrorKind::Busy);
+    world.memory.pass(30_000);
+    let (mut entries, mut calls, mut page) = (0, 0, None);
+    loop {
+        let erased = erase(world, who, page).unwrap();
+        entries += erased.entries;
+        calls += 1;
+        page = erased.page.map(|page| ErasurePage::parse(&page.to_string()).unwrap());
+        if page.is_none() {
+            return (entries, calls);
+        }
+    }
+}
+
+/// Everything that can be read of a conversation, as JSON.
+fn read(world: &World, who: &str, c: &ConversationId) -> String {
+    let synced = world.sync(who, &[(c, 0)], 200);
+    let contents = synced.batches.iter().flat_map(|b| b.messages.iter().map(|e| &e.content));
+    serde_json::to_string(&contents.collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn nothing_that_a_user_wrote_or_showed_is_left_in_the_table_or_in_the_archive() {
+    let mut world = World::new();
+    world.app.settings.keeping =
+        Keeping { hot_s: 86_400, tail: 3, least: 1, retention_s: 100 * 86_400 };
+    let (c, g) = (direct("ana", "bo"), world.group("ana", &["bo", "cy"]));
+    world.say("ana", &c, "secret of ana");
+    world.say("bo", &c, "word of bo");
+    let edited = world.say("ana", &c, "secret before").seq;
+    let edit = Content::Edit { target: edited, text: "secret after".into() };
+    world.send_as("ana", &c, None, mint(&*world.memory), edit).unwrap();
+    for n in 0..20 {
+        world.say("ana", &c, &format!("secret {n}"));
+        world.say("bo", &g, &format!("word {n}"));
+    }
+    world.memory.pass(2 * DAY_MS);
+    assert!(block_on(world.app.archive(&c)).unwrap().moved > 10);
+    world.say("ana", &g, "secret in the group");
+    let taken_back = world.say("bo", &c, "bo repents").seq;
+    let delete = Content::Delete { target: taken_back };
+    world.send_as("bo", &c, None, mint(&*world.memory), delete).unwrap();
+    let name = ProfileChange {
+        name: Some(Some(DisplayName::parse("Ana the secret").unwrap())),
+        ..ProfileChange::default()
+    };
+    block_on(world.memory.set_profile(&user("ana"), &name)).unwrap();
+    block_on(world.memory.block(&user("ana"), &user("di"))).unwrap();
+    let endpoint = Endpoint {
+        user: user("ana"),
+        device: DeviceId::parse("phone").unwrap(),
+        id: EndpointId::parse("arn:phone").unwrap(),
+    };
+    block_on(world.memory.set_endpoint(&endpoint)).unwrap();
+    world.online("ana", "phone");
+    assert!(read(&world, "bo", &c).contains("secret"));
+
+    // 23 in the conversation of two, an edit among them, and one in the group.
+    assert_eq!(erase_all(&world, "ana").0, 24);
+    world.memory.pass(20);
+    for of in [&c, &g] {
+        let left = read(&world, "bo", of);
+        assert!(!left.contains("secret") && left.contains("word"), "{left}");
+    }
+    // Also in the objects, once the archiver has been there, which was told.
+    assert!(world.memory.expired_timers().contains(&c));
+    block_on(world.app.archive(&c)).unwrap();
+    for last in block_on(world.memory.list(&c, Seq::ZERO, 100)).unwrap() {
+        let object = block_on(Archive::get(&*world.memory, &c, last)).unwrap().unwrap();
+        assert!(!serde_json::to_string(&object.entries).unwrap().contains("secret"));
+    }
+    assert!(!read(&world, "bo", &c).contains("secret"));
+    // Out of the group, which has another owner.
+    let roster = block_on(world.memory.roster(&g, 10)).unwrap();
+    assert!(roster.members.iter().all(|m| m.user != user("ana")) && roster.members.len() == 2);
+    // What he had by himself.
+    assert!(block_on(world.memory.profiles(&[user("ana")])).unwrap().is_empty());
+    assert!(block_on(world.memory.rows(&user("ana"), None, 10)).unwrap().is_empty());
+    assert!(!block_on(world.memory.blocks(&user("ana"), &user("di"))).unwrap());
+    let account = block_on(world.memory.account(&user("ana"))).unwrap();
+    assert!(account.disabled_at.is_some() && account.devices == Default::default());
+    // All of it again finds nothing, and a peer may go on.
+    let again = Erased { entries: 0, page: None };
+    assert_eq!(erase(&world, "ana", None).unwrap(), again);
+    world.say("bo", &c, "are you there?");
+}
+
+#[test]
+fn a_long_history_takes_several_calls_each_of_which_may_come_twice() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    for n in 0..450 {
+        world.say(if n % 2 == 0 { "ana" } else { "bo" }, &c, "x");
+        world.memory.pass(10);
+    }
+    assert_eq!(kind(erase(&world, "ana", None)), ErrorKind::Busy);
+    world.memory.pass(30_000);
+    let page = Some(ErasurePage::In(c.clone(), Seq::new(200)));
+    assert_eq!(erase(&world, "ana", page.clone()).unwrap().entries, 125, "those above 200");
+    assert_eq!(erase(&world, "ana", page).unwrap().entries, 0, "the row is gone");
+    let one = block_on(world.app.erase_in(&user("ana"), &c, None)).unwrap();
+    assert_eq!(one, Erased { entries: 100, page: None });
+}
+
+#[test]
+fn what_someone_left_behind_in_a_group_is_reached_by_its_name() {
+    let world = World::new();
+    let g = world.group("ana", &["bo"]);
+    world.say("bo", &g, "secret");
+    let alone = [user("bo")];
+    block_on(world.app.remove_members(&caller("bo"), &g, &alone)).unwrap();
+    let erase_in = |of: &ConversationId, page| block_on(world.app.erase_in(&user("bo"), of, page));
+    assert_eq!(erase_in(&g, None).unwrap().entries, 1);
+    assert!(!read(&world, "ana", &g).contains("secret"));
+    assert_eq!(kind(erase_in(&direct("bo", "cy"), None)), ErrorKind::NotFound);
+    let other = Some(ErasurePage::In(direct("bo", "cy"), Seq::FIRST));
+    assert_eq!(kind(erase_in(&g, other)), ErrorKind::BadRequest);
+    assert_eq!(kind(erase_in(&g, Some(ErasurePage::Rest))), ErrorKind::BadRequest);
+}
+
+#[test]
+fn pages_are_those_that_were_answered() {
+    let page = ErasurePage::In(direct("ana", "bo"), Seq::new(7));
+    for page in [page, ErasurePage::Rest] {
+        assert_eq!(ErasurePage::parse(&page.to_string()).unwrap(), page);
+    }
+    for text in
+        ["", "~", "7", "7~", "~d:ana:bo", "+7~d:ana:bo", "-1~d:ana:bo", "7~nonsense", "REST"]
+    {
+        assert!(ErasurePage::parse(text).is_err(), "{text}");
+    }
+}
