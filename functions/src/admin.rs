@@ -67,7 +67,7 @@ impl Operator {
     /// Whoever is disabled must not undo it, and whoever disables himself by mistake could not.
     fn is_another(&self, user: &UserId) -> Result<(), Error> {
         if self.0 == user.as_str() {
-            let words = "an operator does not enable or disable himself";
+            let words = "an operator does not enable, disable or erase himself";
             return Err(Error::new(ErrorKind::Forbidden, words));
         }
         Ok(())
@@ -157,6 +157,9 @@ async fn erase(
 ) -> Answer<axum::Json<ErasureAnswer>> {
     operator.did("erases", &user);
     let page = body.page.as_deref().map(ErasurePage::parse).transpose()?;
+    if body.conversation_id.is_none() {
+        operator.is_another(&user)?;
+    }
     let erased = match body.conversation_id {
         None => app.erase(&user, page).await?,
         Some(of) => app.erase_in(&user, &of, page).await?,

@@ -242,7 +242,14 @@ impl People for Dynamo {
     }
 
     async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
-        let items = self.partition(&keys::user(user), "", None, limit).await?;
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.conversations)
+            .key_condition_expression("#pk = :pk")
+            .expression_attribute_names("#pk", keys::PK)
+            .expression_attribute_values(":pk", s(keys::user(user)));
+        let items = read_all(query, limit).await?;
         let full = items.len() == limit;
         let key = |found: &Item| {
             let (pk, sk) = name(found)?;

@@ -7,6 +7,8 @@ mod s3;
 #[cfg(feature = "server")]
 mod timers;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
     ConditionCheck, DeleteRequest, Put as PutAction, TransactWriteItem, WriteRequest,
@@ -14,7 +16,7 @@ use aws_sdk_dynamodb::types::{
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConversationId, Seq};
 use petrel_core::message::{Content, Entry, Why};
-use petrel_core::ports::{Cold, Floor, Put};
+use petrel_core::ports::{Cold, Floor, Log, Put};
 
 use crate::Dynamo;
 use crate::calls::{CHECK_FAILED, read_all, unless};
@@ -104,10 +106,18 @@ impl Cold for Dynamo {
     }
 
     async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        // Of those that lie elsewhere by now, a run that died may have left the rows.
+        let old = entries.iter().map(|e| e.seq).filter(|seq| *seq <= floor.archived);
+        let left: BTreeSet<Seq> = match (old.clone().min(), old.max()) {
+            (Some(first), Some(last)) => {
+                let rows = self.newest(of, first, Some(last.next()), usize::MAX).await?;
+                rows.into_iter().map(|row| row.seq).collect()
+            }
+            _ => BTreeSet::new(),
+        };
         let mut actions = vec![self.standing(of, floor)?];
         for entry in entries {
-            // The first row stays for ever, and all those above the floor are there.
-            if entry.seq > floor.archived || entry.seq == Seq::FIRST {
+            if entry.seq > floor.archived || left.contains(&entry.seq) {
                 actions.push(self.erasing(entry)?);
             }
             if entry.seq <= floor.closing {

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use super::cold::Kept;
 use super::rules::Intent;
 use super::{App, Caller};
@@ -23,14 +25,23 @@ const TOGETHER: usize = 40;
 const MAX_TRIES: usize = 6;
 /// Items of the user's own that go at once.
 const ITEMS: usize = 100;
-/// [`ErasurePage::Rest`] as text.
-const REST: &str = "rest";
 
 /// Where an erasure goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ErasurePage {
+pub struct ErasurePage {
+    /// Since when the user was disabled, ms since 1970: who was enabled meanwhile may have written behind it.
+    pub since: u64,
+    /// With what.
+    pub place: Place,
+}
+
+/// A place in what is to be erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
     /// In this conversation, those before it being done, behind this entry.
     In(ConversationId, Seq),
+    /// Behind this conversation.
+    Behind(ConversationId),
     /// With what lies outside of conversations.
     Rest,
 }
@@ -42,23 +53,28 @@ impl ErasurePage {
     /// `bad_request`.
     pub fn parse(text: &str) -> Result<Self> {
         let bad = || Error::bad_request("page is not one that was answered");
-        if text == REST {
-            return Ok(Self::Rest);
-        }
-        let (after, conversation) = text.split_once('~').ok_or_else(bad)?;
-        if !after.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(bad());
-        }
-        let after = Seq::new(after.parse().map_err(|_| bad())?);
-        Ok(Self::In(ConversationId::parse(conversation).map_err(|_| bad())?, after))
+        let number = |text: &str| -> Result<u64> {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            text.parse().ok().filter(|_| digits).ok_or_else(bad)
+        };
+        let conversation = |text: &str| ConversationId::parse(text).map_err(|_| bad());
+        let place = match text.split('~').collect::<Vec<_>>()[..] {
+            [_, "rest"] => Place::Rest,
+            [_, "behind", of] => Place::Behind(conversation(of)?),
+            [_, after, of] => Place::In(conversation(of)?, Seq::new(number(after)?)),
+            _ => return Err(bad()),
+        };
+        let since = number(text.split('~').next().unwrap_or_default())?;
+        Ok(Self { since, place })
     }
 }
 
 impl fmt::Display for ErasurePage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::In(conversation, after) => write!(f, "{after}~{conversation}"),
-            Self::Rest => f.write_str(REST),
+        match &self.place {
+            Place::In(conversation, after) => write!(f, "{}~{after}~{conversation}", self.since),
+            Place::Behind(conversation) => write!(f, "{}~behind~{conversation}", self.since),
+            Place::Rest => write!(f, "{}~rest", self.since),
         }
     }
 }
@@ -82,8 +98,9 @@ impl App {
     /// `busy`: the same again, after `retry_after_ms`. At first always: what he sent before he was disabled may be on its way.
     pub async fn erase(&self, user: &UserId, page: Option<ErasurePage>) -> Result<Erased> {
         let began = self.world.now_ms();
-        let disabled_at = self.silence(user).await?;
-        let settled = disabled_at.saturating_add(SETTLED_MS);
+        let (since, closed) = self.silence(user).await?;
+        // What came over a socket that was open until now is on its way as well.
+        let settled = if closed > 0 { began } else { since }.saturating_add(SETTLED_MS);
         if began < settled {
             let words = "the user is disabled; what he sent before may be on its way: go on later";
             return Err(Error {
@@ -91,16 +108,26 @@ impl App {
                 ..Error::new(ErrorKind::Busy, words)
             });
         }
+        // Who was enabled meanwhile is looked at from the beginning.
+        let mut place = page.filter(|page| page.since == since).map(|page| page.place);
         let mut entries = 0;
-        if page != Some(ErasurePage::Rest) {
-            let page = self.erase_conversations(user, page, began, &mut entries).await?;
-            if page.is_some() {
-                return Ok(Erased { entries, page });
+        loop {
+            if place != Some(Place::Rest) {
+                let place = self.erase_conversations(user, place, began, &mut entries).await?;
+                if let Some(place) = place {
+                    return Ok(Erased { entries, page: Some(ErasurePage { since, place }) });
+                }
             }
+            // Somebody may have added him since.
+            if self.conversations.rows(user, Some(&before_groups()), 1).await?.is_empty() {
+                break;
+            }
+            place = Some(Place::Behind(before_groups()));
         }
         while self.erase_uploads(user).await? || self.people.erase(user, ITEMS).await? {
             if self.is_late(began) {
-                return Ok(Erased { entries, page: Some(ErasurePage::Rest) });
+                let page = ErasurePage { since, place: Place::Rest };
+                return Ok(Erased { entries, page: Some(page) });
             }
         }
         Ok(Erased { entries, page: None })
@@ -116,17 +143,17 @@ impl App {
         of: &ConversationId,
         page: Option<ErasurePage>,
     ) -> Result<Erased> {
-        let after = match page {
+        let after = match page.map(|page| page.place) {
             None => Seq::ZERO,
-            Some(ErasurePage::In(conversation, after)) if conversation == *of => after,
+            Some(Place::In(conversation, after)) if conversation == *of => after,
             Some(_) => return Err(Error::bad_request("page is that of another conversation")),
         };
         if self.log.newest(of, Seq::FIRST, None, 1).await?.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, "no such conversation"));
         }
         let (mut entries, began) = (0, self.world.now_ms());
-        let page = self.erase_from(user, of, after, began, &mut entries).await?;
-        Ok(Erased { entries, page })
+        let place = self.erase_from(user, of, after, began, &mut entries).await?;
+        Ok(Erased { entries, page: place.map(|place| ErasurePage { since: 0, place }) })
     }
 
     fn is_late(&self, began: u64) -> bool {
@@ -137,33 +164,40 @@ impl App {
     async fn erase_conversations(
         &self,
         user: &UserId,
-        mut page: Option<ErasurePage>,
+        mut place: Option<Place>,
         began: u64,
         entries: &mut u64,
-    ) -> Result<Option<ErasurePage>> {
-        let mut last = None;
+    ) -> Result<Option<Place>> {
+        let mut last = match &place {
+            Some(Place::Behind(done)) => Some(done.clone()),
+            _ => None,
+        };
         loop {
             let rows = self.conversations.rows(user, last.as_ref(), PAGE).await?;
             let full = rows.len() == PAGE;
             for row in rows {
                 last = Some(row.conversation.clone());
-                let mut after = row.joined.prev();
-                if let Some(ErasurePage::In(at, from)) = &page {
+                // Not from where he reads: he may have been there before.
+                let mut after = Seq::ZERO;
+                if let Some(Place::In(at, from)) = &place {
                     // The rows come in this order too.
                     if row.conversation < *at {
                         continue;
                     }
                     if row.conversation == *at {
-                        after = after.max(*from);
+                        after = *from;
                     }
                 }
-                page = None;
+                place = None;
                 let of = &row.conversation;
-                if let Some(page) = self.erase_from(user, of, after, began, entries).await? {
-                    return Ok(Some(page));
+                if let Some(place) = self.erase_from(user, of, after, began, entries).await? {
+                    return Ok(Some(place));
                 }
                 if of.pair().is_none() {
                     self.leave(user, of).await?;
+                }
+                if self.is_late(began) {
+                    return Ok(Some(Place::Behind(row.conversation)));
                 }
             }
             if !full {
@@ -180,7 +214,7 @@ impl App {
         mut after: Seq,
         began: u64,
         entries: &mut u64,
-    ) -> Result<Option<ErasurePage>> {
+    ) -> Result<Option<Place>> {
         let mut kept = Kept::default();
         loop {
             let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
@@ -195,20 +229,21 @@ impl App {
                 _ => return Ok(None),
             }
             if self.is_late(began) {
-                return Ok(Some(ErasurePage::In(of.clone(), after)));
+                return Ok(Some(Place::In(of.clone(), after)));
             }
         }
     }
 
-    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled.
-    async fn silence(&self, user: &UserId) -> Result<u64> {
+    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, and how many sockets
+    /// were open until now.
+    async fn silence(&self, user: &UserId) -> Result<(u64, usize)> {
         let now = self.world.now_ms();
         let account = self.connections.set_disabled(user, Some(now)).await?;
-        self.close_all(&account.devices.connections).await?;
+        let closed = self.close_all(&account.devices.connections).await?;
         for endpoint in &account.devices.endpoints {
             self.connections.remove_endpoint(endpoint).await?;
         }
-        Ok(account.disabled_at.unwrap_or(now))
+        Ok((account.disabled_at.unwrap_or(now), closed))
     }
 
     /// Empties these entries, wherever they lie.
@@ -239,13 +274,20 @@ impl App {
     }
 }
 
+/// Sorts behind every direct conversation, and before every group.
+fn before_groups() -> ConversationId {
+    ConversationId::group(Uuid::nil())
+}
+
 /// Whether it holds what its author made. Who joined and left, and what was taken back, is the conversation's.
-const fn holds(content: &Content) -> bool {
-    !matches!(
-        content,
+fn holds(content: &Content) -> bool {
+    match content {
         Content::System { .. }
-            | Content::Notice { .. }
-            | Content::Delete { .. }
-            | Content::Gone { .. }
-    )
+        | Content::Notice { .. }
+        | Content::Delete { .. }
+        | Content::Gone { .. } => false,
+        // As a delete leaves it.
+        Content::Edit { text, .. } => !text.is_empty(),
+        _ => true,
+    }
 }

@@ -34,7 +34,7 @@ pub use ack::{Ack, Receipt};
 pub use archive::{Archived, Keeping};
 pub use blocks::{BlockPage, MAX_BLOCKS};
 pub use connect::MAX_DEVICES;
-pub use erasure::{Erased, ErasurePage};
+pub use erasure::{Erased, ErasurePage, Place};
 pub use groups::{Group, MAX_MEMBERS, NewGroup};
 pub use history::{MAX_PAGE, Page, Range};
 pub use invites::{NewInvite, Preview};

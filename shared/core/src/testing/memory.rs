@@ -403,6 +403,9 @@ impl Cold for Memory {
             return Ok(false);
         }
         let log = state.log.entry(of.clone()).or_default();
+        if entries.iter().any(|e| e.seq > floor.archived && !log.contains_key(&e.seq)) {
+            return Ok(false);
+        }
         let noted = state.redactions.entry(of.clone()).or_default();
         for entry in entries {
             if let Some(row) = log.get_mut(&entry.seq) {

@@ -5,7 +5,7 @@ use petrel_core::ids::{ConversationId, DeviceId, EndpointId, Seq};
 use petrel_core::message::Content;
 use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{Archive, Connections, Conversations, Endpoint, People, mint};
-use petrel_core::services::{Erased, ErasurePage, Keeping};
+use petrel_core::services::{Erased, ErasurePage, Keeping, Place};
 use petrel_core::{ErrorKind, Result};
 
 use crate::world::*;
@@ -115,7 +115,8 @@ fn a_long_history_takes_several_calls_each_of_which_may_come_twice() {
     }
     assert_eq!(kind(erase(&world, "ana", None)), ErrorKind::Busy);
     world.memory.pass(30_000);
-    let page = Some(ErasurePage::In(c.clone(), Seq::new(200)));
+    let since = block_on(world.app.account(&user("ana"))).unwrap().disabled_at.unwrap();
+    let page = Some(ErasurePage { since, place: Place::In(c.clone(), Seq::new(200)) });
     assert_eq!(erase(&world, "ana", page.clone()).unwrap().entries, 125, "those above 200");
     assert_eq!(erase(&world, "ana", page).unwrap().entries, 0, "the row is gone");
     let one = block_on(world.app.erase_in(&user("ana"), &c, None)).unwrap();
@@ -133,20 +134,79 @@ fn what_someone_left_behind_in_a_group_is_reached_by_its_name() {
     assert_eq!(erase_in(&g, None).unwrap().entries, 1);
     assert!(!read(&world, "ana", &g).contains("secret"));
     assert_eq!(kind(erase_in(&direct("bo", "cy"), None)), ErrorKind::NotFound);
-    let other = Some(ErasurePage::In(direct("bo", "cy"), Seq::FIRST));
-    assert_eq!(kind(erase_in(&g, other)), ErrorKind::BadRequest);
-    assert_eq!(kind(erase_in(&g, Some(ErasurePage::Rest))), ErrorKind::BadRequest);
+    for place in [Place::In(direct("bo", "cy"), Seq::FIRST), Place::Behind(g.clone()), Place::Rest]
+    {
+        let page = Some(ErasurePage { since: 0, place });
+        assert_eq!(kind(erase_in(&g, page)), ErrorKind::BadRequest);
+    }
 }
 
 #[test]
 fn pages_are_those_that_were_answered() {
-    let page = ErasurePage::In(direct("ana", "bo"), Seq::new(7));
-    for page in [page, ErasurePage::Rest] {
+    let of = direct("ana", "bo");
+    for place in [Place::In(of.clone(), Seq::new(7)), Place::Behind(of), Place::Rest] {
+        let page = ErasurePage { since: 5, place };
         assert_eq!(ErasurePage::parse(&page.to_string()).unwrap(), page);
     }
-    for text in
-        ["", "~", "7", "7~", "~d:ana:bo", "+7~d:ana:bo", "-1~d:ana:bo", "7~nonsense", "REST"]
-    {
+    for text in [
+        "",
+        "~",
+        "7",
+        "7~",
+        "~rest",
+        "7~8",
+        "7~d:ana:bo",
+        "7~+8~d:ana:bo",
+        "7~-1~d:ana:bo",
+        "7~8~nonsense",
+        "x~rest",
+        "7~REST",
+        "7~behind~",
+        "7~behind~d:ana:bo~",
+    ] {
         assert!(ErasurePage::parse(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn who_came_back_who_was_enabled_and_who_was_added_meanwhile_leaves_nothing_either() {
+    let world = World::new();
+    let g = world.group("ana", &["bo"]);
+    world.say("bo", &g, "secret before");
+    block_on(world.app.remove_members(&caller("bo"), &g, &[user("bo")])).unwrap();
+    block_on(world.app.add_members(&caller("ana"), &g, &[user("bo")])).unwrap();
+    world.say("bo", &g, "secret after");
+    let c = direct("ana", "bo");
+    world.say("bo", &c, "secret");
+    assert_eq!(kind(erase(&world, "bo", None)), ErrorKind::Busy);
+    let since = block_on(world.app.account(&user("bo"))).unwrap().disabled_at.unwrap();
+    // A page from before he was enabled is none: what he wrote meanwhile lies behind it.
+    world.memory.pass(1_000);
+    block_on(world.app.enable(&user("bo"))).unwrap();
+    world.say("bo", &c, "secret meanwhile");
+    let page = Some(ErasurePage { since, place: Place::Rest });
+    assert_eq!(kind(erase(&world, "bo", page.clone())), ErrorKind::Busy);
+    world.memory.pass(30_000);
+    assert_eq!(erase(&world, "bo", page).unwrap(), Erased { entries: 4, page: None });
+    for of in [&c, &g] {
+        assert!(!read(&world, "ana", of).contains("secret"));
+    }
+    // Added at the end, when his conversations were done.
+    let since = block_on(world.app.account(&user("bo"))).unwrap().disabled_at.unwrap();
+    block_on(world.app.add_members(&caller("ana"), &g, &[user("bo")])).unwrap();
+    let page = Some(ErasurePage { since, place: Place::Rest });
+    assert_eq!(erase(&world, "bo", page).unwrap(), Erased { entries: 0, page: None });
+    assert_eq!(block_on(world.memory.roster(&g, 9)).unwrap().members.len(), 1);
+}
+
+#[test]
+fn a_socket_that_was_open_until_now_is_waited_for() {
+    let world = World::new();
+    world.online("ana", "phone");
+    world.memory.pass(90_000);
+    block_on(world.memory.set_disabled(&user("ana"), Some(1))).unwrap();
+    let refused = erase(&world, "ana", None).unwrap_err();
+    assert_eq!((refused.kind, refused.retry_after_ms), (ErrorKind::Busy, Some(30_000)));
+    world.memory.pass(30_000);
+    assert!(erase(&world, "ana", None).is_ok());
 }
