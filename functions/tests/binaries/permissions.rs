@@ -104,7 +104,11 @@ impl Watched {
     }
 
     async fn operate(&self, method: &str, path: &str) -> Value {
-        let mut event = request("root", method, path, &json!({}));
+        self.order(method, path, &json!({})).await
+    }
+
+    async fn order(&self, method: &str, path: &str, content: &Value) -> Value {
+        let mut event = request("root", method, path, content);
         event["requestContext"]["authorizer"]["jwt"]["claims"]["scope"] = json!("petrel/admin");
         self.invoke(&event).await
     }
@@ -299,10 +303,15 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     ] {
         api.operate(method, path).await;
     }
-    let erased = UserId::parse("old").unwrap();
-    stack.aws.tables().set_disabled(&erased, Some(1)).await.unwrap();
-    let gone = body(&api.operate("POST", "/api/admin/users/old/erasure").await);
-    assert!(gone["erased"].as_u64().unwrap() > 0 && gone["page"].is_null(), "{gone}");
+    // What someone wrote long ago, and all of someone else.
+    let one = body(
+        &api.order("POST", "/api/admin/users/old/erasure", &json!({"conversation_id": old})).await,
+    );
+    assert!(one["erased"].as_u64().unwrap() > 0 && one["page"].is_null(), "{one}");
+    api.call("era", "PATCH", "/api/profile", json!({"name": "Era"})).await;
+    let era = UserId::parse("era").unwrap();
+    stack.aws.tables().set_disabled(&era, Some(1)).await.unwrap();
+    api.operate("POST", "/api/admin/users/era/erasure").await;
     let media = upload(&api).await;
     let path = format!("/api/media/{media}/complete");
     let state = body(&api.call("ana", "POST", &path, json!({})).await);
