@@ -69,7 +69,12 @@ pub async fn ask(router: Router, request: Request) {
     // An export is lines of JSON, and none at its end.
     let lines = response.headers().get("content-type").is_some_and(|t| t == "application/x-ndjson");
     let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
-    assert!(status < 500 || waits && status == 503, "{status}: {}", String::from_utf8_lossy(&body));
+    if waits && status == 503 {
+        let error: Value = serde_json::from_slice(&body).expect("JSON");
+        assert!(error["code"] == "busy" && error["retry_after_ms"].is_u64(), "{error}");
+        return;
+    }
+    assert!(status < 500, "{status}: {}", String::from_utf8_lossy(&body));
     if lines {
         for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             serde_json::from_slice::<Value>(line).expect("JSON");
