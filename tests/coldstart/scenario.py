@@ -140,6 +140,7 @@ def environment(ports: dict[str, int], runtime: int, roots: os.PathLike) -> dict
         "PETREL_MESSAGES_TABLE": "messages",
         "PETREL_CONVERSATIONS_TABLE": "conversations",
         "PETREL_CONNECTIONS_TABLE": "connections",
+        "PETREL_ARCHIVE_BUCKET": "archive",
         "PETREL_FANOUT_QUEUE_URL": f"{url['sqs']}/123456789012/fanout",
         "PETREL_PUSH_QUEUE_URL": f"{url['sqs']}/123456789012/push",
         "PETREL_PUSH_DELAY_S": "30",
