@@ -132,10 +132,10 @@ class ByHand(unittest.TestCase):
         self.assertAlmostEqual(s.peak.writes, send.writes + 999 * ack.writes)
         # Half of 999, on two sockets each, and the sender's other one.
         self.assertAlmostEqual(s.peak.posts, 999 / 2 * 2 + 1)
-        # A chunk has a job for those offline and one for those online, about 50 users each: 2 units and 2 a user, and
-        # 21 for each badge.
+        # A chunk has a job for those offline and one for those online, about 50 users each: 4 units for the first, 247 for
+        # 99 more, and 21 for each badge.
         self.assertAlmostEqual(s.peak.push_jobs, 20)
-        jobs = 20 * (2 + 2 * 49.95) + 21 * (499.5 + 0.1 * 499.5)
+        jobs = 20 * (4 + 48.95 * 247 / 99) + 21 * (499.5 + 0.1 * 499.5)
         self.assertAlmostEqual(s.peak.reads, send.reads + 10 * fan_out.reads + 999 * ack.reads + jobs)
         self.assertAlmostEqual(s.peak.publishes, 499.5 + 0.1 * 499.5)
         self.assertAlmostEqual(s.peak.sent, 1 + 20)
@@ -151,7 +151,8 @@ class ByHand(unittest.TestCase):
         # One job for 1.5 phones that are offline, one for 3 that are online.
         self.assertAlmostEqual(s.peak.push_jobs, 2)
         self.assertAlmostEqual(s.peak.publishes, 1.5)
-        self.assertAlmostEqual(s.peak.reads, send.reads + 9 * ack.reads + 3 * typing.reads + 2 * 2 + 2 * 4.5 + 21 * 1.5)
+        jobs = 2 * 4 + 2.5 * 247 / 99 + 21 * 1.5
+        self.assertAlmostEqual(s.peak.reads, send.reads + 9 * ack.reads + 3 * typing.reads + jobs)
         self.assertAlmostEqual(s.peak.writes, send.writes + 9 * ack.writes)
         self.assertEqual((s.peak.sent, s.peak.fanout_jobs), (2, 0))
 
