@@ -141,6 +141,8 @@ def environment(ports: dict[str, int], runtime: int, roots: os.PathLike) -> dict
         "PETREL_CONVERSATIONS_TABLE": "conversations",
         "PETREL_CONNECTIONS_TABLE": "connections",
         "PETREL_ARCHIVE_BUCKET": "archive",
+        # The others limit nothing either, so that all store the same item.
+        "PETREL_LIMITS": "conversation=0,messages=0,requests=0",
         "PETREL_FANOUT_QUEUE_URL": f"{url['sqs']}/123456789012/fanout",
         "PETREL_PUSH_QUEUE_URL": f"{url['sqs']}/123456789012/push",
         "PETREL_PUSH_DELAY_S": "30",
