@@ -60,8 +60,6 @@ pub struct Backend {
 
 /// The bucket of media, and of what is put into it by presigned URLs.
 pub const MEDIA_BUCKET: &str = "media";
-/// The bucket of cold history. Nothing leads to it from outside.
-pub const ARCHIVE_BUCKET: &str = "archive";
 
 impl Backend {
     /// Opens it, and makes what is absent. Clients reach the server at this URL.
@@ -90,7 +88,7 @@ impl Backend {
                 data::check(folder)?;
                 let client = embedded::client_on(&data::database(folder));
                 let archive = Arc::new(Folder::new(&data::archive(folder)));
-                let s3 = data::buckets(folder, &[MEDIA_BUCKET, ARCHIVE_BUCKET])?;
+                let s3 = data::buckets(folder, &[MEDIA_BUCKET])?;
                 let opened = Self::embedded(client, s3, archive, url, gateway, settings).await;
                 let opened = opened.map_err(|reason| data::unusable(folder, reason))?;
                 data::note_made(folder)?;
@@ -99,7 +97,7 @@ impl Backend {
             Options::InMemory => {
                 let kept = tempfile::tempdir()?;
                 let archive = Arc::new(Folder::new(&kept.path().join("archive")));
-                let s3 = S3::in_memory(&[MEDIA_BUCKET, ARCHIVE_BUCKET]);
+                let s3 = S3::in_memory(&[MEDIA_BUCKET]);
                 let client = embedded::client();
                 let opened = Self::embedded(client, s3, archive, url, gateway, settings).await?;
                 Ok(Self { folder: Some(kept), ..opened })

@@ -1,4 +1,4 @@
-//! The port's S3 side: where presigned URLs of the media bucket lead. The archive's bucket has no way in from outside.
+//! The port's S3 side: where presigned URLs of the media bucket lead.
 
 use std::sync::Arc;
 

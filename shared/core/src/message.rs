@@ -250,6 +250,15 @@ impl Content {
         }
     }
 
+    /// Whether nothing is left of what it said: it is gone, or as [`Self::deleted`] leaves it.
+    pub const fn is_emptied(&self) -> bool {
+        match self {
+            Self::Gone { .. } => true,
+            Self::Edit { text, .. } => text.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Checks what an operator may have the server write.
     ///
     /// # Errors
@@ -333,9 +342,7 @@ impl Entry {
     pub fn deleted(&self) -> Self {
         Self { content: self.content.deleted(), edits: vec![], ..self.clone() }
     }
-}
 
-impl Entry {
     /// Whether it mentions this user. Where only one other reads it, a mention says nothing, and does not pass a mute.
     pub fn mentions(&self, user: &UserId) -> bool {
         self.conversation_id.pair().is_none() && self.content.mentions().contains(user)

@@ -7,7 +7,7 @@ mod s3;
 #[cfg(feature = "server")]
 mod timers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
@@ -56,6 +56,23 @@ fn read_floor(item: &Item) -> Result<Floor> {
     })
 }
 
+/// Holds while a floor is the one that was read.
+struct Unmoved {
+    condition: &'static str,
+    names: HashMap<String, String>,
+    values: Option<Item>,
+}
+
+fn unmoved(floor: &Floor) -> Unmoved {
+    let names = |name: &str, attribute: &str| [(name.to_owned(), attribute.to_owned())].into();
+    if floor.version == 0 {
+        let condition = "attribute_not_exists(#pk)";
+        return Unmoved { condition, names: names("#pk", keys::PK), values: None };
+    }
+    let values = Some(item([(":v", n(floor.version))]));
+    Unmoved { condition: "#v = :v", names: names("#v", keys::VERSION), values }
+}
+
 #[async_trait]
 impl Cold for Dynamo {
     async fn floor(&self, of: &ConversationId) -> Result<Floor> {
@@ -77,14 +94,11 @@ impl Cold for Dynamo {
         ]));
         let put = self.client.put_item().table_name(&self.tables.conversations);
         let put = put.set_item(Some(new_item));
-        let put = if old.version == 0 {
-            put.condition_expression("attribute_not_exists(#pk)")
-                .expression_attribute_names("#pk", keys::PK)
-        } else {
-            put.condition_expression("#v = :v")
-                .expression_attribute_names("#v", keys::VERSION)
-                .expression_attribute_values(":v", n(old.version))
-        };
+        let Unmoved { condition, names, values } = unmoved(old);
+        let put = put
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(values);
         Ok(unless(put.send().await, &[CHECK_FAILED])?.is_some())
     }
 
@@ -197,21 +211,16 @@ impl Cold for Dynamo {
 }
 
 impl Dynamo {
-    /// Holds while the floor is the one that was read.
+    /// [`unmoved`], as a part of a transaction.
     fn standing(&self, of: &ConversationId, floor: &Floor) -> Result<TransactWriteItem> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.conversations)
             .set_key(Some(floor_key(of)));
-        let check = if floor.version == 0 {
-            check
-                .condition_expression("attribute_not_exists(#pk)")
-                .expression_attribute_names("#pk", keys::PK)
-        } else {
-            check
-                .condition_expression("#v = :v")
-                .expression_attribute_names("#v", keys::VERSION)
-                .expression_attribute_values(":v", n(floor.version))
-        };
+        let Unmoved { condition, names, values } = unmoved(floor);
+        let check = check
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(values);
         let check = check.build().map_err(Error::port)?;
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }

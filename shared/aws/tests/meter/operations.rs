@@ -310,6 +310,16 @@ async fn archiving(bills: &mut Bills) {
     bills.add(Part::Archive, "archive, one was deleted", world.bill(archive).await);
     let bill = world.frame(1, delete(&world, 550), Some("sent")).await;
     bills.add(Part::Archive, "delete an old message that is in the table", bill);
+
+    let world = World::new().await;
+    world.said(1, &of, 600).await;
+    world.clock.pass(40 * 86_400_000);
+    assert_eq!(world.app.archive(&of).await.unwrap().moved, 500);
+    let erase = async {
+        let erased = world.app.erase_in(&user(1), &of, None).await.unwrap();
+        assert_eq!((erased.entries, erased.page), (600, None));
+    };
+    bills.add(Part::Archive, "erase 600 messages, 500 of them archived", world.bill(erase).await);
 }
 
 async fn changes(bills: &mut Bills) {

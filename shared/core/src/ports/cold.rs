@@ -59,7 +59,8 @@ pub trait Cold: Send + Sync {
     /// Empties these entries (at most 40) of one log, as they were read: each row that is there gets
     /// [`Content::deleted`](crate::message::Content::deleted) in place of what it holds, and each that is not above
     /// [`Floor::closing`] is noted in [`Self::redactions`]; all of it in one step. Must change nothing and return `false` if
-    /// a row above [`Floor::archived`] is not there, if `floor` is not what stands (by its version), or if another write of any of these was under way. May be repeated.
+    /// a row above [`Floor::archived`] is not there, if `floor` is not what stands (by its version), or if another write of
+    /// any of these was under way. May be repeated.
     async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool>;
 
     /// The seqs from `from` to `through` that were deleted and noted, oldest first, at most `limit`. Must be strongly

@@ -259,7 +259,7 @@ impl App {
             return Err(Error::port(format!("the object {last} of {of} comes and goes")));
         };
         let gone: BTreeSet<Seq> =
-            left.entries.iter().filter(|e| is_empty(e)).map(|e| e.seq).collect();
+            left.entries.iter().filter(|e| e.content.is_emptied()).map(|e| e.seq).collect();
         let emptied = |e: &Entry| if gone.contains(&e.seq) { e.deleted() } else { e.clone() };
         let chunk: Vec<Entry> = chunk.iter().map(emptied).collect();
         self.replace(of, left, &chunk).await
@@ -452,14 +452,5 @@ impl App {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether nothing is left of what this entry said.
-fn is_empty(entry: &Entry) -> bool {
-    match &entry.content {
-        Content::Gone { .. } => true,
-        Content::Edit { text, .. } => text.is_empty(),
-        _ => false,
     }
 }

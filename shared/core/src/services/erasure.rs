@@ -58,13 +58,14 @@ impl ErasurePage {
             text.parse().ok().filter(|_| digits).ok_or_else(bad)
         };
         let conversation = |text: &str| ConversationId::parse(text).map_err(|_| bad());
-        let place = match text.split('~').collect::<Vec<_>>()[..] {
-            [_, "rest"] => Place::Rest,
-            [_, "behind", of] => Place::Behind(conversation(of)?),
-            [_, after, of] => Place::In(conversation(of)?, Seq::new(number(after)?)),
-            _ => return Err(bad()),
+        let (since, place) = text.split_once('~').ok_or_else(bad)?;
+        let since = number(since)?;
+        let place = match place.split_once('~') {
+            None if place == "rest" => Place::Rest,
+            None => return Err(bad()),
+            Some(("behind", of)) => Place::Behind(conversation(of)?),
+            Some((after, of)) => Place::In(conversation(of)?, Seq::new(number(after)?)),
         };
-        let since = number(text.split('~').next().unwrap_or_default())?;
         Ok(Self { since, place })
     }
 }
@@ -280,14 +281,8 @@ fn before_groups() -> ConversationId {
 }
 
 /// Whether it holds what its author made. Who joined and left, and what was taken back, is the conversation's.
-fn holds(content: &Content) -> bool {
-    match content {
-        Content::System { .. }
-        | Content::Notice { .. }
-        | Content::Delete { .. }
-        | Content::Gone { .. } => false,
-        // As a delete leaves it.
-        Content::Edit { text, .. } => !text.is_empty(),
-        _ => true,
-    }
+const fn holds(content: &Content) -> bool {
+    let anothers =
+        matches!(content, Content::System { .. } | Content::Notice { .. } | Content::Delete { .. });
+    !anothers && !content.is_emptied()
 }
