@@ -301,7 +301,8 @@ pub trait People: Send + Sync {
     async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
 
     /// Removes what is kept of a user by himself, at most `limit` items of it, and returns whether there is more: what he
-    /// shows, his list, whom he blocks, who watches him, and when he was last online. That he is disabled stays.
+    /// shows, his list of direct conversations, whom he blocks, who watches him, and when he was last online. That he is
+    /// disabled stays; so do his rows of groups, each of which goes with his place in it.
     async fn erase(&self, user: &UserId, limit: usize) -> Result<bool>;
 }
 
@@ -416,6 +417,8 @@ pub trait Connections: Send + Sync {
 pub struct Account {
     /// Since when he is disabled, ms since 1970.
     pub disabled_at: Option<u64>,
+    /// When a socket of his was removed last, ms since 1970; `None` if never.
+    pub last_seen: Option<u64>,
     /// What he can be reached by.
     pub devices: Devices,
 }

@@ -145,6 +145,10 @@ impl Core {
         seq: Seq,
         except: Option<&Connection>,
     ) {
+        if self.may_be_over(of, seq) {
+            // Nobody is owed it any more.
+            return;
+        }
         let held = self.under_way(of, seq, None, except);
         self.must(held.map_err(|e| format!("{of} {seq} was acknowledged, and {e}")));
         if self.webhook {

@@ -202,9 +202,12 @@ impl App {
     pub async fn erase_uploads(&self, user: &UserId) -> Result<bool> {
         let ids = self.files.of(user, None, ERASED_AT_ONCE).await?;
         for id in &ids {
-            // The row last: while it is there, the bytes are found again.
-            self.files.remove(user, id).await?;
+            if mutant!(BytesFirst) {
+                self.files.remove(user, id).await?;
+            }
+            // The bytes last: they are what it is found by again, should this call end here.
             self.uploads.forget(user, id).await?;
+            self.files.remove(user, id).await?;
         }
         Ok(ids.len() == ERASED_AT_ONCE)
     }
