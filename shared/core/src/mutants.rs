@@ -177,12 +177,8 @@ mod variants {
         ErasureEndsEarly,
         /// Erasure: does not wait for what is on its way.
         ErasureUnsettled,
-        /// Erasure: does not wait for what came over a socket that an earlier call closed.
-        ClosedForgotten,
         /// Erasure: the user stays in his groups.
         ErasedStaysMember,
-        /// Erasure: who was added to a group meanwhile stays there.
-        AddedMeanwhile,
         /// Erasure: his profile, his list and his blocks stay.
         OwnStays,
         /// Erasure: an upload's bytes go before what is known of it.

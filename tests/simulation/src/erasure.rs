@@ -6,6 +6,7 @@ use petrel_core::ids::{ConversationId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::{Change, Floor};
 use petrel_core::services::Erased;
+use serde_json::json;
 
 use crate::core::{Core, Invocation};
 use crate::faults::Path;
@@ -87,6 +88,18 @@ impl Core {
     /// Whether a write of a user who is being erased comes later than any can.
     pub fn has_settled(&self, user: Option<&UserId>, since: u64) -> bool {
         user.is_some_and(|user| self.erasures.contains_key(user)) && self.now > since + LATE_MS
+    }
+
+    /// A message of a user's that the gateway has taken just before it closes his socket.
+    pub fn last_words(&mut self, number: u64, user: &UserId) {
+        let all: Vec<ConversationId> =
+            self.truth.rows.get(user).into_iter().flatten().map(|(of, _)| of.clone()).collect();
+        let Some(of) = self.dice.pick(&all).cloned() else { return };
+        let id = self.uuid().to_string();
+        let content = json!({"type": "text", "text": "http last words"});
+        let frame =
+            json!({"action": "send", "conversation_id": of, "message_id": id, "content": content});
+        self.invoke(0, Task::Route(number, frame.to_string()));
     }
 
     /// Empties these entries as they were read, and notes those at or below the fence.

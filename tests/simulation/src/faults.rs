@@ -101,6 +101,10 @@ kinds! {
         PushLater "push-later" 800,
         /// A call of an erasure takes seconds.
         ErasureSlow "erasure-slow" 800,
+        /// The gateway does not close a socket when it is asked to.
+        CloseRefused "close-refused" 1500,
+        /// Who is being erased sends something over a socket just before it is closed.
+        LastWords "last-words" 3000,
         /// A read that need not be strongly consistent finds what was a moment ago.
         StaleRead "stale-read" 5000,
         /// Everyone sleeps, and hours or days pass.

@@ -246,9 +246,7 @@ impl People {
             }
             Some(Asked::Erased(user, None, _)) => {
                 for of in core.left_behind(user) {
-                    if core.dice.percent(50) {
-                        self.ask(core, Request::EraseIn(user.clone(), of, None));
-                    }
+                    self.ask(core, Request::EraseIn(user.clone(), of, None));
                 }
             }
             Some(Asked::Enabled(user)) => {
@@ -311,6 +309,11 @@ impl People {
         }
         self.erasing -= 1;
         self.disabling.push(user.clone());
+        if core.dice.percent(30) {
+            // Two operators, who know nothing of each other.
+            let ms = core.dice.magnitude(1_000, 60_000);
+            self.ask_after(core, ms, Request::Erase(user.clone(), None));
+        }
         self.ask(core, Request::Erase(user, None));
     }
 
@@ -489,7 +492,9 @@ impl People {
         let user = self.someone(core, &of);
         let head = core.truth.log(&of).map_or(0, |log| log.head().get());
         let beyond = u64::from(core.strikes(Fault::Hostile)) * 3;
-        let at = Seq::new(core.dice.below(head + 1) + beyond);
+        // Rather an old one, whose time may be over.
+        let at = core.dice.below(head + 1).min(core.dice.below(head + 1));
+        let at = Seq::new(at + beyond);
         let request = match core.dice.below(9) {
             7 => Request::Export(user, of, at),
             8 => Request::Read(user, of, Range::Around(at)),

@@ -126,7 +126,7 @@ impl App {
                 }
             }
             // Somebody may have added him since.
-            if mutant!(AddedMeanwhile) || !self.is_in_a_group(user).await? {
+            if !self.is_in_a_group(user).await? {
                 return Ok(Erased { entries, page: None });
             }
             place = Some(Place::Behind(before_groups()));
@@ -245,7 +245,11 @@ impl App {
         let mut kept = Kept::default();
         loop {
             let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
-            let his = |e: &&Entry| e.sender_id == *user || mutant!(ErasesOthers);
+            let archived = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.archived);
+            let his = |e: &&Entry| {
+                (e.sender_id == *user || mutant!(ErasesOthers))
+                    && !(e.seq <= archived && mutant!(ArchivedNotErased))
+            };
             let own = stretch.entries.iter().filter(his).filter(|e| holds(&e.content));
             let own: Vec<Entry> = own.cloned().collect();
             for together in own.chunks(TOGETHER) {
@@ -272,7 +276,7 @@ impl App {
             self.connections.remove_endpoint(endpoint).await?;
         }
         let since = account.disabled_at.unwrap_or(now);
-        let seen = account.last_seen.filter(|_| !mutant!(ClosedForgotten)).unwrap_or(since);
+        let seen = account.last_seen.unwrap_or(since);
         Ok((since, if closed > 0 { now } else { since.max(seen) }))
     }
 
@@ -283,13 +287,7 @@ impl App {
                 self.pause(attempt).await;
             }
             let floor = self.cold.floor(of).await?;
-            let hot: Vec<Entry>;
-            let mut entries = entries;
-            if mutant!(ArchivedNotErased) {
-                hot = entries.iter().filter(|e| e.seq > floor.archived).cloned().collect();
-                entries = &hot;
-            }
-            if entries.is_empty() || self.cold.erase(of, entries, &floor).await? {
+            if self.cold.erase(of, entries, &floor).await? {
                 if entries.iter().any(|e| e.seq <= floor.closing) {
                     // The notes hold from now on; the words lie in the object until the archiver has been there.
                     self.cold.set_timer(of, self.world.now_ms()).await?;

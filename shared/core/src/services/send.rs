@@ -121,7 +121,10 @@ impl App {
         not_blocked?;
         // Membership first: a stranger learns nothing of the log, not even that `seen` is wrong or how long it is.
         let mut members = members?;
-        let announced = || newest.iter().flatten().any(|e| e.content.adds(&caller.user));
+        // What was read last of him counts: who was removed since learns no more than a stranger.
+        let told = |e: &Entry| e.content.adds(&caller.user) || e.content.removes(&caller.user);
+        let last = || newest.iter().flatten().find(|e| told(e));
+        let announced = || last().is_some_and(|e| e.content.adds(&caller.user));
         let passes = |members: &Members| caller.is_server() || members.get(&caller.user).is_some();
         if !passes(&members) && !announced() {
             return Err(Error::not_a_member());
