@@ -8,7 +8,7 @@ use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{Job, Platform, mint};
 use petrel_core::services::OwnChange;
 
-use crate::world::{World, caller, direct, kind, text, user};
+use crate::world::{World, caller, direct, kind, socket, text, user};
 
 impl World {
     fn phone(&self, name: &str) -> EndpointId {
@@ -70,6 +70,30 @@ fn who_has_the_message_by_then_or_may_not_read_it_is_not_woken() {
     block_on(world.app.remove_members(&caller("ana"), &group, &gone)).unwrap();
     world.run_pushes(from);
     assert!(world.woken().is_empty());
+}
+
+#[test]
+fn a_socket_that_closed_before_it_acknowledged_is_followed_by_one_push() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    world.online("bo", "tablet");
+    let tablet = socket("bo", "tablet", 0);
+    let close = || block_on(world.app.disconnect(&tablet.user, &tablet.device, &tablet.id));
+    world.say("ana", &c, "hi");
+    assert_eq!(world.received("tablet", "message").len(), 1);
+    // Nothing is done then: `$disconnect` comes late, or never, and the push is on its way already.
+    close().unwrap();
+    assert_eq!(world.memory.delays(), [30]);
+    world.run_pushes(0);
+    assert_eq!(world.woken(), ["Fcm/bo"]);
+
+    world.online("bo", "tablet");
+    let sent = world.say("ana", &c, "and this?");
+    world.ack("bo", &c, sent.seq.get(), 0).unwrap();
+    close().unwrap();
+    world.run_pushes(1);
+    assert_eq!(world.woken().len(), 1, "what was acknowledged wakes nobody");
 }
 
 #[test]
