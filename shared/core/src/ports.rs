@@ -615,12 +615,6 @@ pub trait Uploads: Send + Sync {
 
     /// Until when the user may send it, s since 1970. Must be strongly consistent.
     async fn lent(&self, id: &MediaId, user: &UserId) -> Result<Option<u64>>;
-
-    /// Notes that the media of an entry may not be read any more.
-    async fn retract(&self, of: &ConversationId, seq: Seq) -> Result<()>;
-
-    /// Whether that was noted. Must be strongly consistent.
-    async fn retracted(&self, of: &ConversationId, seq: Seq) -> Result<bool>;
 }
 
 /// A request that a client makes to the store of files by itself.
