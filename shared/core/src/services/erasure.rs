@@ -235,13 +235,15 @@ impl App {
         }
     }
 
-    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, and how many sockets
+    /// Disables the user, closes his sockets and takes his phones off, from the push service first: an erasure that leaves
+    /// something there is not done, and while the row stands it can be asked again. Nothing is pushed meanwhile. Since when he is disabled, and how many sockets
     /// were open until now.
     async fn silence(&self, user: &UserId) -> Result<(u64, usize)> {
         let now = self.world.now_ms();
         let account = self.connections.set_disabled(user, Some(now)).await?;
         let closed = self.close_all(&account.devices.connections).await?;
         for endpoint in &account.devices.endpoints {
+            self.notifier.remove(&endpoint.id).await?;
             self.connections.remove_endpoint(endpoint).await?;
         }
         Ok((account.disabled_at.unwrap_or(now), closed))
