@@ -217,22 +217,31 @@ impl App {
         entries: &mut u64,
     ) -> Result<Option<Place>> {
         let mut kept = Kept::default();
-        loop {
+        let mut noted = false;
+        let place = loop {
             let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
-            let own = stretch.entries.iter().filter(|e| e.sender_id == *user && holds(&e.content));
-            let own: Vec<Entry> = own.cloned().collect();
-            for together in own.chunks(TOGETHER) {
-                self.empty_all(of, together).await?;
+            let own = || stretch.entries.iter().filter(|e| e.sender_id == *user);
+            // What is empty already an earlier call may have emptied, and died before it set the timer.
+            let closing = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.closing);
+            noted |= own().any(|e| e.content.is_emptied() && e.seq <= closing);
+            let full: Vec<Entry> = own().filter(|e| holds(&e.content)).cloned().collect();
+            for together in full.chunks(TOGETHER) {
+                noted |= self.empty_all(of, together).await?;
                 *entries += together.len() as u64;
             }
             match stretch.entries.last() {
                 Some(last) if !stretch.ends => after = last.seq,
-                _ => return Ok(None),
+                _ => break None,
             }
             if self.is_late(began) {
-                return Ok(Some(Place::In(of.clone(), after)));
+                break Some(Place::In(of.clone(), after));
             }
+        };
+        if noted {
+            // The notes hold from now on; the words lie in the objects until the archiver has been there.
+            self.cold.set_timer(of, self.world.now_ms()).await?;
         }
+        Ok(place)
     }
 
     /// Disables the user, closes his sockets and takes his phones off, from the push service first: an erasure that leaves
@@ -249,19 +258,15 @@ impl App {
         Ok((account.disabled_at.unwrap_or(now), closed))
     }
 
-    /// Empties these entries, wherever they lie.
-    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<()> {
+    /// Empties these entries, wherever they lie; whether some are noted, because the archive may have them.
+    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<bool> {
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 self.pause(attempt).await;
             }
             let floor = self.cold.floor(of).await?;
             if self.cold.erase(of, entries, &floor).await? {
-                if entries.iter().any(|e| e.seq <= floor.closing) {
-                    // The notes hold from now on; the words lie in the object until the archiver has been there.
-                    self.cold.set_timer(of, self.world.now_ms()).await?;
-                }
-                return Ok(());
+                return Ok(entries.iter().any(|e| e.seq <= floor.closing));
             }
         }
         Err(Error::new(ErrorKind::Busy, "the conversation is being changed; ask again"))
