@@ -12,6 +12,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::ports::Endpoint;
 
 /// How long a call of the user's may be alive after he was disabled, ms: what it stores has to be there when it is looked for.
 const SETTLED_MS: u64 = 30_000;
@@ -99,7 +100,7 @@ impl App {
     /// `busy`: the same again, after `retry_after_ms`. At first always: what he sent before he was disabled may be on its way.
     pub async fn erase(&self, user: &UserId, page: Option<ErasurePage>) -> Result<Erased> {
         let began = self.world.now_ms();
-        let (since, closed) = self.silence(user).await?;
+        let (since, closed, phones) = self.silence(user).await?;
         // What came over a socket that was open until now is on its way as well.
         let settled = if closed > 0 { began } else { since }.saturating_add(SETTLED_MS);
         if began < settled {
@@ -109,6 +110,8 @@ impl App {
                 ..Error::new(ErrorKind::Busy, words)
             });
         }
+        // After the wait: a second call does not find the sockets that this one has closed.
+        phones?;
         // Who was enabled meanwhile is looked at from the beginning.
         let mut place = page.filter(|page| page.since == since).map(|page| page.place);
         let mut entries = 0;
@@ -244,18 +247,24 @@ impl App {
         Ok(place)
     }
 
-    /// Disables the user, closes his sockets and takes his phones off, from the push service first: an erasure that leaves
-    /// something there is not done, and while the row stands it can be asked again. Nothing is pushed meanwhile. Since when he is disabled, and how many sockets
-    /// were open until now.
-    async fn silence(&self, user: &UserId) -> Result<(u64, usize)> {
+    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, how many sockets were open
+    /// until now, and whether his phones are off.
+    async fn silence(&self, user: &UserId) -> Result<(u64, usize, Result<()>)> {
         let now = self.world.now_ms();
         let account = self.connections.set_disabled(user, Some(now)).await?;
         let closed = self.close_all(&account.devices.connections).await?;
-        for endpoint in &account.devices.endpoints {
+        let phones = self.take_phones_off(&account.devices.endpoints).await;
+        Ok((account.disabled_at.unwrap_or(now), closed, phones))
+    }
+
+    /// From the push service first: an erasure that leaves something there is not done, and while the row stands it can be
+    /// asked again. Nothing is pushed meanwhile to who is disabled.
+    async fn take_phones_off(&self, endpoints: &[Endpoint]) -> Result<()> {
+        for endpoint in endpoints {
             self.notifier.remove(&endpoint.id).await?;
             self.connections.remove_endpoint(endpoint).await?;
         }
-        Ok((account.disabled_at.unwrap_or(now), closed))
+        Ok(())
     }
 
     /// Empties these entries, wherever they lie; whether some are noted, because the archive may have them.
