@@ -77,8 +77,8 @@ fn contents(of: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             continue;
         }
         let (name, bytes) = (file.file_name(), fs::read(file.path()).unwrap());
-        let none = name == "petrel.db-shm" || name == "lock";
-        if !none && !(name == "petrel.db-wal" && bytes.is_empty()) {
+        let nothing = name == "petrel.db-wal" && bytes.is_empty();
+        if name != "petrel.db-shm" && name != "lock" && !nothing {
             all.insert(file.path(), bytes);
         }
     }
