@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry};
 use crate::mutants::mutant;
+use crate::ports::Endpoint;
 
 /// How long a call of the user's may be alive after he was disabled, ms: what it stores has to be there when it is looked for.
 const SETTLED_MS: u64 = 30_000;
@@ -100,7 +101,7 @@ impl App {
     /// `busy`: the same again, after `retry_after_ms`. At first always: what he sent before he was disabled may be on its way.
     pub async fn erase(&self, user: &UserId, page: Option<ErasurePage>) -> Result<Erased> {
         let began = self.world.now_ms();
-        let (since, quiet) = self.silence(user).await?;
+        let (since, quiet, phones) = self.silence(user).await?;
         let settled = quiet.saturating_add(SETTLED_MS);
         if began < settled && !mutant!(ErasureUnsettled) {
             let words = "the user is disabled; what he sent before may be on its way: go on later";
@@ -109,6 +110,8 @@ impl App {
                 ..Error::new(ErrorKind::Busy, words)
             });
         }
+        // After the wait: a second call does not find the sockets that this one has closed.
+        phones?;
         // Who was enabled meanwhile is looked at from the beginning.
         let mut place = page.filter(|page| page.since == since).map(|page| page.place);
         let mut entries = 0;
@@ -243,56 +246,70 @@ impl App {
         entries: &mut u64,
     ) -> Result<Option<Place>> {
         let mut kept = Kept::default();
-        loop {
+        let mut noted = false;
+        let place = loop {
             let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
             let archived = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.archived);
             let his = |e: &&Entry| {
                 (e.sender_id == *user || mutant!(ErasesOthers))
                     && !(e.seq <= archived && mutant!(ArchivedNotErased))
             };
-            let own = stretch.entries.iter().filter(his).filter(|e| holds(&e.content));
-            let own: Vec<Entry> = own.cloned().collect();
-            for together in own.chunks(TOGETHER) {
-                self.empty_all(of, together).await?;
+            let own = || stretch.entries.iter().filter(his);
+            // What is empty already an earlier call may have emptied, and died before it set the timer.
+            let closing = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.closing);
+            noted |= own().any(|e| e.content.is_emptied() && e.seq <= closing);
+            let full: Vec<Entry> = own().filter(|e| holds(&e.content)).cloned().collect();
+            for together in full.chunks(TOGETHER) {
+                noted |= self.empty_all(of, together).await?;
                 *entries += together.len() as u64;
             }
             match stretch.entries.last() {
                 Some(last) if !stretch.ends => after = last.seq,
-                _ => return Ok(None),
+                _ => break None,
             }
             if self.is_late(began) {
-                return Ok(Some(Place::In(of.clone(), after)));
+                break Some(Place::In(of.clone(), after));
             }
+        };
+        if noted {
+            // The notes hold from now on; the words lie in the objects until the archiver has been there.
+            self.cold.set_timer(of, self.world.now_ms()).await?;
         }
+        Ok(place)
     }
 
-    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, and since when nothing of his
-    /// is begun any more: what came over a socket that was open until then is on its way still, whoever closed it.
-    async fn silence(&self, user: &UserId) -> Result<(u64, u64)> {
+    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, since when nothing of his is
+    /// begun any more (what came over a socket that was open until then is on its way still, whoever closed it), and whether
+    /// his phones are off.
+    async fn silence(&self, user: &UserId) -> Result<(u64, u64, Result<()>)> {
         let now = self.world.now_ms();
         let account = self.connections.set_disabled(user, Some(now)).await?;
         let closed = self.close_all(&account.devices.connections).await?;
-        for endpoint in &account.devices.endpoints {
-            self.connections.remove_endpoint(endpoint).await?;
-        }
+        let phones = self.take_phones_off(&account.devices.endpoints).await;
         let since = account.disabled_at.unwrap_or(now);
         let seen = account.last_seen.unwrap_or(since);
-        Ok((since, if closed > 0 { now } else { since.max(seen) }))
+        Ok((since, if closed > 0 { now } else { since.max(seen) }, phones))
     }
 
-    /// Empties these entries, wherever they lie.
-    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<()> {
+    /// From the push service first: an erasure that leaves something there is not done, and while the row stands it can be
+    /// asked again. Nothing is pushed meanwhile to who is disabled.
+    async fn take_phones_off(&self, endpoints: &[Endpoint]) -> Result<()> {
+        for endpoint in endpoints {
+            self.notifier.remove(&endpoint.id).await?;
+            self.connections.remove_endpoint(endpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// Empties these entries, wherever they lie; whether some are noted, because the archive may have them.
+    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<bool> {
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 self.pause(attempt).await;
             }
             let floor = self.cold.floor(of).await?;
             if self.cold.erase(of, entries, &floor).await? {
-                if entries.iter().any(|e| e.seq <= floor.closing) {
-                    // The notes hold from now on; the words lie in the object until the archiver has been there.
-                    self.cold.set_timer(of, self.world.now_ms()).await?;
-                }
-                return Ok(());
+                return Ok(entries.iter().any(|e| e.seq <= floor.closing));
             }
         }
         Err(Error::new(ErrorKind::Busy, "the conversation is being changed; ask again"))

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
-use petrel_core::ids::{ConversationId, MediaId, Seq, UserId};
+use petrel_core::ids::{MediaId, UserId};
 use petrel_core::media::{Upload, UploadState};
 use petrel_core::ports::{Files, SignedRequest, Uploads};
 
@@ -49,14 +49,6 @@ impl Uploads for Ports {
     }
 
     async fn lent(&self, _: &MediaId, _: &UserId) -> Result<Option<u64>> {
-        never()
-    }
-
-    async fn retract(&self, _: &ConversationId, _: Seq) -> Result<()> {
-        never()
-    }
-
-    async fn retracted(&self, _: &ConversationId, _: Seq) -> Result<bool> {
         never()
     }
 }
