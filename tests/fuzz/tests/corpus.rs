@@ -41,7 +41,8 @@ fn every_target_has_a_corpus() {
         let written = corpus(target).into_iter().filter(|(name, _)| name.starts_with("seed-"));
         let mut written: Vec<Vec<u8>> = written.map(|(_, seed)| seed).collect();
         let mut expected = seeds;
-        (written.sort(), expected.sort());
+        written.sort();
+        expected.sort();
         let name = target.name();
         assert!(
             written == expected,
