@@ -57,7 +57,7 @@ async fn what_one_device_chooses_the_others_show() {
 
 #[tokio::test]
 async fn a_muted_phone_rings_for_mentions_alone_and_says_how_much_is_unread() {
-    let server = Server::with(&["--push-delay", "0"]).await;
+    let server = Server::start().await;
     let endpoint = json!({"platform": "apns", "token": "t"});
     let put = server.request_as("bo", "PUT", "/api/devices/phone/push").json(&endpoint);
     put.send().await.expect(204);
@@ -110,7 +110,7 @@ async fn a_muted_phone_rings_for_mentions_alone_and_says_how_much_is_unread() {
 
 #[tokio::test]
 async fn an_operator_may_keep_words_and_numbers_from_the_phone() {
-    let server = Server::with(&["--push-delay", "0", "--no-push-badge", "--no-push-preview"]).await;
+    let server = Server::with(&["--no-push-badge", "--no-push-preview"]).await;
     let endpoint = json!({"platform": "fcm", "token": "t"});
     let put = server.request_as("bo", "PUT", "/api/devices/phone/push").json(&endpoint);
     put.send().await.expect(204);

@@ -25,7 +25,7 @@ async fn have_phones(server: &Server, users: &[String]) {
 
 #[tokio::test]
 async fn of_a_thousand_members_each_phone_that_is_offline_is_woken_once_a_message() {
-    let server = Server::with(&["--memory", "--push-delay", "0"]).await;
+    let server = Server::with(&["--memory", "--push-delay", "900"]).await;
     let users = crowd(1000);
     // Some in every chunk of members: user005, user010, …
     let phones: Vec<String> = users.iter().skip(5).step_by(5).cloned().collect();
@@ -38,7 +38,11 @@ async fn of_a_thousand_members_each_phone_that_is_offline_is_woken_once_a_messag
         sender.say(&group, seen, "wake up").await;
     }
 
-    let pushes = server.pushed_out().await;
+    server.fanned_out().await;
+    // The ten who are online are in one chunk. Their pushes wait for what they acknowledge.
+    let waits = |state: &Value| state["queues"]["push"]["messages"] == 3;
+    let state = server.wait_until("all pushes but theirs are out", waits).await;
+    let pushes = state["pushes"].as_array().unwrap();
     let distinct: BTreeSet<_> = pushes.iter().map(Value::to_string).collect();
     assert_eq!(distinct.len(), offline.len() * 3, "one a phone and message");
     assert_eq!(pushes.len(), distinct.len(), "and none twice");
@@ -98,21 +102,24 @@ async fn a_phone_is_not_woken_about_what_was_acknowledged_meanwhile() {
 }
 
 #[tokio::test]
-async fn no_delayed_push_is_made_when_that_is_off() {
-    let server = Server::with(&["--push-delay", "0"]).await;
+async fn a_socket_that_closes_before_it_acknowledged_is_followed_by_one_push() {
+    let server = Server::with(&["--push-delay", "1"]).await;
     has_a_phone(&server, "bo").await;
-    has_a_phone(&server, "cy").await;
-    let (mut ana, _bo) = (server.connect("ana").await, server.connect("bo").await);
-    ana.say("d:ana:bo", 0, "you are online").await;
-    ana.say("d:ana:cy", 0, "you are not").await;
-    let pushes = server.pushed_out().await;
-    assert_eq!(pushes.len(), 1, "{pushes:?}");
-    assert_eq!(pushes[0]["conversation_id"], "d:ana:cy");
+    let (mut ana, mut bo) = (server.connect("ana").await, server.connect("bo").await);
+    let sent = ana.say("d:ana:bo", 0, "did you get this?").await;
+    bo.wait_for_message(sent["message_id"].as_str().unwrap()).await;
+    bo.close().await;
+    server.wait_until("bo has left", |state| state["connections"] == 1).await;
+    ana.say("d:ana:bo", 1, "and this?").await;
+
+    let mut pushes = server.pushed_out().await;
+    pushes.sort_by_key(|push| push["seq"].as_u64());
+    assert_eq!(each(&pushes.into(), "/seq"), json!([1, 2]), "each once");
 }
 
 #[tokio::test]
 async fn nobody_is_woken_by_edits_reactions_and_what_they_wrote_themselves() {
-    let server = Server::with(&["--push-delay", "0"]).await;
+    let server = Server::start().await;
     has_a_phone(&server, "ana").await;
     has_a_phone(&server, "bo").await;
     let mut ana = server.connect("ana").await;
@@ -140,7 +147,7 @@ async fn nobody_is_woken_by_edits_reactions_and_what_they_wrote_themselves() {
 
 #[tokio::test]
 async fn a_device_that_takes_no_more_pushes_gets_none() {
-    let server = Server::with(&["--push-delay", "0"]).await;
+    let server = Server::start().await;
     has_a_phone(&server, "bo").await;
     let mut ana = server.connect("ana").await;
     ana.say("d:ana:bo", 0, "ring").await;
@@ -148,4 +155,26 @@ async fn a_device_that_takes_no_more_pushes_gets_none() {
     server.request_as("bo", "DELETE", "/api/devices/phone/push").send().await.expect(204);
     ana.say("d:ana:bo", 1, "silence").await;
     assert_eq!(server.pushed_out().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_push_service_forgets_phones_that_are_signed_out_or_erased() {
+    let server = Server::start().await;
+    let known = async || server.state().await["phones"].clone();
+    for user in ["bo", "cy", "dee"] {
+        has_a_phone(&server, user).await;
+    }
+    assert_eq!(known().await, 3);
+    // Another token takes the place of the last one.
+    let another = json!({"platform": "fcm", "token": "another"});
+    let put = server.request_as("bo", "PUT", "/api/devices/phone/push").json(&another);
+    put.send().await.expect(204);
+    assert_eq!(known().await, 3);
+    server.request_as("bo", "DELETE", "/api/devices/phone/push").send().await.expect(204);
+    assert_eq!(known().await, 2);
+    server.operate("DELETE", "/api/admin/users/cy/devices/phone", &json!({})).await.expect(204);
+    assert_eq!(known().await, 1);
+    // The rest of an erasure has to wait for what is on its way.
+    server.operate("POST", "/api/admin/users/dee/erasure", &json!({})).await.expect(503);
+    assert_eq!(known().await, 0);
 }

@@ -102,8 +102,7 @@ fn log_of(server: &Server) -> String {
 #[tokio::test]
 async fn no_level_writes_down_what_people_say_or_what_they_sign_in_with() {
     for format in ["text", "json"] {
-        let server =
-            Server::with_log("trace", &["--log-format", format, "--push-delay", "0"]).await;
+        let server = Server::with_log("trace", &["--log-format", format]).await;
         let secrets = traffic(&server).await;
         server.wait_until("everyone has left", |state| state["connections"] == 0).await;
         let log = log_of(&server);

@@ -60,7 +60,7 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
         "PETREL_LIMITS" => &["600/60", "messages=600", "nothing=1/1"],
         "PETREL_OPERATOR_SCOPE" => &["petrel admin"],
         "PETREL_MODERATION_TOPIC_ARN" => &["reports", "arn:aws:sqs:eu-central-1:1:reports"],
-        "PETREL_PUSH_DELAY_S" => &["901", "-1", "soon"],
+        "PETREL_PUSH_DELAY_S" => &["901", "0", "-1", "soon"],
         "PETREL_EDIT_WINDOW_S" => &["31536001", "-1", "long"],
         "PETREL_PUSH_BADGE" | "PETREL_PUSH_PREVIEW" => &["yes", "1", "True"],
         "PETREL_MEDIA_BUCKET" => &["no bucket", "ab", "Media", "arn:aws:s3:::media"],

@@ -29,6 +29,7 @@ const WRONG: [string, object, RegExp][] = [
   ["a limit in words", { webSocketRateLimit: "many" }, /^Petrel: WebSocketRateLimit must be a number, not "many"/],
   ["a limit of nothing", { httpRateLimit: 0 }, /^Petrel: HttpRateLimit must be at least 1, not "0"/],
   ["too long a delay", { pushDelaySeconds: 901 }, /^Petrel: PushDelaySeconds must be at most 900, not "901"/],
+  ["no delay", { pushDelaySeconds: 0 }, /^Petrel: PushDelaySeconds must be at least 1, not "0"/],
   ["an object", { stageName: {} }, /^Petrel: StageName must be text/],
   ["a misspelt name", { tokenIsuer: "https://issuer.example" }, /^Petrel: unknown parameter tokenIsuer; there are TokenIssuer, /],
   ["no binaries", { binaries: "/nowhere" }, /^Petrel: no binary of \w+Function \(\/nowhere\/.*cargo lambda build --release --arm64/],

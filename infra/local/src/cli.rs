@@ -105,8 +105,8 @@ struct Serve {
     /// The default is Lambda's for an account. Jobs off the queues do not count.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
-    /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged; 0 is never
-    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=900))]
+    /// Seconds until a phone whose socket took a message is pushed to as well, unless it acknowledged
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=900))]
     push_delay: u32,
     /// Seconds after which a message may move from the database to DIR/archive; readers see no difference
     ///

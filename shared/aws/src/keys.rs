@@ -240,11 +240,6 @@ pub fn loan(user: &UserId) -> String {
     format!("l#{user}")
 }
 
-/// The note that the media of an entry may not be read any more, in the conversation's partition.
-pub fn retraction(seq: Seq) -> String {
-    format!("x#{seq}")
-}
-
 /// Begins the sort key of a note that what stood at a place was deleted, in the conversation's partition.
 pub const REDACTION: &str = "r#";
 

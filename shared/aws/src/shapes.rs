@@ -61,7 +61,7 @@ fn shape(name: &str) -> Shape {
             value.parse::<u32>().is_ok_and(|mb| (1..=5000).contains(&mb))
         }),
         MEDIA_SCAN => ("true or false", |value| value == "true" || value == "false"),
-        PUSH_DELAY_S => ("a number from 0 to 900", is_delay),
+        PUSH_DELAY_S => ("a number from 1 to 900", is_delay),
         PUSH_BADGE | PUSH_PREVIEW => ("true or false", |v| matches!(v, "true" | "false")),
         EDIT_WINDOW_S => ("a number from 0 to 31536000", |v| {
             v.parse::<u32>().is_ok_and(|window| window <= MAX_EDIT_WINDOW_S)
@@ -137,7 +137,7 @@ fn are_origins(value: &str) -> bool {
 }
 
 fn is_delay(value: &str) -> bool {
-    value.parse::<u32>().is_ok_and(|delay| delay <= MAX_DELAY_S)
+    value.parse::<u32>().is_ok_and(|delay| (1..=MAX_DELAY_S).contains(&delay))
 }
 
 fn are_days(value: &str) -> bool {

@@ -361,14 +361,6 @@ impl Uploads for Unset {
     async fn lent(&self, _: &MediaId, _: &UserId) -> Result<Option<u64>> {
         self.fail()
     }
-
-    async fn retract(&self, _: &ConversationId, _: Seq) -> Result<()> {
-        self.fail()
-    }
-
-    async fn retracted(&self, _: &ConversationId, _: Seq) -> Result<bool> {
-        self.fail()
-    }
 }
 
 #[async_trait]

@@ -1,10 +1,9 @@
-//! Uploads in the conversations table: one item each, one for each user who may send another's, and one for each entry
-//! whose media may not be read any more.
+//! Uploads in the conversations table: one item each, and one for each user who may send another's.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use petrel_core::error::{Error, Result};
-use petrel_core::ids::{ConversationId, MediaId, Seq, UserId};
+use petrel_core::ids::{MediaId, UserId};
 use petrel_core::media::{ContentType, File, Sha256, Upload, UploadState};
 use petrel_core::ports::Uploads;
 
@@ -38,10 +37,6 @@ fn upload_key(owner: &UserId, id: &MediaId) -> Item {
 
 fn loan_key(id: &MediaId, user: &UserId) -> Item {
     item([(keys::PK, s(keys::upload(id))), (keys::SK, s(keys::loan(user)))])
-}
-
-fn retraction_key(of: &ConversationId, seq: Seq) -> Item {
-    item([(keys::PK, s(of.as_str())), (keys::SK, s(keys::retraction(seq)))])
 }
 
 fn write(upload: &Upload) -> Item {
@@ -159,16 +154,6 @@ impl Uploads for Dynamo {
     async fn lent(&self, id: &MediaId, user: &UserId) -> Result<Option<u64>> {
         let found = self.get(&self.tables.conversations, loan_key(id, user)).await?;
         found.map(|item| number(&item, keys::TTL)).transpose()
-    }
-
-    async fn retract(&self, of: &ConversationId, seq: Seq) -> Result<()> {
-        let put = self.client.put_item().table_name(&self.tables.conversations);
-        put.set_item(Some(retraction_key(of, seq))).send().await.map_err(Error::port)?;
-        Ok(())
-    }
-
-    async fn retracted(&self, of: &ConversationId, seq: Seq) -> Result<bool> {
-        Ok(self.get(&self.tables.conversations, retraction_key(of, seq)).await?.is_some())
     }
 }
 

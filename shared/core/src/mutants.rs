@@ -67,6 +67,8 @@ mod variants {
         RemoveYoung,
         /// `deliver`: a 410 counts as delivered.
         GoneIsDelivered,
+        /// `deliver`: what a socket took counts as delivered, whatever becomes of the socket.
+        AcceptedIsDelivered,
         /// `deliver`: what the gateway refuses is not put back.
         PutBackDropped,
         /// `deliver`: what is put back has no count.

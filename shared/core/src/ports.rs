@@ -545,6 +545,10 @@ pub trait Notifier: Send + Sync {
 
     /// Pushes one notification to one device.
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed;
+
+    /// Makes the push service forget an endpoint and its token, if it is there. One of a platform that is not set up is
+    /// out of reach, and counts as forgotten. May be repeated.
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()>;
 }
 
 /// One event on its way to the operator's receiver.
@@ -615,12 +619,6 @@ pub trait Uploads: Send + Sync {
 
     /// Until when the user may send it, s since 1970. Must be strongly consistent.
     async fn lent(&self, id: &MediaId, user: &UserId) -> Result<Option<u64>>;
-
-    /// Notes that the media of an entry may not be read any more.
-    async fn retract(&self, of: &ConversationId, seq: Seq) -> Result<()>;
-
-    /// Whether that was noted. Must be strongly consistent.
-    async fn retracted(&self, of: &ConversationId, seq: Seq) -> Result<bool>;
 }
 
 /// A request that a client makes to the store of files by itself.

@@ -27,8 +27,8 @@ fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
 #[test]
 fn a_variable_that_makes_no_sense_is_named() {
     let error = |name, value| settings(&[(name, value)]).unwrap_err();
-    for delay in ["901", "-1", "soon", "1.5"] {
-        let words = format!("PETREL_PUSH_DELAY_S is {delay:?}; it must be a number from 0 to 900");
+    for delay in ["901", "0", "-1", "soon", "1.5"] {
+        let words = format!("PETREL_PUSH_DELAY_S is {delay:?}; it must be a number from 1 to 900");
         assert_eq!(error("PETREL_PUSH_DELAY_S", delay), words);
     }
     let words = "PETREL_WEBSOCKET_ENDPOINT is \"wss://a.example/live\"; it must be the https URL of the \

@@ -162,7 +162,7 @@ impl App {
             return Ok(());
         }
         let phones: BTreeSet<&UserId> = endpoints.iter().map(|e| &e.user).collect();
-        let (online, offline): (Vec<UserId>, Vec<UserId>) = to
+        let (mut online, offline): (Vec<UserId>, Vec<UserId>) = to
             .iter()
             .filter(|u| **u != entry.sender_id && phones.contains(u))
             .filter(|u| !put_back || !later.contains(u))
@@ -170,8 +170,10 @@ impl App {
             .partition(|u| {
                 has(u, Posted::Accepted) || mutant!(GoneIsDelivered) && has(u, Posted::Gone)
             });
+        if mutant!(AcceptedIsDelivered) {
+            online.clear();
+        }
         let delay_s = self.settings.push_delay_s;
-        let online = if delay_s > 0 { online } else { vec![] };
         futures::join!(self.queue_push(entry, offline, 0), self.queue_push(entry, online, delay_s));
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MediaId, Seq, UserId};
 use crate::limits::Use;
 use crate::media::{ContentType, File, Sha256, Upload, UploadState};
-use crate::message::{Content, Entry};
+use crate::message::Content;
 use crate::mutants::mutant;
 use crate::ports::SignedRequest;
 
@@ -305,15 +305,6 @@ impl App {
         Ok(Content::Media { media_id, caption, file: Some(upload.file), preview, mentions })
     }
 
-    /// Before an entry is taken back: from then on nobody reads its media there. First, for a crash in between must not
-    /// leave open what its author saw deleted; the same again finishes the work.
-    pub(super) async fn detach(&self, target: &Entry) -> Result<()> {
-        if target.content.media_id().is_none() {
-            return Ok(());
-        }
-        self.uploads.retract(&target.conversation_id, target.seq).await
-    }
-
     /// The upload that an entry carries which the caller may read.
     async fn carried(
         &self,
@@ -330,11 +321,7 @@ impl App {
         let found = self.readable_down(conversation, seq, Some(seq.next()), 1, &mut kept).await?;
         let id = found.entries.first().and_then(|entry| entry.content.media_id()).cloned();
         self.still_readable(&caller.user, &row).await?;
-        let id = id.ok_or_else(no_media)?;
-        if self.uploads.retracted(conversation, seq).await? {
-            return Err(no_media());
-        }
-        Ok(id)
+        id.ok_or_else(no_media)
     }
 
     async fn download(&self, upload: Upload) -> Result<Download> {

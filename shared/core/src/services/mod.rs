@@ -97,7 +97,7 @@ pub struct App {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Seconds after which a phone whose socket took a message gets a push too, unless the message was acknowledged by
-    /// then: a half-open socket takes what its device never sees. 0: never. At most 900.
+    /// then: a half-open socket takes what its device never sees. 1 to 900.
     pub push_delay_s: u32,
     /// How long what lies where.
     pub keeping: Keeping,

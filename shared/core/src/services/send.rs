@@ -504,9 +504,6 @@ impl App {
                 return Err(Error::new(ErrorKind::Forbidden, words));
             }
         }
-        if let Content::Delete { .. } = content {
-            self.detach(&found).await?;
-        }
         Ok(Some(found))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::ids::{ConversationId, MediaId, Seq, UserId};
+use crate::ids::{MediaId, UserId};
 use crate::media::{Upload, UploadState};
 use crate::ports::{Files, SignedRequest, Uploads};
 
@@ -14,7 +14,6 @@ use crate::ports::{Files, SignedRequest, Uploads};
 struct State {
     uploads: BTreeMap<MediaId, Upload>,
     loans: BTreeMap<(MediaId, UserId), u64>,
-    retracted: BTreeSet<(ConversationId, Seq)>,
     stored: BTreeSet<(UserId, MediaId)>,
 }
 
@@ -97,15 +96,6 @@ impl Uploads for MemoryMedia {
 
     async fn lent(&self, id: &MediaId, user: &UserId) -> Result<Option<u64>> {
         Ok(self.state().loans.get(&(id.clone(), user.clone())).copied())
-    }
-
-    async fn retract(&self, of: &ConversationId, seq: Seq) -> Result<()> {
-        self.state().retracted.insert((of.clone(), seq));
-        Ok(())
-    }
-
-    async fn retracted(&self, of: &ConversationId, seq: Seq) -> Result<bool> {
-        Ok(self.state().retracted.contains(&(of.clone(), seq)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The contract of [`Uploads`] as a suite.
 
-use crate::ids::{ConversationId, MediaId, Seq, UserId};
+use crate::ids::{MediaId, UserId};
 use crate::media::{ContentType, File, Sha256, Upload, UploadState};
 use crate::ports::Uploads;
 
@@ -66,14 +66,6 @@ pub async fn uploads(uploads: &dyn Uploads) {
     assert_eq!(uploads.lent(id, &bo).await.unwrap(), Some(200));
     assert_eq!(uploads.lent(id, &cy).await.unwrap(), None);
     assert_eq!(uploads.lent(&second.id, &bo).await.unwrap(), None);
-
-    let of = ConversationId::direct(&bo, &cy);
-    assert!(!uploads.retracted(&of, Seq::new(7)).await.unwrap());
-    for _ in 0..2 {
-        uploads.retract(&of, Seq::new(7)).await.unwrap();
-    }
-    assert!(uploads.retracted(&of, Seq::new(7)).await.unwrap());
-    assert!(!uploads.retracted(&of, Seq::new(70)).await.unwrap());
 
     for _ in 0..2 {
         uploads.forget(ana, id).await.unwrap();

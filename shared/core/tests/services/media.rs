@@ -5,7 +5,7 @@ use petrel_core::ids::{ConversationId, MediaId, MessageId, Seq};
 use petrel_core::media::{ContentType, Preview, Sha256, UploadState};
 use petrel_core::message::Content;
 use petrel_core::ports::{Uploads, mint};
-use petrel_core::services::{Download, Intent, NewUpload, Sent, Settings, Verdict};
+use petrel_core::services::{Download, Intent, Keeping, NewUpload, Sent, Settings, Verdict};
 use petrel_core::{App, Error, ErrorKind};
 
 use crate::world::*;
@@ -191,6 +191,38 @@ fn what_was_deleted_is_read_by_nobody_and_elsewhere_by_those_who_may() {
         assert_eq!(kind(borrowed), ErrorKind::NotFound);
     }
     assert!(read(&world, "cy", &there, other.get()).is_ok());
+}
+
+#[test]
+fn what_was_deleted_from_the_archive_or_erased_is_read_by_nobody() {
+    let mut world = World::new();
+    world.app.settings.keeping =
+        Keeping { hot_s: 86_400, tail: 3, least: 1, retention_s: 100 * 86_400 };
+    let to = direct("ana", "bo");
+    let ids = [(); 4].map(|()| uploaded(&world, "ana"));
+    let seqs = ids.map(|id| send(&world, "ana", &to, &id).unwrap().seq);
+    for n in 0..5 {
+        world.say("bo", &to, &format!("word {n}"));
+    }
+    world.memory.pass(2 * DAY_MS);
+    assert!(block_on(world.app.archive(&to)).unwrap().moved > 3);
+    // The second and the third lie in an object alone.
+    assert_eq!(world.memory.rows_of_log(&to)[..2], [1, 7]);
+    let readable = || seqs.map(|seq| read(&world, "bo", &to, seq.get()).is_ok());
+    let archived = || block_on(world.app.archive(&to)).unwrap();
+    assert_eq!(readable(), [true; 4]);
+    for (deleted, left) in [(1, [true, false, true, true]), (0, [false, false, true, true])] {
+        let delete = Content::Delete { target: seqs[deleted] };
+        world.send_as("ana", &to, None, mint(&*world.memory), delete).unwrap();
+        // By the note at once, and by the object when the archiver has been there.
+        assert_eq!(readable(), left);
+        archived();
+        assert_eq!(readable(), left);
+    }
+    block_on(world.app.erase_in(&user("ana"), &to, None)).unwrap();
+    assert_eq!(readable(), [false; 4]);
+    archived();
+    assert_eq!(readable(), [false; 4]);
 }
 
 #[test]

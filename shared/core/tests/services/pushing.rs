@@ -8,7 +8,7 @@ use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{Job, Platform, mint};
 use petrel_core::services::OwnChange;
 
-use crate::world::{World, caller, direct, kind, text, user};
+use crate::world::{World, caller, direct, kind, socket, text, user};
 
 impl World {
     fn phone(&self, name: &str) -> EndpointId {
@@ -73,6 +73,30 @@ fn who_has_the_message_by_then_or_may_not_read_it_is_not_woken() {
 }
 
 #[test]
+fn a_socket_that_closed_before_it_acknowledged_is_followed_by_one_push() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    world.online("bo", "tablet");
+    let tablet = socket("bo", "tablet", 0);
+    let close = || block_on(world.app.disconnect(&tablet.user, &tablet.device, &tablet.id));
+    world.say("ana", &c, "hi");
+    assert_eq!(world.received("tablet", "message").len(), 1);
+    // Nothing is done then: `$disconnect` comes late, or never, and the push is on its way already.
+    close().unwrap();
+    assert_eq!(world.memory.delays(), [30]);
+    world.run_pushes(0);
+    assert_eq!(world.woken(), ["Fcm/bo"]);
+
+    world.online("bo", "tablet");
+    let sent = world.say("ana", &c, "and this?");
+    world.ack("bo", &c, sent.seq.get(), 0).unwrap();
+    close().unwrap();
+    world.run_pushes(1);
+    assert_eq!(world.woken().len(), 1, "what was acknowledged wakes nobody");
+}
+
+#[test]
 fn a_disabled_endpoint_is_removed() {
     let world = World::new();
     let phone = world.phone("bo");
@@ -113,6 +137,55 @@ fn a_device_may_stop_taking_pushes_and_a_bad_token_is_refused() {
         let bo = caller("bo");
         let set = world.app.set_push(&bo, device.clone(), Platform::Apns, &token);
         assert_eq!(kind(block_on(set)), ErrorKind::BadRequest);
+    }
+}
+
+#[test]
+fn the_push_service_forgets_what_no_device_has_any_more() {
+    let world = World::new();
+    let set = |token: &str| {
+        let device = DeviceId::parse("phone").unwrap();
+        block_on(world.app.set_push(&caller("bo"), device, Platform::Fcm, token)).unwrap();
+    };
+    let known = || -> Vec<String> { world.memory.phones().iter().map(|e| e.to_string()).collect() };
+    let device = DeviceId::parse("phone").unwrap();
+    set("old");
+    set("new");
+    set("new");
+    assert_eq!(known(), ["Fcm/new"], "its token has changed");
+    block_on(world.app.remove_push(&caller("bo"), &device)).unwrap();
+    assert!(known().is_empty());
+    set("signed-out");
+    block_on(world.app.sign_out(&user("bo"), &device)).unwrap();
+    assert!(known().is_empty());
+    set("disabled");
+    world.memory.disable(&EndpointId::parse("Fcm/disabled").unwrap());
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert_eq!(world.run_pushes(0), 1);
+    assert!(known().is_empty());
+    // Another's phone stays known.
+    world.phone("ana");
+    block_on(world.app.sign_out(&user("bo"), &device)).unwrap();
+    assert_eq!(known(), ["Fcm/ana"]);
+}
+
+#[test]
+fn whoever_signs_out_is_signed_out_also_when_the_push_service_is_out() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    for sign_out in [false, true] {
+        let phone = world.phone("bo");
+        world.memory.overload_pushes(true);
+        let device = DeviceId::parse("bo").unwrap();
+        if sign_out {
+            block_on(world.app.sign_out(&user("bo"), &device)).unwrap();
+        } else {
+            block_on(world.app.remove_push(&caller("bo"), &device)).unwrap();
+        }
+        world.memory.overload_pushes(false);
+        assert_eq!(world.memory.phones(), [phone], "it is left there, and the log says so");
+        world.say("ana", &c, "hi");
+        assert!(world.memory.jobs().is_empty());
     }
 }
 
