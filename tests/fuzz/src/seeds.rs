@@ -235,7 +235,6 @@ fn items() -> Vec<String> {
             "l{}",
             json!({"Item": {"pk": {"S": format!("f#{MEDIA}")}, "sk": {"S": "l#ana"}, "ttl": {"N": "9"}}})
         ),
-        format!("t{}", json!({"Item": {"pk": {"S": GROUP}, "sk": {"S": "x#1"}}})),
     ]
 }
 

@@ -119,7 +119,6 @@ fn reads(input: &[u8]) -> bool {
         b'x' => read(dynamo.redactions(&group, Seq::FIRST, Seq::new(9), 9)),
         b'u' => read(dynamo.upload(&media)),
         b'l' => read(dynamo.lent(&media, &ana)),
-        b't' => read(dynamo.retracted(&group, Seq::FIRST)),
         _ => false,
     }
 }
