@@ -5,6 +5,7 @@ use petrel_test_client::{Replica, frames};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::media;
 use crate::server::{Server, crowd};
 
 async fn everyone_gets_each_message_once(size: usize) {
@@ -275,4 +276,88 @@ async fn who_has_a_code_joins_and_who_has_none_learns_nothing() {
     for bad in ["x", "x.y", "0192f3c4-0000-7000-8000-000000000001", "%2e%2e.0"] {
         assert_eq!(ask("zoe", "POST", &to(bad)).await.expect(400)["code"], "bad_request");
     }
+}
+
+#[tokio::test]
+async fn a_picture_and_a_time_of_its_own_are_the_admins_to_give_and_bad_ones_change_nothing() {
+    let server = Server::start().await;
+    let group = server.found("ana", &["bo", "cy"].map(str::to_owned)).await;
+    let path = format!("/api/conversations/{group}");
+    let patch = async |who: &str, body: &Value| {
+        server.request_as(who, "PATCH", &path).json(body).send().await
+    };
+    let picture = media::upload(&server, "ana", "image/png", "the crew").await;
+    let change = json!({"avatar": picture, "retention_days": 30});
+    let done = patch("ana", &change).await.expect(200);
+    let told = json!({"kind": "updated", "avatar": picture, "retention_days": 30});
+    assert_eq!((&done["seq"], &done["change"]["change"]), (&json!(2), &told));
+    let shown = async || {
+        let group = server.get("cy", &path).await.expect(200);
+        (group["avatar"].clone(), group["retention_days"].clone())
+    };
+    assert_eq!(shown().await, (picture.clone(), json!(30)));
+    let look = format!("/api/media/{}/avatar", picture.as_str().unwrap());
+    server.get("cy", &look).await.expect(200);
+
+    let anothers = media::upload(&server, "bo", "image/png", "bo's own").await;
+    let text = media::upload(&server, "ana", "text/plain", "no picture").await;
+    let announced = media::announce(&server, "ana", "image/png", "not there yet").await;
+    for (who, body, status, code) in [
+        ("ana", json!({"avatar": anothers}), 404, "not_found"),
+        ("ana", json!({"avatar": text}), 400, "bad_request"),
+        ("ana", json!({"avatar": announced["media_id"]}), 409, "not_ready"),
+        ("ana", json!({"avatar": "a b"}), 400, "bad_request"),
+        ("ana", json!({"avatar": 7}), 400, "bad_request"),
+        ("ana", json!({"retention_days": 3_651}), 400, "bad_request"),
+        ("ana", json!({"retention_days": -1}), 400, "bad_request"),
+        ("ana", json!({"retention_days": 1.5}), 400, "bad_request"),
+        ("ana", json!({"retention_days": "week"}), 400, "bad_request"),
+        ("ana", json!({"name": "x", "retention_days": 4_000}), 400, "bad_request"),
+        ("bo", json!({"retention_days": 1}), 403, "forbidden"),
+        ("bo", json!({"avatar": anothers}), 403, "forbidden"),
+        ("eve", json!({"retention_days": 1}), 403, "not_a_member"),
+    ] {
+        let answer = patch(who, &body).await;
+        assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{who}: {body}");
+    }
+    assert_eq!(shown().await, (picture, json!(30)));
+
+    let none = json!({"avatar": null, "retention_days": 0});
+    assert_eq!(patch("ana", &none).await.expect(200)["seq"], 3);
+    assert_eq!(shown().await, (Value::Null, Value::Null));
+}
+
+/// `tests/security` tries every request as a stranger and as a member; here are the admins, who may some.
+#[tokio::test]
+async fn what_an_admin_may_do_to_whom() {
+    let server = Server::start().await;
+    let group = server.found("olga", &["ada", "abe", "mo", "mia"].map(str::to_owned)).await;
+    let member = |user: &str| format!("/api/conversations/{group}/members/{user}");
+    let role = |role: &str| json!({ "role": role });
+    let ask = async |who: &str, method: &str, user: &str, body: &Value| {
+        server.request_as(who, method, &member(user)).json(body).send().await
+    };
+    for admin in ["ada", "abe"] {
+        ask("olga", "PATCH", admin, &role("admin")).await.expect(200);
+    }
+    let before = server.get("mo", &format!("/api/conversations/{group}")).await.expect(200);
+    for (method, user, body) in [
+        ("DELETE", "abe", Value::Null),
+        ("DELETE", "olga", Value::Null),
+        ("PATCH", "olga", role("member")),
+        ("PATCH", "abe", role("member")),
+        ("PATCH", "mo", role("owner")),
+        ("PATCH", "ada", role("owner")),
+    ] {
+        let refused = ask("ada", method, user, &body).await;
+        let what = format!("{method} {user} {body}: {}", refused.body);
+        // Nobody takes the owner's role but by being handed it.
+        let expected = if user == "olga" && method == "PATCH" { [400, 403] } else { [403, 403] };
+        assert!(expected.contains(&refused.status), "{what}");
+    }
+    let after = server.get("mo", &format!("/api/conversations/{group}")).await.expect(200);
+    assert_eq!(after, before);
+    ask("ada", "DELETE", "mia", &Value::Null).await.expect(200);
+    ask("ada", "PATCH", "ada", &role("member")).await.expect(200);
+    ask("ada", "DELETE", "mo", &Value::Null).await.expect(403);
 }

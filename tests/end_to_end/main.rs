@@ -2,14 +2,15 @@
 //!
 //! # Layout
 //!
-//! `server`, `rest` and `look` are the harness; more of it, shared with the load tool, is in `petrel_test_client`. Every other module is about one promise; its tests are sentences.
-//! Nothing here knows the server's code. Nothing sleeps: a test waits for a frame, or for a state, and only runs out of
+//! `server`, `rest`, `document` and `look` are the harness; more of it, shared with the load tool, is in `petrel_test_client`. Every other module is about one promise; its tests are sentences.
+//! Nothing here knows the server's code; what it refuses is held beside `docs/openapi.json` in every test. Nothing sleeps: a test waits for a frame, or for a state, and only runs out of
 //! patience when something is wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use petrel_test_client::token as tokens;
 
+mod document;
 mod look;
 mod rest;
 mod server;
@@ -31,6 +32,7 @@ mod own;
 mod people;
 mod process;
 mod pushes;
+mod races;
 mod reading;
 mod refusals;
 mod resending;

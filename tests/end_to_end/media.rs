@@ -19,7 +19,7 @@ fn sha256(bytes: &str) -> String {
 }
 
 /// An upload of these bytes, announced.
-async fn announce(server: &Server, who: &str, content_type: &str, bytes: &str) -> Value {
+pub async fn announce(server: &Server, who: &str, content_type: &str, bytes: &str) -> Value {
     let body = json!({"content_type": content_type, "size": bytes.len(), "sha256": sha256(bytes)});
     server.post(who, "/api/media", &body).await.expect(201)
 }

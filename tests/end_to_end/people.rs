@@ -33,8 +33,8 @@ async fn a_profile_is_ones_own_to_change_and_everyones_to_read() {
             json!({"avatar": avatar, "presence": "nobody"}),
         ),
         (
-            json!({"avatar": null, "hide_read_receipts": true}),
-            json!({"avatar": null, "hide_read_receipts": true}),
+            json!({"avatar": null, "hide_read_receipts": true, "hide_previews": true}),
+            json!({"avatar": null, "hide_read_receipts": true, "hide_previews": true}),
         ),
     ] {
         ana.as_object_mut().unwrap().extend(then.as_object().unwrap().clone());
@@ -74,6 +74,7 @@ async fn bad_profiles_are_refused_and_change_nothing() {
         ("PATCH", "/api/profile", json!({"name": "B", "avatar": "a b"})),
         ("PATCH", "/api/profile", json!({"name": "B", "presence": "friends"})),
         ("PATCH", "/api/profile", json!({"name": "B", "hide_read_receipts": "yes"})),
+        ("PATCH", "/api/profile", json!({"name": "B", "hide_previews": 1})),
         ("PATCH", "/api/profile", json!({"user_id": "bo"})),
         ("POST", "/api/profiles", json!({"user_ids": []})),
         ("POST", "/api/profiles", json!({"user_ids": many})),

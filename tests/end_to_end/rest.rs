@@ -1,11 +1,13 @@
 //! The HTTP API as a caller sees it.
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+
+use crate::document::check_refusal;
 
 /// An answer.
 #[derive(Debug)]
@@ -58,8 +60,11 @@ impl Call {
         self
     }
 
+    /// Sends it. A refusal that the documents do not list for it is a failure of the test.
     pub async fn send(self) -> Answer {
-        let mut request = Request::builder().method(self.method).uri(self.url);
+        let uri: Uri = self.url.parse().unwrap();
+        let method = self.method.clone();
+        let mut request = Request::builder().method(self.method).uri(&uri);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
@@ -74,6 +79,8 @@ impl Call {
             text => text.into_owned().into(),
         };
         let body = serde_json::from_slice(&body).unwrap_or_else(|_| text());
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        let status = head.status.as_u16();
+        check_refusal(method.as_str(), uri.path(), status, &body);
+        Answer { status, headers: head.headers, body }
     }
 }

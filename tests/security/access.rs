@@ -52,8 +52,13 @@ impl Scene {
 
     /// All that anybody has.
     async fn stored(&self) -> Vec<Value> {
+        self.stored_of(&["ana", "bo", "late", "ex", "eve"]).await
+    }
+
+    /// All that these have.
+    async fn stored_of(&self, users: &[&str]) -> Vec<Value> {
         let mut all = vec![self.server.state().await["queues"].clone()];
-        for user in ["ana", "bo", "late", "ex", "eve"] {
+        for user in users {
             all.push(self.server.post(user, "/api/sync", &json!({})).await.expect(200));
         }
         all
@@ -200,6 +205,32 @@ async fn nothing_but_what_is_anyones_passes_without_a_token() {
         assert_eq!(raw::status(&answer), expected, "{line}: {answer}");
     }
     assert_eq!(scene.stored().await, before);
+}
+
+#[tokio::test]
+async fn who_is_disabled_may_do_nothing_not_even_as_an_operator() {
+    let scene = Scene::set().await;
+    let to_be = ["bo", "op"];
+    for user in to_be {
+        let path = format!("/api/admin/users/{user}/disabled");
+        scene.server.operate("PUT", &path, &Value::Null).await.expect(200);
+    }
+    let before = scene.stored_of(&["ana", "late", "ex", "eve"]).await;
+    for row in ROUTES {
+        let Way::Http(method) = row.way else { continue };
+        if row.who == Who::Anyone {
+            continue;
+        }
+        for user in to_be {
+            let (path, body) = row.fill(&scene.group, &new_id(), user);
+            let token = Token::of(user).claim("scope", "petrel/admin").signed(&scene.server.key());
+            let call = scene.server.request(method, &path).token(&token);
+            let answer = call.header("content-type", "application/json").text(&body).send().await;
+            assert_eq!(answer.status, 403, "{method} {path} as {user}: {}", answer.body);
+            assert_eq!(answer.body["code"], "disabled", "{method} {path} as {user}");
+        }
+    }
+    assert_eq!(scene.stored_of(&["ana", "late", "ex", "eve"]).await, before);
 }
 
 #[tokio::test]

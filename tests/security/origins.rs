@@ -1,12 +1,13 @@
 //! A web page of another site in the user's own browser, and a server that is reached by a name that is not its own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
 use super::raw;
-use super::routes::LOCAL;
+use super::routes::{LOCAL, ROUTES, Way};
 use crate::server::{Server, petrel};
 
 const LOGIN: &str = r#"{"user":"ana"}"#;
@@ -88,6 +89,28 @@ async fn a_form_of_another_site_does_nothing() {
         let named = format!("access-control-allow-origin: {origin}\r\n");
         assert_eq!(answer.contains(&named), origin == "https://chat.example", "{answer}");
         assert!(!answer.contains("allow-credentials"), "{answer}");
+    }
+}
+
+/// A page that may call the API may call all of it.
+#[tokio::test]
+async fn an_origin_that_is_allowed_may_use_every_method_of_the_api() {
+    let server = Server::with(&["--allow-origin", "https://chat.example"]).await;
+    let methods: BTreeSet<&str> = ROUTES
+        .iter()
+        .filter_map(|row| match row.way {
+            Way::Http(method) => Some(method),
+            Way::Frame(_) => None,
+        })
+        .collect();
+    assert!(methods.contains("PATCH"), "{methods:?}");
+    for method in methods {
+        let headers =
+            [("origin", "https://chat.example"), ("access-control-request-method", method)];
+        let answer = raw::ask(&server, "OPTIONS /api/profile", &headers, "").await;
+        let allowed = answer.lines().find_map(|l| l.strip_prefix("access-control-allow-methods: "));
+        let mut allowed = allowed.unwrap_or_default().split(',').map(str::trim);
+        assert!(allowed.any(|m| m == method), "{method}: {answer}");
     }
 }
 

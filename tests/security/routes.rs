@@ -82,9 +82,7 @@ const PUSH: &str = "/api/devices/{device}/push";
 const PROFILE: &str = "/api/profile";
 const BLOCK: &str = "/api/blocks/{user}";
 
-/// The table. Presigned URLs do not exist yet; their rows belong here when they do. Webhooks go out, and no way in.
-/// The table. What a presigned URL is good for: `tests/end_to_end/media.rs`. Webhooks do not exist yet; their rows belong
-/// here when they do.
+/// The table. What a presigned URL is good for: `tests/end_to_end/media.rs`. Webhooks go out, and are no way in.
 pub const ROUTES: &[Row] = &[
     http("GET", "/api/health", "/api/health", "", Who::Anyone),
     http(

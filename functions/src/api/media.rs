@@ -33,10 +33,10 @@ pub(super) async fn complete(
 
 pub(super) async fn avatar(
     State(app): State<App>,
-    Who(_): Who,
+    Who(caller): Who,
     Named(media): Named<String>,
 ) -> Answer<axum::Json<DownloadAnswer>> {
-    Ok(axum::Json(app.avatar(&MediaId::parse(&media)?).await?.into()))
+    Ok(axum::Json(app.avatar(&caller, &MediaId::parse(&media)?).await?.into()))
 }
 
 pub(super) async fn read(

@@ -1,5 +1,5 @@
 //! What only the real gateway can bring in: its authorizer's view of a handshake, the claims that it passes on; and who is
-//! blocked, which the HTTP API cannot set yet.
+//! blocked, as the authorizer sees it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -89,7 +89,7 @@ pub fn refuse(error: &Error) -> Response {
 fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed(origins))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .expose_headers([header::RETRY_AFTER])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
 }

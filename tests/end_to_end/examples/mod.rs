@@ -6,21 +6,19 @@
 
 mod names;
 mod routes;
-mod schemas;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::document::{Document, file};
 use crate::rest::Call;
 use crate::server::Server;
 use crate::tokens::Token;
 use names::Names;
-use schemas::Document;
 
 /// A request and its answer.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,10 +53,6 @@ struct Line {
     answers: Vec<Value>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     arrives: BTreeMap<String, Vec<Value>>,
-}
-
-fn file(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs")).join(name)
 }
 
 fn story<T: DeserializeOwned>(name: &str) -> Vec<T> {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::file;
+use crate::document::file;
 use crate::server::Server;
 
 /// The paths of every router in the functions' sources.

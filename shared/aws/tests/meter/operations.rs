@@ -483,7 +483,7 @@ async fn files(bills: &mut Bills) {
     bills.add(Part::Media, "delete a message with media, both online", bill);
     let show = async { world.app.use_as_avatar(&ana, &id).await.unwrap() };
     bills.add(Part::Media, "use an upload as an avatar", world.bill(show).await);
-    let look = async { world.app.avatar(&id).await.unwrap() };
+    let look = async { world.app.avatar(&ana, &id).await.unwrap() };
     bills.add(Part::Media, "read an avatar", world.bill(look).await);
 }
 

@@ -133,7 +133,12 @@ impl App {
     /// # Errors
     /// `not_found` if it is void; `too_many_members`; `busy`.
     pub async fn join(&self, caller: &Caller, code: &InviteCode) -> Result<Option<Entry>> {
-        self.change(caller, &code.group, &Intent::Join(code.invite.clone())).await
+        let joined = self.change(caller, &code.group, &Intent::Join(code.invite.clone())).await;
+        joined.map_err(|error| match error.kind {
+            // An invite to a group whose founding never ended.
+            ErrorKind::NotAMember => Error::new(ErrorKind::NotFound, "no such group"),
+            _ => error,
+        })
     }
 
     async fn may_invite(&self, caller: &Caller, group: &ConversationId) -> Result<()> {

@@ -235,7 +235,8 @@ impl App {
     ///
     /// # Errors
     /// `not_found` for anything that is no avatar; `forbidden` if it is blocked.
-    pub async fn avatar(&self, id: &MediaId) -> Result<Download> {
+    pub async fn avatar(&self, caller: &Caller, id: &MediaId) -> Result<Download> {
+        self.spend_request(caller)?;
         let upload = self.uploads.upload(id).await?.filter(|upload| upload.avatar);
         self.download(upload.ok_or_else(no_media)?).await
     }

@@ -31,7 +31,14 @@ impl App {
             _ => error,
         })?;
         let sent = sent.into_iter().next().ok_or_else(|| Error::port("a send without a result"))?;
-        sent.map_err(|(_, error)| error)
+        sent.map_err(|(_, error)| match error.kind {
+            // A server has nothing to sync; the same again reads the log anew.
+            ErrorKind::SyncRequired => {
+                let words = "the conversation is being changed; send the same again";
+                Error { source: Some(error.into()), ..Error::new(ErrorKind::Busy, words) }
+            }
+            _ => error,
+        })
     }
 
     /// Founds a group that belongs to `owner`, as if he had asked.

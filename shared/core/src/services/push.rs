@@ -59,6 +59,7 @@ impl App {
     /// # Errors
     /// `busy`.
     pub async fn remove_push(&self, caller: &Caller, device: &DeviceId) -> Result<()> {
+        self.spend_request(caller)?;
         let devices = self.connections.of(std::slice::from_ref(&caller.user)).await?;
         for endpoint in devices.endpoints.iter().filter(|e| e.device == *device) {
             self.connections.remove_endpoint(endpoint).await?;

@@ -303,7 +303,7 @@ fn an_avatar_is_seen_by_all_and_nothing_else_is() {
     let world = World::new();
     let id = uploaded(&world, "ana");
     let show = |who: &str, id: &MediaId| block_on(world.app.use_as_avatar(&caller(who), id));
-    assert_eq!(kind(block_on(world.app.avatar(&id))), ErrorKind::NotFound);
+    assert_eq!(kind(block_on(world.app.avatar(&caller("eve"), &id))), ErrorKind::NotFound);
     assert_eq!(kind(show("bo", &id)), ErrorKind::NotFound);
     assert_eq!(kind(show("ana", &announced(&world, "ana", "image/png"))), ErrorKind::NotReady);
     assert_eq!(
@@ -314,9 +314,9 @@ fn an_avatar_is_seen_by_all_and_nothing_else_is() {
     assert_eq!(kind(show("ana", &large.unwrap().id)), ErrorKind::BadRequest);
     show("ana", &id).unwrap();
     world.memory.pass(30 * DAY_MS);
-    assert_eq!(block_on(world.app.avatar(&id)).unwrap().id, id);
+    assert_eq!(block_on(world.app.avatar(&caller("eve"), &id)).unwrap().id, id);
     block_on(world.app.judge(&user("ana"), &id, Verdict::Blocked)).unwrap();
-    assert_eq!(kind(block_on(world.app.avatar(&id))), ErrorKind::Forbidden);
+    assert_eq!(kind(block_on(world.app.avatar(&caller("eve"), &id))), ErrorKind::Forbidden);
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn an_admin_gives_a_group_a_picture_that_its_members_see() {
     assert_eq!(shown(), Some(id.clone()));
     // It stays longer than what nobody used, and a repeat is answered with the first.
     world.memory.pass(30 * DAY_MS);
-    assert_eq!(block_on(world.app.avatar(&id)).unwrap().id, id);
+    assert_eq!(block_on(world.app.avatar(&caller("eve"), &id)).unwrap().id, id);
     assert_eq!(set("ana", Some(id)).unwrap().map(|e| e.seq), Some(entry.seq));
     let entry = set("ana", None).unwrap().unwrap();
     let told = serde_json::to_value(&entry.content).unwrap();

@@ -161,22 +161,18 @@ impl Route {
     /// Every way in which it can fail.
     pub fn errors(&self) -> Vec<ErrorKind> {
         let mut all = self.errors.clone();
-        if self.body.is_some() {
-            all.push(ErrorKind::TooLarge);
-        }
         if self.body.is_some() || self.query.is_some() || self.path.contains('{') {
             all.push(ErrorKind::BadRequest);
         }
         if !self.open {
-            all.push(ErrorKind::Unauthenticated);
+            all.extend([ErrorKind::Unauthenticated, ErrorKind::Disabled]);
         }
         if self.scope.is_some() {
             all.push(ErrorKind::Forbidden);
-        } else if !self.open {
-            all.push(ErrorKind::Disabled);
         }
-        // Whatever stands before the function: the gateway's throttle, and a machine that has too much to do.
-        all.extend([ErrorKind::RateLimited, ErrorKind::Busy]);
+        // Whatever stands before the function, and looks at no route: a bound of bodies, also where none belongs; the
+        // gateway's throttle; a machine that has too much to do.
+        all.extend([ErrorKind::TooLarge, ErrorKind::RateLimited, ErrorKind::Busy]);
         all.sort_by_key(|kind| (kind.http_status(), kind.code()));
         all.dedup();
         all

@@ -137,14 +137,14 @@ fn conversations() -> Vec<Route> {
         route("PATCH", ONE, "update_group", "Renames a group, or changes its rules")
             .takes::<PatchGroup>()
             .gives::<ChangeAnswer>(200)
-            .fails(&[NotAMember, Forbidden]),
+            .fails(&[NotAMember, Forbidden, NotFound, NotReady]),
         route("POST", MEMBERS, "add_members", "Adds members to a group")
             .takes::<PostMembers>()
             .gives::<ChangeAnswer>(200)
             .fails(&[NotAMember, Forbidden, TooManyMembers]),
         route("DELETE", MEMBER, "remove_member", "Removes a member; one's own id leaves")
             .gives::<ChangeAnswer>(200)
-            .fails(&[NotAMember, Forbidden, NotFound]),
+            .fails(&[NotAMember, Forbidden]),
         route("PATCH", MEMBER, "set_role", "Changes a member's role, or hands the group over")
             .takes::<PatchMember>()
             .gives::<ChangeAnswer>(200)

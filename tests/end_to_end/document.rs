@@ -2,10 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::file;
+/// What the HTTP API is documented to do.
+static OPENAPI: LazyLock<Document> = LazyLock::new(|| Document::read("openapi.json"));
+
+/// A file of `docs`.
+pub fn file(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs")).join(name)
+}
+
+/// That a refusal is one that the document lists for its operation. What is no operation of the API may say what it likes.
+pub fn check_refusal(method: &str, target: &str, status: u16, body: &Value) {
+    if status >= 400 && OPENAPI.find(method, target).is_some() {
+        OPENAPI.check_answer(method, target, status, body);
+    }
+}
 
 /// A document of `docs`.
 pub struct Document(Value);
@@ -24,22 +39,25 @@ impl Document {
         assert!(faults.is_empty(), "{what} {value}: {faults:?}");
     }
 
-    /// The operation that a request is for.
-    fn operation(&self, method: &str, target: &str) -> &Value {
+    /// The operation that a request is for, if there is one.
+    fn find(&self, method: &str, target: &str) -> Option<&Value> {
         let path = target.split('?').next().unwrap();
         let is = |template: &str| {
             template.split('/').count() == path.split('/').count()
                 && template
                     .split('/')
                     .zip(path.split('/'))
-                    .all(|(t, p)| t.starts_with('{') || t == p)
+                    .all(|(t, p)| if t.starts_with('{') { !p.is_empty() } else { t == p })
         };
         let paths = self.0["paths"].as_object().unwrap();
         // What is named comes before what stands for anything.
         let mut found: Vec<_> = paths.iter().filter(|(template, _)| is(template)).collect();
         found.sort_by_key(|(template, _)| template.matches('{').count());
-        let operation = found.iter().find_map(|(_, ways)| ways.get(method.to_lowercase()));
-        operation.unwrap_or_else(|| panic!("{method} {target} is not documented"))
+        found.iter().find_map(|(_, ways)| ways.get(method.to_lowercase()))
+    }
+
+    fn operation(&self, method: &str, target: &str) -> &Value {
+        self.find(method, target).unwrap_or_else(|| panic!("{method} {target} is not documented"))
     }
 
     /// That a request which succeeds is what the document says that it takes.
