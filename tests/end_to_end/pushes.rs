@@ -156,3 +156,25 @@ async fn a_device_that_takes_no_more_pushes_gets_none() {
     ana.say("d:ana:bo", 1, "silence").await;
     assert_eq!(server.pushed_out().await.len(), 1);
 }
+
+#[tokio::test]
+async fn the_push_service_forgets_phones_that_are_signed_out_or_erased() {
+    let server = Server::start().await;
+    let known = async || server.state().await["phones"].clone();
+    for user in ["bo", "cy", "dee"] {
+        has_a_phone(&server, user).await;
+    }
+    assert_eq!(known().await, 3);
+    // Another token takes the place of the last one.
+    let another = json!({"platform": "fcm", "token": "another"});
+    let put = server.request_as("bo", "PUT", "/api/devices/phone/push").json(&another);
+    put.send().await.expect(204);
+    assert_eq!(known().await, 3);
+    server.request_as("bo", "DELETE", "/api/devices/phone/push").send().await.expect(204);
+    assert_eq!(known().await, 2);
+    server.operate("DELETE", "/api/admin/users/cy/devices/phone", &json!({})).await.expect(204);
+    assert_eq!(known().await, 1);
+    // The rest of an erasure has to wait for what is on its way.
+    server.operate("POST", "/api/admin/users/dee/erasure", &json!({})).await.expect(503);
+    assert_eq!(known().await, 0);
+}

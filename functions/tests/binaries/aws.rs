@@ -340,7 +340,7 @@ fn published(seen: &Mutex<Seen>, body: String) -> (StatusCode, String) {
             let application = fields["PlatformApplicationArn"].replace(":app/", ":endpoint/");
             format!("<EndpointArn>{application}/{}</EndpointArn>", fields["Token"])
         }
-        "SetEndpointAttributes" => String::new(),
+        "SetEndpointAttributes" | "DeleteEndpoint" => String::new(),
         "Publish" if seen.lock().unwrap().pushes_refused => {
             let arn = &fields["TargetArn"];
             let message = format!(

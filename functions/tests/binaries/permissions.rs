@@ -18,6 +18,9 @@ use crate::{Stack, body, connect, context, frame, request};
 /// The template as SAM expands it; `infra/template/check` keeps it fresh.
 const EXPANDED: &str = include_str!("../../../infra/template/snapshot.json");
 
+/// A group of whoever has a socket or a phone that is peculiar.
+const FEW: [&str; 9] = ["bo", "gone", "busy", "cy", "dee", "off", "lost", "sold", "slow"];
+
 /// What Lambda itself needs a function's role for: to write its logs, and to take its jobs from a queue or a stream.
 const OF_LAMBDA: [&str; 9] = [
     "logs:CreateLogStream",
@@ -249,9 +252,10 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     take_pushes(&api, "cy", "apns", "t").await;
     take_pushes(&api, "dee", "apns_sandbox", "t").await;
     take_pushes(&api, "off", "fcm", "disabled").await;
+    take_pushes(&api, "lost", "apns", "disabled").await;
+    take_pushes(&api, "sold", "apns_sandbox", "disabled").await;
     take_pushes(&api, "slow", "fcm", "throttled").await;
-    let few = ["bo", "gone", "busy", "cy", "dee", "off", "slow"].map(str::to_owned);
-    let few = found(&api, "few", &few).await;
+    let few = found(&api, "few", &FEW.map(str::to_owned)).await;
     let many: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
     let many = found(&api, "many", &many).await;
     let message =
@@ -282,8 +286,10 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     api.call("cy", "PATCH", "/api/profile", json!({"name": "Cy"})).await;
     api.call("cy", "PUT", "/api/blocks/zoe", json!({})).await;
     api.call("cy", "DELETE", "/api/blocks/zoe", json!({})).await;
-    take_pushes(&api, "eva", "apns", "another").await;
-    api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+    for platform in ["apns", "apns_sandbox", "fcm"] {
+        take_pushes(&api, "eva", platform, "another").await;
+        api.call("eva", "DELETE", "/api/devices/phone/push", json!({})).await;
+    }
     archiver.invoke(&timer_gone(&ConversationId::parse(few.as_str().unwrap()).unwrap())).await;
     // What is deleted of what is archived is noted, and goes into the object.
     let delete = |target: u8| json!({"type": "delete", "target": target});
@@ -398,8 +404,7 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     assert!(!jobs.is_empty());
     let mut all = jobs.iter().map(|job| serde_json::from_str::<Value>(job).unwrap());
     let mut job = all.rfind(|job| job["job"] == "fan_out").unwrap();
-    let few_members = json!(["bo", "gone", "busy", "cy", "dee", "off", "slow"]);
-    job["to"] = few_members;
+    job["to"] = json!(FEW);
     jobs.push(job.to_string());
     let done = fanout.invoke(&aws::batch(&jobs)).await;
     assert_eq!(done["batchItemFailures"], json!([]));

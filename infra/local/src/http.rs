@@ -254,6 +254,7 @@ async fn state(State(server): State<Arc<Server>>, head: Parts) -> Response {
         },
         "queues": queues,
         "pushes": server.pushes.records(),
+        "phones": server.pushes.endpoints(),
         "reports": server.reports.records(),
     }))
     .into_response()

@@ -1,6 +1,6 @@
 //! Pushes: on one machine they go nowhere; wherever they go, one can look at them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -28,6 +28,10 @@ impl Notifier for Sink {
     async fn push(&self, _: &EndpointId, _: &Notification) -> Pushed {
         Pushed::Accepted
     }
+
+    async fn remove(&self, _: &EndpointId) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A push that was accepted.
@@ -38,16 +42,22 @@ pub struct Record {
     notification: Notification,
 }
 
-/// A push service, and the last pushes that it accepted, newest last.
+/// A push service, the last pushes that it accepted, newest last, and the endpoints that it made since the start and has still.
 pub struct Recorder {
     service: Arc<dyn Notifier>,
     records: Mutex<VecDeque<Record>>,
+    endpoints: Mutex<BTreeSet<EndpointId>>,
 }
 
 impl Recorder {
     /// Notes what this service accepts.
     pub fn new(service: Arc<dyn Notifier>) -> Self {
-        Self { service, records: Mutex::default() }
+        Self { service, records: Mutex::default(), endpoints: Mutex::default() }
+    }
+
+    /// How many phones it knows of.
+    pub fn endpoints(&self) -> usize {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// What was pushed.
@@ -59,7 +69,10 @@ impl Recorder {
 #[async_trait]
 impl Notifier for Recorder {
     async fn endpoint(&self, platform: Platform, token: &str, user: &UserId) -> Result<EndpointId> {
-        self.service.endpoint(platform, token, user).await
+        let endpoint = self.service.endpoint(platform, token, user).await?;
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoints.insert(endpoint.clone());
+        Ok(endpoint)
     }
 
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
@@ -74,5 +87,11 @@ impl Notifier for Recorder {
             records.push_back(record);
         }
         pushed
+    }
+
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()> {
+        self.service.remove(endpoint).await?;
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).remove(endpoint);
+        Ok(())
     }
 }

@@ -104,8 +104,40 @@ def queues_lose_nothing(t):
         for _, p in sources:
             if p.get("FunctionName") == {"Ref": function} and p.get("DestinationConfig") != kept:
                 yield f"a record that {function} fails at is lost"
+        for rule, p in t.of("AWS::Events::Rule"):
+            for target in p["Targets"]:
+                if target["Arn"] == arn(function) and target.get("DeadLetterConfig") != {"Arn": arn(name)}:
+                    yield f"an event that {rule} cannot bring to {function} is lost"
+        if by_rules(t, name) not in [s for s, _ in policies(t, name)]:
+            yield f"the rules of {function} may not write to {name}"
     for name in sorted(queues.keys() - QUEUES.keys() - dead - {UNARCHIVED}):
         yield f"queue {name} is not known here"
+
+
+def policies(t, queue):
+    """What the policies of a queue say."""
+    of = [p["PolicyDocument"] for _, p in t.of("AWS::SQS::QueuePolicy") if {"Ref": queue} in p["Queues"]]
+    return [statement for document in of for statement in t.statements(document)]
+
+
+def by_rules(t, queue):
+    """That the rules whose undeliverable events go to a queue, and no others, may write to it."""
+    kept = {"Arn": arn(queue)}
+    rules = [n for n, p in t.of("AWS::Events::Rule") if any(g.get("DeadLetterConfig") == kept for g in p["Targets"])]
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn(queue),
+        "Condition": {"ArnEquals": {"aws:SourceArn": Unordered(arn(rule) for rule in rules)}},
+    }
+
+
+class Unordered(list):
+    """A list that equals another with the same items in any order."""
+
+    def __eq__(self, other):
+        return sorted(map(str, self)) == sorted(map(str, other))
 
 
 def timers_are_heard(t):
@@ -138,19 +170,16 @@ def queues_are_private(t):
         if queue.get("SqsManagedSseEnabled") is not True:
             yield f"{name} is not encrypted"
         denied = False
-        for _, p in t.of("AWS::SQS::QueuePolicy"):
-            if {"Ref": name} not in p["Queues"]:
-                continue
-            for statement, _ in t.statements(p["PolicyDocument"]):
-                if statement.get("Effect") != "Deny":
-                    yield f"{name} lets in others than this account's roles"
-                denied |= (
-                    statement.get("Effect") == "Deny"
-                    and statement.get("Principal") == "*"
-                    and statement.get("Action") == "sqs:*"
-                    and statement.get("Resource") == arn(name)
-                    and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
-                )
+        for statement, _ in policies(t, name):
+            if statement.get("Effect") != "Deny" and not (name in FAILURES and by_rules(t, name) == statement):
+                yield f"{name} lets in others than this account's roles, and rules"
+            denied |= (
+                statement.get("Effect") == "Deny"
+                and statement.get("Principal") == "*"
+                and statement.get("Action") == "sqs:*"
+                and statement.get("Resource") == arn(name)
+                and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+            )
         if not denied:
             yield f"{name} can be reached without TLS"
 

@@ -251,6 +251,22 @@ def media_events_are_lost(r, _):
 
 
 @mutant("queues_lose_nothing")
+def media_events_that_are_not_brought_are_lost(r, _):
+    del props(r, "MediaFunctionStored")["Targets"][0]["DeadLetterConfig"]
+
+
+@mutant("queues_lose_nothing")
+def a_rule_may_not_write_what_it_cannot_bring(r, _):
+    statement = props(r, "MediaDeadLetterQueuePolicy")["PolicyDocument"]["Statement"][1]
+    statement["Condition"]["ArnEquals"]["aws:SourceArn"].pop()
+
+
+@mutant("queues_are_private")
+def every_rule_writes_to_the_queue(r, _):
+    del props(r, "MediaDeadLetterQueuePolicy")["PolicyDocument"]["Statement"][1]["Condition"]
+
+
+@mutant("queues_lose_nothing")
 def media_records_are_lost(r, _):
     for resource in r.values():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":

@@ -100,6 +100,21 @@ impl Notifier for Sns {
             }
         }
     }
+
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()> {
+        let arn = endpoint.as_str();
+        if !self.platforms.iter().any(|(_, application)| is_of(arn, application)) {
+            return Ok(());
+        }
+        let delete = self.client.delete_endpoint().endpoint_arn(arn);
+        delete.send().await.map(drop).map_err(|error| Error::port(without(&error, arn)))
+    }
+}
+
+/// Whether an endpoint is one of this application: its ARN goes on where the application's ends, with another word in it.
+fn is_of(endpoint: &str, application: &str) -> bool {
+    let rest = endpoint.strip_prefix(&application.replacen(":app/", ":endpoint/", 1));
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The ARN in `Invalid parameter: Token Reason: Endpoint <arn> already exists with the same Token, but different

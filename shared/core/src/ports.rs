@@ -545,6 +545,10 @@ pub trait Notifier: Send + Sync {
 
     /// Pushes one notification to one device.
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed;
+
+    /// Makes the push service forget an endpoint and its token, if it is there. One of a platform that is not set up is
+    /// out of reach, and counts as forgotten. May be repeated.
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()>;
 }
 
 /// One event on its way to the operator's receiver.

@@ -668,6 +668,13 @@ impl Notifier for Ports {
         self.turn().await;
         pushed
     }
+
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()> {
+        self.turn().await;
+        let removed = self.hub.lock().remove_endpoint(self.invocation, endpoint);
+        self.turn().await;
+        if removed { Ok(()) } else { Err(Error::port("injected")) }
+    }
 }
 
 #[async_trait]

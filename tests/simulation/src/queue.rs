@@ -175,6 +175,17 @@ impl Core {
         }
         pushed
     }
+
+    /// The push service forgets an endpoint; whether it did.
+    pub fn remove_endpoint(&mut self, by: Invocation, endpoint: &EndpointId) -> bool {
+        self.moment += 1;
+        let removed = !self.faults.is_out(Fault::PushOut) && !self.strikes(Fault::PushLater);
+        if removed {
+            self.queue.disabled.push(endpoint.clone());
+        }
+        self.note(|| format!("#{by} push.remove {endpoint}: {removed}"));
+        removed
+    }
 }
 
 impl Core {

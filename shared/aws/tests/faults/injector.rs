@@ -226,6 +226,10 @@ impl Injector {
                 self.state().done.insert(values(&body));
                 Ok(response(200, "<SetEndpointAttributesResponse/>".to_owned()))
             }
+            "DeleteEndpoint" => {
+                self.state().done.insert(values(&body));
+                Ok(response(200, "<DeleteEndpointResponse/>".to_owned()))
+            }
             _ => database.call(request).await,
         }
     }
@@ -369,7 +373,9 @@ fn service(operation: &str) -> Service {
     match operation {
         "SendMessageBatch" => Service::Sqs,
         "PostToConnection" => Service::Gateway,
-        "Publish" | "CreatePlatformEndpoint" | "SetEndpointAttributes" => Service::Sns,
+        "Publish" | "CreatePlatformEndpoint" | "SetEndpointAttributes" | "DeleteEndpoint" => {
+            Service::Sns
+        }
         _ => Service::DynamoDb,
     }
 }

@@ -61,6 +61,7 @@ pub enum Op {
     Post,
     Enqueue,
     MakeEndpoint,
+    ForgetEndpoint,
     Push,
 }
 
@@ -102,6 +103,7 @@ pub const OPS: &[Op] = &[
     Op::Post,
     Op::Enqueue,
     Op::MakeEndpoint,
+    Op::ForgetEndpoint,
     Op::Push,
 ];
 
@@ -154,7 +156,7 @@ impl Op {
             // What meets a transaction is tried five times, and an endpoint reads the users in between.
             Self::Register | Self::Remove => 3 * 5,
             Self::SetEndpoint | Self::RemoveEndpoint => 3 * 6 * 5,
-            Self::Post | Self::MakeEndpoint | Self::Push => 2,
+            Self::Post | Self::MakeEndpoint | Self::ForgetEndpoint | Self::Push => 2,
             _ => 3,
         }
     }
@@ -173,7 +175,7 @@ impl Op {
             Self::Enqueue => 3 * 2_200 + 200,
             Self::Register | Self::Remove => 5 * 6_000 + 700,
             Self::SetEndpoint | Self::RemoveEndpoint => 5 * (6 * 6_000 + 700),
-            Self::Post | Self::MakeEndpoint | Self::Push => 2_200,
+            Self::Post | Self::MakeEndpoint | Self::ForgetEndpoint | Self::Push => 2_200,
             _ => 6_000,
         })
     }
@@ -347,6 +349,7 @@ impl Stage {
             Op::Post => say(app.gateway.post(&self.socket("bo").id, "{}").await),
             Op::Enqueue => say(app.jobs.enqueue(self.jobs(), 1).await?),
             Op::MakeEndpoint => say(app.notifier.endpoint(Platform::Apns, "c0ffee", &bo).await?),
+            Op::ForgetEndpoint => say(app.notifier.remove(&EndpointId::parse(ENDPOINT)?).await?),
             Op::Push => {
                 let notification = Notification {
                     conversation_id: group,

@@ -396,6 +396,9 @@ async fn pushes(bills: &mut Bills) {
     bills.add(Part::Pushes, "set a push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "set the same push endpoint", set(endpoint(5, "arn:5")).await);
     bills.add(Part::Pushes, "take a push endpoint over", set(endpoint(6, "arn:5")).await);
+    set(endpoint(7, "arn:aws:sns:us-east-1:1:endpoint/GCM/petrel/7")).await;
+    let remove = async { world.app.remove_push(&caller(7), &socket(7).device).await.unwrap() };
+    bills.add(Part::Pushes, "take no more pushes", world.bill(remove).await);
 }
 
 /// What goes beyond the members: what operators ask, what moderators and receivers are told.

@@ -209,6 +209,10 @@ impl Connector {
             return answer("");
         }
         let form = std::str::from_utf8(request.body().bytes().unwrap()).unwrap();
+        if form.starts_with("Action=DeleteEndpoint&") {
+            bill.note("DeleteEndpoint");
+            return answer("<DeleteEndpointResponse/>");
+        }
         assert!(form.starts_with("Action=Publish&"), "not metered: {} {form}", request.uri());
         bill.note("Publish");
         bill.pushes += 1;

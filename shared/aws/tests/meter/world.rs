@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, with_buckets};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Connection, Connections, Endpoint, Log, Put, mint};
+use petrel_core::ports::{Connection, Connections, Endpoint, Log, Platform, Put, mint};
 use petrel_core::services::{NewGroup, Outgoing, SendRequest};
 use petrel_core::testing::Memory;
 use petrel_core::{App, Caller, Result};
@@ -84,6 +84,7 @@ impl World {
             webhook_queue_url: Some("https://sqs.us-east-1.amazonaws.com/1/webhook".into()),
             moderation_topic_arn: Some("arn:aws:sns:us-east-1:1:reports".into()),
             media_bucket: Some("media".into()),
+            platforms: vec![(Platform::Fcm, "arn:aws:sns:us-east-1:1:app/GCM/petrel".into())],
             websocket_endpoint: Some("https://a.execute-api.us-east-1.amazonaws.com/prod".into()),
             ..Settings::default()
         };

@@ -163,6 +163,39 @@ async fn every_answer_has_its_meaning() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_deleted_whatever_stood_there() {
+    let deleted = "<DeleteEndpointResponse/>";
+    let remove = async |stub: &Stub, endpoint: &str| {
+        sns(stub).remove(&EndpointId::parse(endpoint).unwrap()).await
+    };
+    let stub = Stub::answering([(200, deleted)]);
+    remove(&stub, ENDPOINT).await.unwrap();
+    let mut form = form(&stub, 0);
+    form.sort();
+    assert_eq!(form, fields(&[("Action", "DeleteEndpoint"), ("EndpointArn", ENDPOINT)]));
+    // None of an application that is set up.
+    for other in [
+        "local:phone-1",
+        "arn:aws:sns:eu-west-1:1:endpoint/GCM/petrel/5e3e9847",
+        "arn:aws:sns:eu-west-1:1:endpoint/APNS/petrel-2/5e3e9847",
+        "arn:aws:sns:eu-west-1:2:endpoint/APNS/petrel/5e3e9847",
+    ] {
+        let stub = Stub::answering([(200, deleted)]);
+        remove(&stub, other).await.unwrap();
+        assert!(stub.asked().is_empty(), "{other}");
+    }
+    let quoted = format!("not authorized to perform: SNS:DeleteEndpoint on {ENDPOINT}");
+    for (status, body) in
+        [(403, refused("AuthorizationError", &quoted)), (500, refused("InternalError", ""))]
+    {
+        let stub = Stub::answering([(status, body.as_str())]);
+        let error = remove(&stub, ENDPOINT).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Busy);
+        assert!(!error.with_causes().contains(ENDPOINT), "a phone stands in the log");
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_of_another_push_service_takes_no_pushes() {
     let stub = Stub::answering([(200, PUBLISHED)]);
     assert_eq!(push_to(&stub, "local:phone-1").await, Pushed::Disabled);

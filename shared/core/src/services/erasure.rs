@@ -12,6 +12,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::ports::Endpoint;
 
 /// How long a call of the user's may be alive after he was disabled, ms: what it stores has to be there when it is looked for.
 const SETTLED_MS: u64 = 30_000;
@@ -99,7 +100,7 @@ impl App {
     /// `busy`: the same again, after `retry_after_ms`. At first always: what he sent before he was disabled may be on its way.
     pub async fn erase(&self, user: &UserId, page: Option<ErasurePage>) -> Result<Erased> {
         let began = self.world.now_ms();
-        let (since, closed) = self.silence(user).await?;
+        let (since, closed, phones) = self.silence(user).await?;
         // What came over a socket that was open until now is on its way as well.
         let settled = if closed > 0 { began } else { since }.saturating_add(SETTLED_MS);
         if began < settled {
@@ -109,6 +110,8 @@ impl App {
                 ..Error::new(ErrorKind::Busy, words)
             });
         }
+        // After the wait: a second call does not find the sockets that this one has closed.
+        phones?;
         // Who was enabled meanwhile is looked at from the beginning.
         let mut place = page.filter(|page| page.since == since).map(|page| page.place);
         let mut entries = 0;
@@ -217,49 +220,62 @@ impl App {
         entries: &mut u64,
     ) -> Result<Option<Place>> {
         let mut kept = Kept::default();
-        loop {
+        let mut noted = false;
+        let place = loop {
             let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
-            let own = stretch.entries.iter().filter(|e| e.sender_id == *user && holds(&e.content));
-            let own: Vec<Entry> = own.cloned().collect();
-            for together in own.chunks(TOGETHER) {
-                self.empty_all(of, together).await?;
+            let own = || stretch.entries.iter().filter(|e| e.sender_id == *user);
+            // What is empty already an earlier call may have emptied, and died before it set the timer.
+            let closing = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.closing);
+            noted |= own().any(|e| e.content.is_emptied() && e.seq <= closing);
+            let full: Vec<Entry> = own().filter(|e| holds(&e.content)).cloned().collect();
+            for together in full.chunks(TOGETHER) {
+                noted |= self.empty_all(of, together).await?;
                 *entries += together.len() as u64;
             }
             match stretch.entries.last() {
                 Some(last) if !stretch.ends => after = last.seq,
-                _ => return Ok(None),
+                _ => break None,
             }
             if self.is_late(began) {
-                return Ok(Some(Place::In(of.clone(), after)));
+                break Some(Place::In(of.clone(), after));
             }
+        };
+        if noted {
+            // The notes hold from now on; the words lie in the objects until the archiver has been there.
+            self.cold.set_timer(of, self.world.now_ms()).await?;
         }
+        Ok(place)
     }
 
-    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, and how many sockets
-    /// were open until now.
-    async fn silence(&self, user: &UserId) -> Result<(u64, usize)> {
+    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, how many sockets were open
+    /// until now, and whether his phones are off.
+    async fn silence(&self, user: &UserId) -> Result<(u64, usize, Result<()>)> {
         let now = self.world.now_ms();
         let account = self.connections.set_disabled(user, Some(now)).await?;
         let closed = self.close_all(&account.devices.connections).await?;
-        for endpoint in &account.devices.endpoints {
-            self.connections.remove_endpoint(endpoint).await?;
-        }
-        Ok((account.disabled_at.unwrap_or(now), closed))
+        let phones = self.take_phones_off(&account.devices.endpoints).await;
+        Ok((account.disabled_at.unwrap_or(now), closed, phones))
     }
 
-    /// Empties these entries, wherever they lie.
-    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<()> {
+    /// From the push service first: an erasure that leaves something there is not done, and while the row stands it can be
+    /// asked again. Nothing is pushed meanwhile to who is disabled.
+    async fn take_phones_off(&self, endpoints: &[Endpoint]) -> Result<()> {
+        for endpoint in endpoints {
+            self.notifier.remove(&endpoint.id).await?;
+            self.connections.remove_endpoint(endpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// Empties these entries, wherever they lie; whether some are noted, because the archive may have them.
+    async fn empty_all(&self, of: &ConversationId, entries: &[Entry]) -> Result<bool> {
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 self.pause(attempt).await;
             }
             let floor = self.cold.floor(of).await?;
             if self.cold.erase(of, entries, &floor).await? {
-                if entries.iter().any(|e| e.seq <= floor.closing) {
-                    // The notes hold from now on; the words lie in the object until the archiver has been there.
-                    self.cold.set_timer(of, self.world.now_ms()).await?;
-                }
-                return Ok(());
+                return Ok(entries.iter().any(|e| e.seq <= floor.closing));
             }
         }
         Err(Error::new(ErrorKind::Busy, "the conversation is being changed; ask again"))

@@ -100,7 +100,7 @@ impl App {
         self.close_all(&account.devices.connections).await
     }
 
-    /// Signs a device out: it gets no more pushes, and its socket is closed. With a token that still holds it may connect
+    /// Signs a device out: it gets no more pushes, the push service forgets it if it can be reached, and its socket is closed. With a token that still holds it may connect
     /// again: the identity provider has to end that first.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl App {
         let account = self.connections.account(user).await?;
         let endpoints = account.devices.endpoints.iter().filter(|e| e.device == *device);
         for endpoint in endpoints {
-            self.connections.remove_endpoint(endpoint).await?;
+            self.take_endpoint_off(endpoint).await?;
         }
         let mut sockets = account.devices.connections;
         sockets.retain(|c| c.device == *device);

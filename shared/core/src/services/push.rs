@@ -44,17 +44,24 @@ impl App {
         self.spend(&caller.user, Use::Requests, 1)?;
         let user = caller.user.clone();
         let endpoints = self.connections.of(std::slice::from_ref(&user)).await?.endpoints;
-        let others = endpoints.iter().filter(|e| e.device != device).count();
-        if others >= MAX_DEVICES {
+        let (own, others): (Vec<_>, Vec<_>) =
+            endpoints.into_iter().partition(|e| e.device == device);
+        if others.len() >= MAX_DEVICES {
             return Err(Error::bad_request(format!(
                 "at most {MAX_DEVICES} devices of a user take pushes; remove one first"
             )));
         }
         let id = self.notifier.endpoint(platform, token, &user).await?;
-        self.connections.set_endpoint(&Endpoint { user, device, id }).await
+        let endpoint = Endpoint { user, device, id };
+        self.connections.set_endpoint(&endpoint).await?;
+        // What the device had until now is nobody's.
+        for replaced in own.iter().filter(|e| e.id != endpoint.id) {
+            self.forget_endpoint(replaced).await;
+        }
+        Ok(())
     }
 
-    /// A device of the caller takes no more pushes. May be repeated.
+    /// A device of the caller takes no more pushes, and the push service forgets it, if it can be reached. May be repeated.
     ///
     /// # Errors
     /// `busy`.
@@ -62,14 +69,32 @@ impl App {
         self.spend_request(caller)?;
         let devices = self.connections.of(std::slice::from_ref(&caller.user)).await?;
         for endpoint in devices.endpoints.iter().filter(|e| e.device == *device) {
-            self.connections.remove_endpoint(endpoint).await?;
+            self.take_endpoint_off(endpoint).await?;
         }
         Ok(())
     }
 
+    /// Takes an endpoint off its device, and lets the push service forget it. That first: whoever dies in between leaves a
+    /// row whose next push finds nobody, and goes then; the other way round, nobody would know of the endpoint any more.
+    pub(super) async fn take_endpoint_off(&self, endpoint: &Endpoint) -> Result<()> {
+        self.forget_endpoint(endpoint).await;
+        self.connections.remove_endpoint(endpoint).await
+    }
+
+    /// Lets the push service forget an endpoint. Should that fail, whoever signs out is signed out all the same: pushes come to
+    /// those alone whose row stands here, and an operator finds by the log what is left there.
+    async fn forget_endpoint(&self, endpoint: &Endpoint) {
+        if let Err(error) = self.notifier.remove(&endpoint.id).await {
+            self.metrics.count(Count::Failures, 1);
+            let (user, device) = (endpoint.user.as_str(), endpoint.device.as_str());
+            let error = error.with_causes();
+            tracing::error!(user, device, error, "an endpoint is left at the push service");
+        }
+    }
+
     /// Pushes to the phones of these users, except of those who have the entry by now, may not read it, or
     /// want to hear nothing of the conversation and are not mentioned. Endpoints
-    /// that are disabled are removed. This is what the push function runs for each job.
+    /// that are disabled are removed, at the push service too. This is what the push function runs for each job.
     ///
     /// # Errors
     /// `busy` when a row, the entry or an endpoint cannot be read, or when the push service is still overloaded after
@@ -147,7 +172,7 @@ impl App {
             match pushed {
                 Pushed::Accepted => self.metrics.count(Count::Pushes, 1),
                 // Left for the next push if it fails.
-                Pushed::Disabled => drop(self.connections.remove_endpoint(endpoint).await),
+                Pushed::Disabled => drop(self.take_endpoint_off(endpoint).await),
                 Pushed::Later => {
                     self.metrics.count(Count::PushFailures, 1);
                     later.insert(endpoint.user.clone());

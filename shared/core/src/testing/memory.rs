@@ -43,6 +43,7 @@ struct State {
     posts: Vec<(ConnectionId, String)>,
     jobs: Vec<(Job, u32)>,
     endpoints: BTreeMap<(UserId, DeviceId), Endpoint>,
+    phones: BTreeSet<EndpointId>,
     disabled: BTreeSet<EndpointId>,
     pushes_later: bool,
     pushes: Vec<(EndpointId, Notification)>,
@@ -133,6 +134,11 @@ impl Memory {
     /// From now on the endpoint is disabled.
     pub fn disable(&self, endpoint: &EndpointId) {
         self.state().disabled.insert(endpoint.clone());
+    }
+
+    /// The endpoints that the push service has made, and has still.
+    pub fn phones(&self) -> Vec<EndpointId> {
+        self.state().phones.iter().cloned().collect()
     }
 
     /// Whether the push service is overloaded from now on.
@@ -892,7 +898,9 @@ impl Jobs for Memory {
 #[async_trait]
 impl Notifier for Memory {
     async fn endpoint(&self, platform: Platform, token: &str, _: &UserId) -> Result<EndpointId> {
-        EndpointId::parse(&format!("{platform:?}/{token}"))
+        let endpoint = EndpointId::parse(&format!("{platform:?}/{token}"))?;
+        self.state().phones.insert(endpoint.clone());
+        Ok(endpoint)
     }
 
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
@@ -905,6 +913,15 @@ impl Notifier for Memory {
         }
         state.pushes.push((to.clone(), notification.clone()));
         Pushed::Accepted
+    }
+
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()> {
+        let mut state = self.state();
+        if state.pushes_later {
+            return Err(Error::port("the push service is out"));
+        }
+        state.phones.remove(endpoint);
+        Ok(())
     }
 }
 

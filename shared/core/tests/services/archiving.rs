@@ -635,6 +635,39 @@ fn what_is_deleted_from_the_archive_is_nowhere_any_more() {
     assert_eq!(read_all(&world, &c).len(), 29);
 }
 
+/// Whichever call an erasure dies at, before it or after it: the same again leaves nothing, also in the objects, for the
+/// archiver is told.
+#[test]
+fn an_erasure_that_dies_at_any_step_is_made_up_for_by_the_same_again() {
+    let mut steps = 0;
+    for n in 1.. {
+        let mut died = false;
+        for after in [false, true] {
+            let world = cold_world();
+            let c = with_a_secret(&world);
+            archive(&world, &c);
+            world.memory.expired_timers();
+            let failing = Arc::new(Failing { memory: world.memory.clone(), left: n.into(), after });
+            let app = App { cold: failing.clone(), archive: failing, ..world.app.clone() };
+            let ana = caller("ana").user;
+            let first = block_on(app.erase_in(&ana, &c, None));
+            died |= first.is_err();
+            if first.is_err() {
+                block_on(world.app.erase_in(&ana, &c, None)).unwrap();
+            }
+            assert_eq!(world.memory.expired_timers(), [c.clone()], "died at {n}, {after}");
+            assert!(!serde_json::to_string(&read_all(&world, &c)).unwrap().contains("secret"));
+            archive(&world, &c);
+            assert!(!everything(&world, &c).contains("secret"), "died at {n}, {after}");
+        }
+        if !died {
+            break;
+        }
+        steps = n;
+    }
+    assert!(steps >= 6, "only {steps} steps");
+}
+
 /// A delete at each step of the archiver, and a crash of the archiver there too: nobody reads the words once the delete is
 /// answered, and after the next run that ends they lie nowhere.
 #[test]

@@ -4,7 +4,7 @@ use futures::executor::block_on;
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, Seq};
 use petrel_core::message::Content;
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::{Archive, Connections, Conversations, Endpoint, People, mint};
+use petrel_core::ports::{Archive, Connections, Conversations, Endpoint, People, Platform, mint};
 use petrel_core::services::{Erased, ErasurePage, Keeping, Place};
 use petrel_core::{ErrorKind, Result};
 
@@ -37,6 +37,26 @@ fn read(world: &World, who: &str, c: &ConversationId) -> String {
     let synced = world.sync(who, &[(c, 0)], 200);
     let contents = synced.batches.iter().flat_map(|b| b.messages.iter().map(|e| &e.content));
     serde_json::to_string(&contents.collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn an_erasure_is_not_done_while_the_push_service_knows_a_phone() {
+    let world = World::new();
+    let device = DeviceId::parse("phone").unwrap();
+    block_on(world.app.set_push(&caller("ana"), device, Platform::Fcm, "token")).unwrap();
+    world.memory.overload_pushes(true);
+    assert_eq!(kind(erase(&world, "ana", None)), ErrorKind::Busy);
+    world.memory.pass(30_000);
+    for _ in 0..2 {
+        assert_eq!(kind(erase(&world, "ana", None)), ErrorKind::Busy);
+        assert_eq!(world.memory.phones().len(), 1);
+    }
+    // Nothing is pushed meanwhile: he is disabled.
+    world.say("bo", &direct("ana", "bo"), "hi");
+    assert!(world.memory.jobs().is_empty());
+    world.memory.overload_pushes(false);
+    assert_eq!(erase(&world, "ana", None).unwrap().page, None);
+    assert!(world.memory.phones().is_empty());
 }
 
 #[test]

@@ -141,6 +141,55 @@ fn a_device_may_stop_taking_pushes_and_a_bad_token_is_refused() {
 }
 
 #[test]
+fn the_push_service_forgets_what_no_device_has_any_more() {
+    let world = World::new();
+    let set = |token: &str| {
+        let device = DeviceId::parse("phone").unwrap();
+        block_on(world.app.set_push(&caller("bo"), device, Platform::Fcm, token)).unwrap();
+    };
+    let known = || -> Vec<String> { world.memory.phones().iter().map(|e| e.to_string()).collect() };
+    let device = DeviceId::parse("phone").unwrap();
+    set("old");
+    set("new");
+    set("new");
+    assert_eq!(known(), ["Fcm/new"], "its token has changed");
+    block_on(world.app.remove_push(&caller("bo"), &device)).unwrap();
+    assert!(known().is_empty());
+    set("signed-out");
+    block_on(world.app.sign_out(&user("bo"), &device)).unwrap();
+    assert!(known().is_empty());
+    set("disabled");
+    world.memory.disable(&EndpointId::parse("Fcm/disabled").unwrap());
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert_eq!(world.run_pushes(0), 1);
+    assert!(known().is_empty());
+    // Another's phone stays known.
+    world.phone("ana");
+    block_on(world.app.sign_out(&user("bo"), &device)).unwrap();
+    assert_eq!(known(), ["Fcm/ana"]);
+}
+
+#[test]
+fn whoever_signs_out_is_signed_out_also_when_the_push_service_is_out() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    for sign_out in [false, true] {
+        let phone = world.phone("bo");
+        world.memory.overload_pushes(true);
+        let device = DeviceId::parse("bo").unwrap();
+        if sign_out {
+            block_on(world.app.sign_out(&user("bo"), &device)).unwrap();
+        } else {
+            block_on(world.app.remove_push(&caller("bo"), &device)).unwrap();
+        }
+        world.memory.overload_pushes(false);
+        assert_eq!(world.memory.phones(), [phone], "it is left there, and the log says so");
+        world.say("ana", &c, "hi");
+        assert!(world.memory.jobs().is_empty());
+    }
+}
+
+#[test]
 fn ten_devices_of_a_user_take_pushes_and_an_eleventh_is_refused() {
     let world = World::new();
     let set = |n: u32| {
