@@ -18,6 +18,7 @@ mod server;
 mod answers;
 mod archiving;
 mod contents;
+mod damaged;
 mod direct;
 mod endpoint;
 mod examples;

@@ -34,7 +34,7 @@ fn mode(of: &Path) -> u32 {
 
 /// What a command says that ends with this exit code; nothing of it on stdout.
 #[track_caller]
-fn ends_with(code: i32, output: &Output) -> String {
+pub fn ends_with(code: i32, output: &Output) -> String {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     String::from_utf8(output.stderr.clone()).unwrap()

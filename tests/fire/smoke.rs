@@ -46,6 +46,17 @@ fn a_short_soak_leaves_nothing_open() {
 }
 
 #[test]
+fn beyond_its_capacity_it_says_busy_and_until_when_and_answers_everyone_afterwards() {
+    let words = "overload --concurrency 1 --people 12 --rate 400 --refusals 100 --messages 100";
+    let (code, report) = fire(words);
+    assert_eq!(code, ExitCode::SUCCESS, "{report}");
+    let figure = |name: &str| report["figures"][name].as_u64().unwrap();
+    assert!(figure("turned_away_as_the_server_counts") >= 100, "{report}");
+    assert!(figure("told_so_over_http") > 0 && figure("answers_busy") > 0, "{report}");
+    assert_eq!(report["checked"]["acknowledged"], figure("messages_written"), "{report}");
+}
+
+#[test]
 fn a_run_that_cannot_be_carried_out_is_no_success() {
     let args = ["petrel-fire", "kills", "--server", "no/such/petrel"].map(Into::into);
     assert_eq!(petrel_fire::run(args, &mut vec![]), ExitCode::FAILURE);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::aws;
 use crate::lambda::Lambda;
+use crate::permissions::{grow_old, timer_gone};
 use crate::recorder::Recorder;
 use crate::{Stack, body, connect, frame, request};
 
@@ -231,7 +232,50 @@ async fn at_no_level_does_a_function_write_down_content_or_tokens() {
     pusher.invoke(&aws::batch(&jobs)).await.unwrap();
     assert!(stack.aws.pushes().iter().any(|p| p.contains(words)), "the words went to the phone");
 
+    // Nobody takes the events, which carry the words: each is put back, and the log says why.
+    let teller = start(env!("CARGO_BIN_EXE_webhook")).await;
+    let events = stack.aws.take_jobs("webhook");
+    let mut events: Vec<String> =
+        events.into_iter().filter(|e| e.contains(words)).take(1).collect();
+    assert!(!events.is_empty(), "the words are told");
+    events.push(json!({"job": "webhook", "event": words}).to_string());
+    let told = teller.invoke(&aws::batch(&events)).await.unwrap();
+    assert_eq!(told["batchItemFailures"], json!([{"itemIdentifier": "1"}]), "{told}");
+
+    let old = grow_old(&stack, words).await;
+    let archiver = start(env!("CARGO_BIN_EXE_archive")).await;
+    // Twice: objects are written, and read again.
+    for _ in 0..2 {
+        archiver.invoke(&timer_gone(&old)).await.unwrap();
+    }
+    assert!(!stack.aws.objects().is_empty(), "the words are archived");
+    let mut nonsense = timer_gone(&old);
+    nonsense["Records"][0]["dynamodb"]["Keys"]["pk"]["N"] = words.into();
+    nonsense["Records"][0]["dynamodb"]["Keys"]["pk"].as_object_mut().unwrap().remove("S");
+    archiver.invoke(&nonsense).await.unwrap();
+
+    let keeper = start(env!("CARGO_BIN_EXE_media")).await;
+    let new = json!({"content_type": "image/png", "size": 1,
+        "sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="});
+    let announced = ask("ana", "POST", "/api/media", new).await;
+    let id = announced["media_id"].as_str().unwrap();
+    // What entitles to the upload is in its URL.
+    let upload = announced["upload"]["url"].as_str().unwrap().to_owned();
+    let (_, entitles) = upload.split_once("X-Amz-Signature=").unwrap();
+    let entitles = entitles.split('&').next().unwrap();
+    let arrived = json!({"source": "aws.s3", "detail": {
+        "object": {"key": format!("YW5h/{id}"), "etag": words, "url": upload}}});
+    let judged = json!({"source": "scanner", "detail": {
+        "key": format!("YW5h/{id}"), "verdict": "blocked", "note": words}});
+    for event in [arrived, judged] {
+        keeper.invoke(&event).await.unwrap();
+    }
+    let unreadable = json!({"source": "aws.s3", "detail": {"object": words}});
+    keeper.invoke(&unreadable).await.unwrap_err();
+
     let signature = token.rsplit('.').next().unwrap();
+    let secrets = stack.aws.env().into_iter().find(|(name, _)| name == "PETREL_WEBHOOK_SECRETS");
+    let secret = secrets.unwrap().1.trim_start_matches("whsec_").to_owned();
     for (name, function) in [
         ("authorizer", authorizer),
         ("connect", connector),
@@ -242,11 +286,14 @@ async fn at_no_level_does_a_function_write_down_content_or_tokens() {
         ("signal", signaller),
         ("fanout", fanout),
         ("push", pusher),
+        ("webhook", teller),
+        ("archive", archiver),
+        ("media", keeper),
     ] {
         // Each line is an object, and there are some: the level is what it was set to.
         assert!(!function.log().is_empty(), "{name}");
         let said = function.text() + &function.errors();
-        for secret in [words, phone, signature] {
+        for secret in [words, phone, signature, &secret, entitles] {
             assert!(!said.contains(secret), "{secret} in the log of {name}:\n{said}");
         }
     }

@@ -135,7 +135,7 @@ impl Watched {
 
 /// A conversation with 205 messages, the first 105 of which are old enough to be archived; but the first 4 are so old
 /// that their time is over.
-async fn grow_old(stack: &Stack) -> ConversationId {
+pub async fn grow_old(stack: &Stack, words: &str) -> ConversationId {
     let of = ConversationId::parse("d:ana:old").unwrap();
     let dynamo = stack.aws.tables();
     let users = [UserId::parse("ana").unwrap(), UserId::parse("old").unwrap()];
@@ -151,7 +151,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
             message_id: MessageId::minted(Uuid::from_u128(u128::from(seq) | 7 << 76 | 2 << 62)),
             sender_id: users[usize::from(seq % 50 == 40)].clone(),
             sent_at: now - age_days * 86_400_000 + seq,
-            content: Content::text("old"),
+            content: Content::text(words),
             level: 0,
             edits: vec![],
         };
@@ -161,7 +161,7 @@ async fn grow_old(stack: &Stack) -> ConversationId {
 }
 
 /// What the stream tells when the TTL has deleted a timer.
-fn timer_gone(of: &ConversationId) -> Value {
+pub fn timer_gone(of: &ConversationId) -> Value {
     json!({"Records": [{"eventName": "REMOVE",
         "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"},
         "dynamodb": {"Keys": {"pk": {"S": format!("t#{of}")}, "sk": {"S": "timer"}},
@@ -228,7 +228,7 @@ async fn each_function_uses_what_its_role_allows_and_nothing_else() {
     connector.invoke(&json!({"requestContext": context("eva", "DISCONNECT", "$disconnect")})).await;
 
     let archiver = Watched::start(&stack, env!("CARGO_BIN_EXE_archive")).await;
-    let old = grow_old(&stack).await;
+    let old = grow_old(&stack, "old").await;
     // Twice: first there is nothing in the archive that could be too old.
     for _ in 0..2 {
         let done = archiver.invoke(&timer_gone(&old)).await;

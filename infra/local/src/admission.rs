@@ -44,3 +44,28 @@ impl Admission {
         self.refused.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_when_there_are_as_many_is_told_when_to_come_again_and_a_place_that_is_left_is_free()
+     {
+        let admission = Admission::new(2);
+        let first = admission.admit().unwrap();
+        let second = admission.admit().unwrap();
+        for turned_away in 1..=50 {
+            let busy = admission.admit().unwrap_err();
+            assert_eq!(busy.kind, ErrorKind::Busy);
+            assert!(busy.retry_after_ms.is_some_and(|ms| RETRY_AFTER_MS.contains(&ms)), "{busy:?}");
+            assert_eq!((admission.under_way(), admission.refused()), (2, turned_away));
+        }
+        drop(first);
+        assert_eq!(admission.under_way(), 1);
+        let third = admission.admit().unwrap();
+        assert!(admission.admit().is_err());
+        drop((second, third));
+        assert_eq!((admission.under_way(), admission.refused()), (0, 51));
+    }
+}

@@ -55,12 +55,18 @@ fn made(folder: &Path) -> PathBuf {
 pub fn lock(folder: &Path) -> Result<File, Failure> {
     let name = folder.join("lock");
     let inaccessible = |what: String| DataError::Inaccessible(what);
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| {
-            inaccessible(format!("cannot write to the data folder {}: {e}", folder.display()))
-        })?;
+    let closed = |e: io::Error| {
+        inaccessible(format!("cannot write to the data folder {}: {e}", folder.display()))
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&name);
+    let file = file.map_err(closed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // All the files may be there and open to us, and the folder closed to new ones: cold history would go nowhere.
+            let probe = folder.join("probe");
+            File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(closed)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(format!(
             "another petrel serves from {}; stop it, or choose another --data",
             folder.display()

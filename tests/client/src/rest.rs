@@ -11,6 +11,17 @@ use crate::Failure;
 
 type Result<T> = std::result::Result<T, Failure>;
 
+/// What came back, whatever it was.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The header `Retry-After`, s.
+    pub retry_after: Option<u64>,
+    /// The body.
+    pub body: Value,
+}
+
 /// One server's API.
 #[derive(Debug)]
 pub struct Rest {
@@ -43,6 +54,23 @@ impl Rest {
         let request = Request::get(format!("{}{path}", self.base));
         let request = request.header("authorization", format!("Bearer {token}"));
         self.call(request.body(String::new())?).await
+    }
+
+    /// Asks what this token's user may see at `path`; a refusal is an answer too.
+    ///
+    /// # Errors
+    /// When nobody answers, or not with JSON.
+    pub async fn ask_as(&self, token: &str, path: &str) -> Result<Answer> {
+        let request = Request::get(format!("{}{path}", self.base));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let (head, body) = self.client.request(request.body(String::new())?).await?.into_parts();
+        let header = head.headers.get("retry-after").and_then(|value| value.to_str().ok());
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            retry_after: header.and_then(|value| value.parse().ok()),
+            body: serde_json::from_slice(&body)?,
+        })
     }
 
     /// Posts `body` to `path`.

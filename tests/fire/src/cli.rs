@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::full::{self, FullArgs};
 use crate::kills::{self, KillsArgs};
+use crate::overload::{self, OverloadArgs};
 use crate::report::Report;
 use crate::site::Site;
 use crate::soak::{self, SoakArgs};
@@ -44,6 +45,7 @@ Examples:
   target/debug/petrel-fire kills --times 50 --seed 1
   target/debug/petrel-fire kills --times 10 --sabotage     must end with 1
   target/debug/petrel-fire soak --seconds 1800
+  target/debug/petrel-fire overload
   target/debug/petrel-fire full                            on Linux";
 
 #[derive(Subcommand)]
@@ -56,6 +58,8 @@ enum Run {
     Full(FullArgs),
     /// Mixed load for a long time: memory, open files, sockets and rows must stay level
     Soak(SoakArgs),
+    /// More at the same time than the server handles: it must say `busy` and until when, and answer everyone afterwards
+    Overload(OverloadArgs),
 }
 
 /// Does what the command line says, and prints the report to `out`.
@@ -98,6 +102,7 @@ fn carry_out(cli: &Cli) -> Result<Report> {
             Run::Kills(args) => kills::run(&site, args, seed).await,
             Run::Full(args) => full::run(&site, args, seed).await,
             Run::Soak(args) => soak::run(&site, args, seed).await,
+            Run::Overload(args) => overload::run(&site, args, seed).await,
         }
     })
 }

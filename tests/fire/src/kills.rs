@@ -101,6 +101,9 @@ pub async fn run(site: &Site, args: &KillsArgs, seed: u64) -> Result<Report> {
     stop(server).await?;
     let (checked, mut problems) = check::check(&logs, &books);
     problems.extend(late);
+    if under_way == 0 {
+        problems.push("no send was under way at any kill: nothing was tried".to_owned());
+    }
     let mut figures = figures(&crowd.tally);
     let numbers = [
         ("conversations", crowd.conversations().into()),

@@ -50,9 +50,14 @@ impl Site {
 
     /// Starts the server. It may take a while until it listens.
     pub fn start(&self) -> Result<Server> {
+        self.start_with(&[])
+    }
+
+    /// The same with these arguments.
+    pub fn start_with(&self, args: &[&str]) -> Result<Server> {
         let mut command = server::serve(&self.binary, self.data());
         // In the end one reads everything there is, as fast as he can.
-        command.args(["--limit", "requests=0"]);
+        command.args(["--limit", "requests=0"]).args(args);
         Server::spawn(command)
     }
 

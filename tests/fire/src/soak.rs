@@ -21,6 +21,12 @@ const GROWTH: f64 = 1.25;
 /// ... and so many MiB, for short runs.
 const SLACK_MIB: f64 = 16.0;
 
+/// How fast it may grow after the first third of a run that is long enough for a slope to say something, MiB per hour: what
+/// is kept per message would show, and what has not settled by then (SQLite's cache, the allocator) does not matter.
+const SLOPE_MIB_PER_HOUR: f64 = 60.0;
+/// That long, s.
+const LONG: u32 = 600;
+
 /// How to soak.
 #[derive(Args, Clone, Debug)]
 pub struct SoakArgs {
@@ -95,6 +101,7 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
     if last > first * GROWTH + SLACK_MIB {
         problems.push(format!("memory grew from {first} to {last} MiB after the first third"));
     }
+    problems.extend(too_steep(seconds, slope(late)));
     let mut figures = figures(&crowd.tally);
     let highest = samples.iter().map(|s| s.rss_mib).fold(0.0, f64::max);
     let numbers = [
@@ -123,6 +130,12 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
         checked,
         problems,
     })
+}
+
+/// Memory that does not stay level, in a run that is long enough.
+fn too_steep(seconds: u32, slope: f64) -> Option<String> {
+    (seconds >= LONG && slope > SLOPE_MIB_PER_HOUR)
+        .then(|| format!("memory grows by {slope:.0} MiB an hour after the first third"))
 }
 
 /// What is still there although nobody is.
@@ -172,6 +185,14 @@ async fn gone(addr: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_grows_all_the_while_is_found_in_a_long_run() {
+        assert_eq!(too_steep(LONG, SLOPE_MIB_PER_HOUR), None);
+        let says = "memory grows by 61 MiB an hour after the first third".to_owned();
+        assert_eq!(too_steep(LONG, SLOPE_MIB_PER_HOUR + 1.0), Some(says));
+        assert_eq!(too_steep(LONG - 1, 10.0 * SLOPE_MIB_PER_HOUR), None, "too short to tell");
+    }
 
     #[test]
     fn whatever_is_left_is_named() {

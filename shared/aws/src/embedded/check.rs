@@ -80,7 +80,11 @@ pub fn check(file: &Path, made: bool) -> Result<(), Unusable> {
     if made && tables == 0 {
         return Err(Unusable::Damaged("its tables are gone".to_owned()));
     }
-    // Whoever may not write is told now, and not at the first message.
+    // Whoever may not write is told now, and not at the first message. A file that is closed to writing SQLite opens for
+    // reading, and begins no more than that below.
+    if database.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(Unusable::Inaccessible(format!("{name} may not be written")));
+    }
     database.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
     Ok(())
 }

@@ -151,8 +151,8 @@ impl Person {
                         break;
                     }
                 }
-                Ok(Err(Error::Refused { status: 503, .. })) => {
-                    self.tally.busy.add(1);
+                Ok(Err(Error::Refused { status: 503, body })) => {
+                    self.told_busy(&body);
                     failures += 1;
                 }
                 Ok(Err(Error::Refused { status, body })) => {
@@ -183,6 +183,14 @@ impl Person {
     fn broke(&mut self, how: String) {
         self.tally.broken.add(1);
         self.problems.push(how);
+    }
+
+    /// The server has too much to do, and must say when to come again.
+    fn told_busy(&mut self, error: &Value) {
+        self.tally.busy.add(1);
+        if !error["retry_after_ms"].is_u64() {
+            self.broke(format!("{}: busy, without saying until when: {error}", self.user));
+        }
     }
 
     fn between(&mut self, range: Range<Duration>) -> Duration {
@@ -291,10 +299,7 @@ impl Person {
         let wait = error["retry_after_ms"].as_u64();
         let again = Instant::now() + Duration::from_millis(wait.unwrap_or(500));
         if error["code"] == "busy" {
-            self.tally.busy.add(1);
-            if wait.is_none() {
-                self.broke(format!("{}: busy, without saying until when", self.user));
-            }
+            self.told_busy(error);
         }
         match (error["action"].as_str(), error["code"].as_str()) {
             (Some("send"), _) => self.refused(error),

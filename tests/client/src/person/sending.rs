@@ -97,7 +97,13 @@ impl Person {
             let id = result["message_id"].as_str().unwrap_or_default();
             match result["seq"].as_u64() {
                 Some(seq) => self.stored(conversation, id, seq, result),
-                None => self.refuse(conversation, id, &result["error"]),
+                None => {
+                    let error = &result["error"];
+                    if error["code"] == "busy" {
+                        self.told_busy(error);
+                    }
+                    self.refuse(conversation, id, error);
+                }
             }
         }
         // Of several, those after a failure were not tried, and are not in the answer.
