@@ -40,11 +40,13 @@ pub enum Target {
     Ids,
     /// Objects of cold history, as they are read.
     Archive,
+    /// Presigned requests, as they arrive at the embedded S3.
+    Presigned,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Frames,
         Self::Requests,
         Self::Events,
@@ -52,6 +54,7 @@ impl Target {
         Self::Items,
         Self::Ids,
         Self::Archive,
+        Self::Presigned,
     ];
 
     /// Its name, and the folder of its corpus.
@@ -64,6 +67,7 @@ impl Target {
             Self::Items => "items",
             Self::Ids => "ids",
             Self::Archive => "archive",
+            Self::Presigned => "presigned",
         }
     }
 
@@ -90,6 +94,7 @@ impl Target {
             Self::Items => targets::items::run(input),
             Self::Ids => targets::ids::run(input),
             Self::Archive => targets::archive::run(input),
+            Self::Presigned => targets::presigned::run(input),
         }
         let most = MEMORY.peak_usage().saturating_sub(before);
         assert!(most <= MAX_BYTES, "an input of {} bytes took {most}", input.len());

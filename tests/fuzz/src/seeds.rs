@@ -5,11 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use petrel_aws::token::{LocalKey, sign};
-use petrel_core::ids::UserId;
+use petrel_core::events::Event;
+use petrel_core::ids::{ConversationId, Seq, UserId};
+use petrel_core::message::Entry;
+use petrel_core::ports::Job;
 use serde_json::{Value, json};
 
 use crate::Target;
 use crate::scene::{self, DIRECT};
+use crate::targets::presigned;
 use crate::targets::tokens::{ISSUER, KEY};
 
 fn file(path: &str) -> String {
@@ -31,6 +35,7 @@ pub fn seeds(target: Target) -> Vec<String> {
         Target::Items => items(),
         Target::Ids => ids(),
         Target::Archive => archive(),
+        Target::Presigned => presigned::seeds(),
     }
 }
 
@@ -108,6 +113,22 @@ fn events() -> Vec<String> {
         all.push(format!("q{}", json!({ "Records": [record] })));
     }
     all.push(format!("h{}", event("http")));
+    let by_ttl = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
+    let removed = |pk: &str, sk: &str| {
+        json!({"Records": [{"eventName": "REMOVE", "userIdentity": by_ttl,
+            "dynamodb": {"SequenceNumber": "1", "Keys": {"pk": {"S": pk}, "sk": {"S": sk}}}}]})
+    };
+    all.push(format!("s{}", removed(&format!("t#{DIRECT}"), "timer")));
+    all.push(format!("m{}", removed(&format!("f#{MEDIA}"), "u#ana")));
+    let key = format!("YW5h/{MEDIA}");
+    for told in [
+        json!({"source": "aws.s3", "detail": {"object": {"key": key}}}),
+        json!({"source": "scanner", "detail": {"key": key, "verdict": "blocked"}}),
+        json!({"source": "aws.guardduty", "detail": {"s3ObjectDetails": {"objectKey": key},
+            "scanResultDetails": {"scanResultStatus": "NO_THREATS_FOUND"}}}),
+    ] {
+        all.push(format!("m{told}"));
+    }
     all
 }
 
@@ -138,6 +159,7 @@ fn tokens() -> Vec<String> {
     ]
 }
 
+const MEDIA: &str = "00000000000000000000000000000006";
 const GROUP: &str = "g:0192f3c4-0000-7000-8000-000000000007";
 
 fn items() -> Vec<String> {
@@ -152,6 +174,15 @@ fn items() -> Vec<String> {
         "delivered": {"N": "0"}, "read": {"N": "0"}, "read_ordinal": {"N": "0"}});
     let device =
         json!({"user_id": {"S": "ana"}, "d#phone": {"M": {"id": {"S": "c"}, "at": {"N": "1"}}}});
+    let invite = json!({"pk": {"S": GROUP}, "sk": {"S": "i#00000000000000000000000000000001"},
+        "by": {"S": "ana"}, "at": {"N": "1"}, "expires": {"N": "9"}});
+    let seen = json!({"user_id": {"S": "ana"}, "last_seen": {"N": "5"}, "watched": {"N": "6"},
+        "away": {"BOOL": true}, "d#phone": {"M": {"id": {"S": "c"}, "at": {"N": "1"}}}});
+    let profile = json!({"pk": {"S": "u#ana"}, "sk": {"S": "p"}, "name": {"S": "Ana"},
+        "avatar": {"S": MEDIA}, "hide_read_receipts": {"BOOL": true}, "presence": {"S": "nobody"}});
+    let upload = json!({"pk": {"S": format!("f#{MEDIA}")}, "sk": {"S": "u#ana"}, "type": {"S": "image/png"},
+        "size": {"N": "3"}, "sha256": {"S": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
+        "state": {"S": "clean"}, "shown": {"BOOL": false}, "ttl": {"N": "9"}});
     let responses = |table: &str, item: &Value| json!({"Responses": {table: [item]}});
     vec![
         format!("n{}", many(entry.clone())),
@@ -160,10 +191,50 @@ fn items() -> Vec<String> {
         format!("r{}", many(row.clone())),
         format!("1{}", json!({"Item": row})),
         format!("w{}", responses("conversations", &row)),
-        format!("i{}", many(json!({"pk": {"S": GROUP}, "sk": {"S": "i#1"}}))),
-        format!("v{}", json!({"Item": {"pk": {"S": GROUP}}})),
+        format!("i{}", many(invite.clone())),
+        format!("v{}", json!({ "Item": invite })),
         format!("b{}", json!({"Item": {"pk": {"S": "u#ana"}, "sk": {"S": "b#bo"}}})),
         format!("c{}", responses("connections", &device)),
+        format!("R{}", responses("conversations", &row)),
+        format!("p{}", responses("conversations", &profile)),
+        format!("P{}", responses("conversations", &profile)),
+        format!("o{}", json!({"Responses": {"conversations": [row, profile]}})),
+        format!("B{}", many(json!({"pk": {"S": "u#ana"}, "sk": {"S": "b#bo"}}))),
+        format!(
+            "k{}",
+            responses("conversations", &json!({"pk": {"S": "u#ana"}, "sk": {"S": "b#bo"}}))
+        ),
+        format!(
+            "g{}",
+            responses(
+                "conversations",
+                &json!({"pk": {"S": "u#bo"}, "sk": {"S": "p"},
+            "presence": {"S": "contacts"}})
+            )
+        ),
+        format!(
+            "W{}",
+            many(json!({"pk": {"S": "u#ana"}, "sk": {"S": "w#bo"}, "until": {"N": "9"}}))
+        ),
+        format!("s{}", responses("connections", &seen)),
+        format!(
+            "A{}",
+            json!({"Item": {"user_id": {"S": "ana"}, "off": {"N": "1"},
+            "d#phone": {"M": {"id": {"S": "c"}, "at": {"N": "1"}}}, "p#phone": {"S": "e"}}})
+        ),
+        format!("D{}", json!({"Item": {"user_id": {"S": "ana"}, "off": {"N": "1"}}})),
+        format!(
+            "f{}",
+            json!({"Item": {"pk": {"S": GROUP}, "sk": {"S": "floor"}, "archived": {"N": "1"},
+            "closing": {"N": "2"}, "until": {"N": "0"}, "gone": {"N": "0"}, "gone_ordinal": {"N": "0"},
+            "version": {"N": "3"}}})
+        ),
+        format!("x{}", many(json!({"pk": {"S": GROUP}, "sk": {"S": "r#00000000000000000002"}}))),
+        format!("u{}", many(upload)),
+        format!(
+            "l{}",
+            json!({"Item": {"pk": {"S": format!("f#{MEDIA}")}, "sk": {"S": "l#ana"}, "ttl": {"N": "9"}}})
+        ),
     ]
 }
 
@@ -171,9 +242,22 @@ fn jobs() -> Vec<String> {
     let entry = json!({"conversation_id": DIRECT, "seq": 1, "ordinal": 1, "sender_id": "ana",
         "message_id": "0192f3c4-0000-7000-8000-000000000101", "sent_at": 1_790_000_000_000_u64,
         "content": {"type": "text", "text": "hi"}});
-    let fan = json!({"job": "fan_out", "entry": entry, "to": ["ana", "bo"], "except": null, "attempt": 1});
-    let push = json!({"job": "push", "to": "bo", "conversation": DIRECT, "seq": 1, "attempt": 1});
-    vec![fan.to_string(), push.to_string()]
+    let entry: Entry = serde_json::from_value(entry).expect("an entry");
+    let user = |id| UserId::parse(id).expect("an id");
+    let conversation = ConversationId::parse(DIRECT).expect("an id");
+    // By their types, so that none of them is of yesterday.
+    let jobs = [
+        Job::FanOut {
+            entry: entry.clone(),
+            to: vec![user("ana"), user("bo")],
+            except: None,
+            attempt: 1,
+        },
+        Job::Push { to: vec![user("bo")], conversation, seq: Seq::FIRST, attempt: 1 },
+        Job::Presence { user: user("ana") },
+        Job::Webhook { event: Event::Stored(entry), attempt: 1 },
+    ];
+    jobs.iter().map(|job| serde_json::to_string(job).expect("JSON")).collect()
 }
 
 fn ids() -> Vec<String> {

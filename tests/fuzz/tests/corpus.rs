@@ -36,7 +36,18 @@ fn every_target_has_a_corpus() {
                 fs::write(folder(target).join(format!("seed-{n:02}")), seed).unwrap();
             }
         }
-        assert!(corpus(target).len() > 3, "{} has no corpus", target.name());
+        let seeds: Vec<Vec<u8>> = seeds(target).into_iter().map(String::into_bytes).collect();
+        assert!(seeds.len() > 3, "{} has no corpus", target.name());
+        let written = corpus(target).into_iter().filter(|(name, _)| name.starts_with("seed-"));
+        let mut written: Vec<Vec<u8>> = written.map(|(_, seed)| seed).collect();
+        let mut expected = seeds;
+        written.sort();
+        expected.sort();
+        let name = target.name();
+        assert!(
+            written == expected,
+            "the corpus of {name} is of yesterday: PETREL_UPDATE=1 cargo test -p petrel-fuzz"
+        );
     }
 }
 
@@ -123,6 +134,16 @@ fn items_survive() {
 #[test]
 fn ids_survive() {
     survives(Target::Ids);
+}
+
+#[test]
+fn archive_survives() {
+    survives(Target::Archive);
+}
+
+#[test]
+fn presigned_survives() {
+    survives(Target::Presigned);
 }
 
 /// Without this, a target that looks at nothing would survive everything.

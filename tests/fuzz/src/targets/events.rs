@@ -7,8 +7,10 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::sqs::SqsEvent;
 use petrel_aws::Origins;
+use petrel_core::ErrorKind;
 use petrel_functions::authorizer::{self, Authorizer};
-use petrel_functions::{api, connect, queue, route};
+use petrel_functions::{api, archive, connect, media, queue, route};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{requests, tokens};
@@ -20,6 +22,12 @@ fn gatekeeper() -> &'static Authorizer {
         verifier: tokens::local(),
         origins: Origins::These(vec!["https://chat.example".into()]),
     })
+}
+
+/// A shard goes on only behind what succeeded: the first that failed is named, and no other.
+fn one_fails_at_most(answer: &impl Serialize) {
+    let answer = serde_json::to_value(answer).expect("JSON");
+    assert!(answer["batchItemFailures"].as_array().expect("a list").len() <= 1, "{answer}");
 }
 
 pub fn run(input: &[u8]) {
@@ -49,6 +57,20 @@ pub fn run(input: &[u8]) {
             let records = event.records.len();
             let failed = wait(queue::handle(&app, event)).batch_item_failures.len();
             assert!(failed <= records);
+        }
+        b's' => {
+            if let Ok(event) = serde_json::from_slice::<archive::StreamEvent>(event) {
+                one_fails_at_most(&wait(archive::handle(&app, event)));
+            }
+        }
+        b'm' => {
+            if let Ok(event) = serde_json::from_slice::<media::Event>(event) {
+                match wait(media::handle(&app, event)) {
+                    Ok(answer) => one_fails_at_most(&answer),
+                    // It comes again, and nobody but the log is told.
+                    Err(error) => assert_eq!(error.kind, ErrorKind::Busy, "{error}"),
+                }
+            }
         }
         b'h' => {
             let Ok(mut event) = serde_json::from_slice::<Value>(event) else { return };

@@ -5,5 +5,6 @@ pub mod events;
 pub mod frames;
 pub mod ids;
 pub mod items;
+pub mod presigned;
 pub mod requests;
 pub mod tokens;
