@@ -237,7 +237,8 @@ impl App {
                 return Err(Error::new(ErrorKind::Forbidden, "only admins write here"));
             }
             if !attached {
-                message.content = self.attach(caller, message.content).await?;
+                let kept = self.kept_ms(conversation, members.info(), false);
+                message.content = self.attach(caller, message.content, kept).await?;
                 attached = true;
             }
             let head = tail.head();
