@@ -104,6 +104,8 @@ pub struct Core {
     pub keeping: Keeping,
     /// Whom an operator erases, or has erased.
     pub erasures: BTreeMap<UserId, Erasure>,
+    /// Messages that their users sent once more, as nothing could say whether they stand already.
+    pub retried: BTreeSet<String>,
     /// Since when nothing is begun any more and the archivers run for the last time, ms since 1970.
     pub swept: u64,
     /// The sockets that were known when a user was disabled. Others have lost their rows (displaced, or after a 410 that
@@ -142,6 +144,7 @@ impl Core {
             operator: false,
             keeping: crate::cold::KEEPING,
             erasures: BTreeMap::new(),
+            retried: BTreeSet::new(),
             swept: 0,
             cut_off: BTreeSet::new(),
             marked: BTreeMap::new(),

@@ -471,7 +471,9 @@ impl Core {
             let floor = self.truth.cold.get(of).map_or(Seq::ZERO, |c| c.floor.base());
             let stateless =
                 self.truth_is_stateless(entry) && (seq.since(*at) > 100 || *at <= floor);
-            if !stateless {
+            let gone = self.truth.cold.get(of).is_some_and(|c| *at <= c.floor.gone);
+            let knowingly = gone && self.retried.contains(&entry.message_id.to_string());
+            if !stateless && !knowingly {
                 return Err(format!("{}: {} stands at {at} too", place(), entry.message_id));
             }
         }

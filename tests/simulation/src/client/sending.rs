@@ -34,9 +34,14 @@ impl Device {
     /// The user tries again what was refused.
     pub fn retry(&mut self, core: &mut Core, of: &str) {
         let c = self.conversation(core, of);
-        for m in &mut c.outbox {
-            m.failed = false;
-        }
+        let failed = c.outbox.iter_mut().filter(|m| m.failed);
+        let again: Vec<String> = failed
+            .map(|m| {
+                m.failed = false;
+                m.id.clone()
+            })
+            .collect();
+        core.retried.extend(again);
         self.flush(core, of);
     }
 
