@@ -98,9 +98,9 @@ fn read_account(item: Option<&Item>) -> Result<Account> {
     read(item, &mut account.devices)?;
     account.devices.connections.sort_by(|a, b| a.device.cmp(&b.device));
     account.devices.endpoints.sort_by(|a, b| a.device.cmp(&b.device));
-    if item.contains_key(keys::DISABLED_AT) {
-        account.disabled_at = Some(number(item, keys::DISABLED_AT)?);
-    }
+    let set = |name| item.contains_key(name).then(|| number(item, name)).transpose();
+    account.disabled_at = set(keys::DISABLED_AT)?;
+    account.last_seen = set(keys::LAST_SEEN)?;
     Ok(account)
 }
 

@@ -137,6 +137,10 @@ pub const WATCHER: &str = "w#";
 pub const UNTIL: &str = "until";
 /// Begins the sort key of a row of a user's list.
 pub const ROW: &str = "c#";
+/// Begins the sort key of a row of a group, in a user's partition.
+pub const GROUP_ROWS: &str = "c#g:";
+/// Sorts right behind all of those.
+pub const BEHIND_GROUP_ROWS: &str = "c#g;";
 /// Begins the name of a device's map.
 pub const DEVICE: &str = "d#";
 /// Begins the name of a device's push endpoint (S).

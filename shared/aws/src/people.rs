@@ -242,14 +242,20 @@ impl People for Dynamo {
     }
 
     async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.tables.conversations)
-            .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", keys::PK)
-            .expression_attribute_values(":pk", s(keys::user(user)));
-        let items = read_all(query, limit).await?;
+        // All but the rows of groups, of which each goes with the member's.
+        let [below, above] = ["#sk < :groups", "#sk >= :groups"].map(|side| {
+            self.client
+                .query()
+                .table_name(&self.tables.conversations)
+                .key_condition_expression(format!("#pk = :pk AND {side}"))
+                .expression_attribute_names("#pk", keys::PK)
+                .expression_attribute_names("#sk", keys::SK)
+                .expression_attribute_values(":pk", s(keys::user(user)))
+        });
+        let below = below.expression_attribute_values(":groups", s(keys::GROUP_ROWS));
+        let mut items = read_all(below, limit).await?;
+        let above = above.expression_attribute_values(":groups", s(keys::BEHIND_GROUP_ROWS));
+        items.extend(read_all(above, limit - items.len()).await?);
         let full = items.len() == limit;
         let key = |found: &Item| {
             let (pk, sk) = name(found)?;

@@ -8,7 +8,7 @@ use petrel_core::error::{Error, Result};
 use petrel_core::events::Report;
 use petrel_core::group::{GroupInfo, Invite, Role, Roster};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MediaId, Seq, UserId};
-use petrel_core::media::{Upload, UploadState};
+use petrel_core::media::{Keep, Upload, UploadState};
 use petrel_core::message::{Entry, Why};
 use petrel_core::people::{Profile, ProfileChange};
 use petrel_core::ports::{
@@ -346,7 +346,7 @@ impl Uploads for Unset {
         self.fail()
     }
 
-    async fn keep(&self, _: &UserId, _: &MediaId, _: u64, _: bool) -> Result<bool> {
+    async fn keep(&self, _: &UserId, _: &MediaId, _: u64, _: Keep) -> Result<bool> {
         self.fail()
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{MediaId, UserId};
-use petrel_core::media::{ContentType, File, Sha256, Upload, UploadState};
+use petrel_core::media::{ContentType, File, Keep, Sha256, Upload, UploadState};
 use petrel_core::ports::Uploads;
 
 use crate::Dynamo;
@@ -115,26 +115,43 @@ impl Uploads for Dynamo {
         Ok(unless(update.send().await, &[CHECK_FAILED])?.is_some())
     }
 
-    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, avatar: bool) -> Result<bool> {
-        let change = if avatar { "SET #a = :avatar REMOVE #t" } else { "REMOVE #t" };
-        let mut update = self
+    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, keep: Keep) -> Result<bool> {
+        // DynamoDB removes what has run out some time later: until then it is there, and gone for us.
+        let (change, condition) = match keep {
+            Keep::Until(_) => ("SET #t = :end", "#s <> :blocked AND #t > :now AND #t < :end"),
+            Keep::Shown => (
+                "SET #a = :shown REMOVE #t",
+                "attribute_exists(#s) AND #s <> :blocked AND (attribute_not_exists(#t) OR #t > :now)",
+            ),
+        };
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.conversations)
             .set_key(Some(upload_key(owner, id)))
             .update_expression(change)
-            // DynamoDB removes what has run out some time later: until then it is there, and gone for us.
-            .condition_expression("attribute_exists(#s) AND #s <> :blocked AND (attribute_not_exists(#t) OR #t > :now)")
+            .condition_expression(condition)
             .expression_attribute_names("#s", keys::STATE)
             .expression_attribute_names("#t", keys::TTL)
             .expression_attribute_values(":blocked", s(state_name(UploadState::Blocked)))
             .expression_attribute_values(":now", n(now_s));
-        if avatar {
-            update = update
+        let update = match keep {
+            Keep::Until(end) => update.expression_attribute_values(":end", n(end)),
+            Keep::Shown => update
                 .expression_attribute_names("#a", keys::SHOWN)
-                .expression_attribute_values(":avatar", AttributeValue::Bool(true));
+                .expression_attribute_values(":shown", AttributeValue::Bool(true)),
+        };
+        if unless(update.send().await, &[CHECK_FAILED])?.is_some() {
+            return Ok(true);
         }
-        Ok(unless(update.send().await, &[CHECK_FAILED])?.is_some())
+        let Keep::Until(end) = keep else { return Ok(false) };
+        // It may be kept for as long already.
+        let upload = self.upload(id).await?;
+        Ok(upload.is_some_and(|upload| {
+            upload.owner == *owner
+                && upload.state != UploadState::Blocked
+                && upload.expires_at_s.is_none_or(|its| its >= end && its > now_s)
+        }))
     }
 
     async fn forget(&self, owner: &UserId, id: &MediaId) -> Result<()> {

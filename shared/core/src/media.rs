@@ -255,8 +255,17 @@ pub struct Upload {
     pub state: UploadState,
     /// Whether its owner shows it as a picture of himself or of a group: then everyone may see it.
     pub avatar: bool,
-    /// From when on it is gone unless it is kept, s since 1970. `None`: it is kept.
+    /// From when on it is gone unless it is kept for longer, s since 1970. `None`: it has no end.
     pub expires_at_s: Option<u64>,
+}
+
+/// For how long an upload is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// At least until then, s since 1970.
+    Until(u64),
+    /// For ever, as what everyone may see.
+    Shown,
 }
 
 #[cfg(test)]

@@ -298,6 +298,14 @@ impl Content {
         }
     }
 
+    /// Whether it takes this user out.
+    pub fn removes(&self, user: &UserId) -> bool {
+        match self {
+            Self::System { change: GroupChange::Removed { members, .. } } => members.contains(user),
+            _ => false,
+        }
+    }
+
     /// The entry that this one refers to.
     pub const fn target(&self) -> Option<Seq> {
         match self {

@@ -147,6 +147,44 @@ mod variants {
         PresenceToBlocked,
         /// Presence: who was let watch once is told for ever.
         WatcherUnchecked,
+        /// Archive: what is over is taken away before that is said.
+        GoneLast,
+        /// Archive: what has a tenth of its time left is over.
+        GoneTooSoon,
+        /// Archive: the objects of what is over stay.
+        ObjectsStay,
+        /// Archive: of an object that is over in part nothing stays.
+        RestDropped,
+        /// Archive: when all is over, the first row and the newest say what they said.
+        EndsSpeak,
+        /// `sync`, `history`: what is over can be read until the archiver comes.
+        ExpiredIsRead,
+        /// Retention: what a group's members chose is not asked for.
+        GroupRuleIgnored,
+        /// Unread: when all is over, all of it counts until the archiver has come.
+        OverIsUnread,
+        /// Unread: what is gone counts.
+        GoneIsUnread,
+        /// `send`: what is over can be answered and changed.
+        ExpiredIsNamed,
+        /// Receipts: who has read what is over is told.
+        ExpiredHasReaders,
+        /// `deliver`: what is over is delivered when it is sent again.
+        ExpiredAgain,
+        /// Erasure: what lies in the archive stays.
+        ArchivedNotErased,
+        /// Erasure: others' words go too.
+        ErasesOthers,
+        /// Erasure: when its time is over in one conversation, the rest is left.
+        ErasureEndsEarly,
+        /// Erasure: does not wait for what is on its way.
+        ErasureUnsettled,
+        /// Erasure: the user stays in his groups.
+        ErasedStaysMember,
+        /// Erasure: his profile, his list and his blocks stay.
+        OwnStays,
+        /// Erasure: an upload's bytes go before what is known of it.
+        BytesFirst,
         /// `send`: media may be sent by whoever knows its id.
         AnyonesUpload,
         /// `send`: media may be sent before its bytes are there.

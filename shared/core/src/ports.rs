@@ -16,7 +16,7 @@ use crate::group::{GroupInfo, Invite, Member, Role, Roster};
 use crate::ids::{
     ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
 };
-use crate::media::{Upload, UploadState};
+use crate::media::{Keep, Upload, UploadState};
 use crate::message::Entry;
 use crate::people::{Audience, Profile, ProfileChange};
 
@@ -301,7 +301,8 @@ pub trait People: Send + Sync {
     async fn watchers(&self, user: &UserId, now: u64, limit: usize) -> Result<Vec<UserId>>;
 
     /// Removes what is kept of a user by himself, at most `limit` items of it, and returns whether there is more: what he
-    /// shows, his list, whom he blocks, who watches him, and when he was last online. That he is disabled stays.
+    /// shows, his list of direct conversations, whom he blocks, who watches him, and when he was last online. That he is
+    /// disabled stays; so do his rows of groups, each of which goes with his place in it.
     async fn erase(&self, user: &UserId, limit: usize) -> Result<bool>;
 }
 
@@ -416,6 +417,8 @@ pub trait Connections: Send + Sync {
 pub struct Account {
     /// Since when he is disabled, ms since 1970.
     pub disabled_at: Option<u64>,
+    /// When a socket of his was removed last, ms since 1970; `None` if never.
+    pub last_seen: Option<u64>,
     /// What he can be reached by.
     pub devices: Devices,
 }
@@ -606,10 +609,10 @@ pub trait Uploads: Send + Sync {
         to: UploadState,
     ) -> Result<bool>;
 
-    /// Takes its end away, if it has not come by `now_s` (s since 1970) and it is not blocked; shows it to everyone from
-    /// then on if `avatar` says so, and never takes that back. Returns whether it did so; `false` also if nothing is
-    /// known of it. May be repeated.
-    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, avatar: bool) -> Result<bool>;
+    /// Puts its end off to what `keep` says, if it has not come by `now_s` (s since 1970) and it is not blocked; never
+    /// brings it nearer, and never takes back that it is shown. Returns whether it is kept so now; `false` also if
+    /// nothing is known of it. May be repeated.
+    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, keep: Keep) -> Result<bool>;
 
     /// Forgets an upload, if it is there.
     async fn forget(&self, owner: &UserId, id: &MediaId) -> Result<()>;

@@ -2,7 +2,7 @@
 //! and the archive together are the log.
 
 use petrel_core::ids::{ConversationId, Seq};
-use petrel_core::message::{Content, Entry};
+use petrel_core::message::{Content, Entry, Why};
 use petrel_core::ports::{Floor, Precondition};
 use petrel_core::services::Keeping;
 
@@ -13,9 +13,12 @@ use crate::mutants::Mutant;
 use crate::truth::{ColdOf, Write, Wrote, version};
 
 /// What is archived: much sooner than in earnest, and down to the newest few. No put is under way for as long as an entry
-/// is hot. Nothing expires: that has tests of its own in the core.
+/// is hot. In most runs nothing expires, in others after days: see `retention`.
 pub const KEEPING: Keeping =
     Keeping { hot_s: 4 * 3_600, tail: 3, least: 1, retention_s: u64::MAX / 1_000 };
+
+/// What is left of the first row and the newest when their time is over.
+const EXPIRED: Content = Content::Gone { why: Why::Expired };
 
 /// How often the stream tells of a timer again when the archiver has failed; then it is the operator's.
 const RETRIES: u32 = 3;
@@ -98,7 +101,7 @@ impl Core {
         let noted: Vec<Seq> = changed.filter(|seq| **seq <= floor.closing).copied().collect();
         self.passed(if noted.is_empty() { Path::Deleted } else { Path::Noted });
         self.truth.cold.entry(of.clone()).or_default().redactions.extend(noted);
-        self.stored(delete);
+        self.stored(delete, by);
         Wrote::Yes
     }
 
@@ -110,10 +113,12 @@ impl Core {
         for seq in log.deleted.keys() {
             let Some(stored) = log.at(*seq) else { continue };
             let left = stored.entry.content.deleted();
-            if log.table.get(seq).is_some_and(|row| row.content != left) {
+            let expired = |row: &Entry| *seq <= cold.floor.gone && row.content == EXPIRED;
+            if log.table.get(seq).is_some_and(|row| row.content != left && !expired(row)) {
                 return Err(format!("{seq} was deleted, and its row says it still"));
             }
-            if *seq > cold.floor.archived || cold.redactions.contains(seq) {
+            let gone = *seq <= cold.floor.gone;
+            if gone || *seq > cold.floor.archived || cold.redactions.contains(seq) {
                 continue;
             }
             let object = cold.objects.range(*seq..).next().map(|(_, stretch)| stretch);
@@ -140,7 +145,7 @@ impl Core {
                 return Err(format!("{} was deleted, and the object {last} has it", entry.seq));
             }
         }
-        match cold.redactions.iter().find(|seq| **seq <= cold.floor.archived) {
+        match cold.redactions.iter().find(|seq| **seq <= cold.floor.base()) {
             Some(seq) => Err(format!("{seq} is still noted")),
             None if cold.floor.until > 0 => Err("an archiver has the lease".to_owned()),
             None => Ok(()),
@@ -154,6 +159,7 @@ impl Core {
             | Write::SetTimer(of)
             | Write::RemoveRows(of, ..)
             | Write::RemoveRedactions(of, _)
+            | Write::Empty(of, ..)
             | Write::DeleteObject(of, _) => of.clone(),
             Write::PutObject(stretch, _) => match stretch.first() {
                 Some(first) => first.conversation_id.clone(),
@@ -180,6 +186,11 @@ impl Core {
                 }
                 if new.archived > stood.archived {
                     self.passed(Path::Archived);
+                }
+                if new.gone > stood.gone {
+                    self.passed(Path::Expired);
+                    let held = self.may_go(&of, new.gone, new.gone_ordinal);
+                    self.must(held.map_err(|e| format!("{of}: {e}")));
                 }
             }
             Write::RemoveRedactions(_, seqs) => {
@@ -210,6 +221,12 @@ impl Core {
             Write::DeleteObject(_, last) => {
                 cold.objects.remove(last);
             }
+            Write::Empty(_, seq, why) => {
+                let log = self.truth.logs.get_mut(&of);
+                if let Some(row) = log.and_then(|log| log.table.get_mut(seq)) {
+                    row.content = Content::Gone { why: *why };
+                }
+            }
             _ => {}
         }
         let held = self.nothing_is_lost(&of).and_then(|()| self.nothing_shows(&of));
@@ -235,20 +252,29 @@ impl Core {
         Err("the archiver is at work, and there is no timer".to_owned())
     }
 
-    /// The table holds what lies above the floor, and the archive what does not: every entry as it was stored.
+    /// The table holds what lies above the floor, and the archive what does not: every entry as it was stored, but for what
+    /// is gone because its time is over.
     pub fn nothing_is_lost(&self, of: &ConversationId) -> Result<(), String> {
         let (Some(log), Some(cold)) = (self.truth.log(of), self.truth.cold.get(of)) else {
             return Ok(());
         };
+        let (gone, base) = (cold.floor.gone, cold.floor.base());
         for stored in &log.history {
-            let entry = &log.expected(&stored.entry);
-            let seq = entry.seq;
-            let hot = seq > cold.floor.archived || seq == Seq::FIRST;
-            if hot && log.table.get(&seq) != Some(entry) {
-                let floor = cold.floor.archived;
-                return Err(format!("{seq} is not in the table, and the floor is {floor}"));
+            let seq = stored.entry.seq;
+            // Of what is gone the two ends stay, so that the conversation is there and its numbers do not start again.
+            let ends = seq == Seq::FIRST || seq == log.head();
+            if seq <= gone && !ends {
+                continue;
             }
-            if seq <= cold.floor.archived {
+            let entry = &log.expected(&stored.entry);
+            if seq > base || ends {
+                let row = log.table.get(&seq);
+                let emptied = seq <= gone && row.is_some_and(|row| row.content == EXPIRED);
+                if row != Some(entry) && !emptied {
+                    return Err(format!("{seq} is not in the table, and the floor is {base}"));
+                }
+            }
+            if seq <= cold.floor.archived && seq > gone {
                 let object = cold.objects.range(seq..).next().map(|(_, stretch)| stretch);
                 let lies = object.and_then(|stretch| stretch.iter().find(|e| e.seq == seq));
                 // As it was before its delete, if a note says so.

@@ -10,9 +10,11 @@ use std::task::{Context, Poll, Waker};
 
 use petrel_core::ids::{ConnectionId, ConversationId, UserId};
 use petrel_core::limits::{Limits, Usage};
+use petrel_core::services::Keeping;
 use uuid::Uuid;
 
 use crate::dice::Dice;
+use crate::erasure::Erasure;
 use crate::faults::{Fault, Faults, Path};
 use crate::gateway::Gateway;
 use crate::invocation::Notes;
@@ -50,8 +52,8 @@ pub enum Event {
     Disconnects(u64),
     /// A timer of a device; an older generation was stopped.
     Timer(usize, crate::client::Timer, u64),
-    /// A write that was thought lost has its effect.
-    Late(Box<Write>),
+    /// A write that was thought lost has its effect. By whose request, and since when it is on its way, ms since 1970.
+    Late(Box<Write>, Option<UserId>, u64),
     /// A job becomes visible.
     Visible(u64),
     /// A conversation's timer vanishes, and the stream tells of it.
@@ -98,6 +100,12 @@ pub struct Core {
     pub webhook: bool,
     /// Whether there is an operator, in this run.
     pub operator: bool,
+    /// How long what lies where, in this run.
+    pub keeping: Keeping,
+    /// Whom an operator erases, or has erased.
+    pub erasures: BTreeMap<UserId, Erasure>,
+    /// Since when nothing is begun any more and the archivers run for the last time, ms since 1970.
+    pub swept: u64,
     /// The sockets that were known when a user was disabled. Others have lost their rows (displaced, or after a 410 that
     /// was no truth), and end by themselves.
     pub marked: BTreeMap<UserId, BTreeSet<ConnectionId>>,
@@ -132,6 +140,9 @@ impl Core {
             limits: Limits::OFF,
             webhook: false,
             operator: false,
+            keeping: crate::cold::KEEPING,
+            erasures: BTreeMap::new(),
+            swept: 0,
             cut_off: BTreeSet::new(),
             marked: BTreeMap::new(),
             usage: Arc::default(),

@@ -99,6 +99,16 @@ kinds! {
         PushDisabled "push-disabled" 300,
         /// The push service answers 429 or 5xx.
         PushLater "push-later" 800,
+        /// A call of an erasure takes seconds.
+        ErasureSlow "erasure-slow" 800,
+        /// The gateway does not close a socket when it is asked to.
+        CloseRefused "close-refused" 1500,
+        /// Who is being erased sends something over a socket just before it is closed.
+        LastWords "last-words" 3000,
+        /// A read that need not be strongly consistent finds what was a moment ago.
+        StaleRead "stale-read" 5000,
+        /// Everyone sleeps, and hours or days pass.
+        Night "night" 3000,
         /// The operator's receiver does not take an event.
         HookRefused "hook-refused" 1500,
         /// It takes the event, and its answer is lost.
@@ -199,6 +209,22 @@ kinds! {
         RowsLeft "rows-left-behind" 0,
         /// A timer ran out for good, and an operator sends it again.
         TimerFailed "timer-failed" 0,
+        /// Entries were gone, as their time was over.
+        Expired "expired" 0,
+        /// A group's members chose how long its messages are kept.
+        RetentionChosen "retention-chosen" 0,
+        /// A device went on above what could be read no more.
+        BegunLater "begun-above-the-gone" 0,
+        /// What a user wrote was emptied.
+        Emptied "erased-entries" 0,
+        /// So it was at or below the fence, and noted.
+        EmptiedInArchive "erased-in-archive" 0,
+        /// An erasure has ended.
+        Erased "user-erased" 0,
+        /// An erasure was to be gone on with.
+        ErasedInPages "erasure-in-pages" 0,
+        /// What someone had left behind in a group was erased.
+        ErasedByName "erased-by-name" 0,
         /// A watermark rose.
         Acked "acked" 0,
         /// A message was edited.

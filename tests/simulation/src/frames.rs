@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
-use petrel_core::message::Content;
+use petrel_core::message::{Content, Why};
 use serde_json::Value;
 
 use crate::core::{Core, Invocation};
@@ -14,7 +14,7 @@ use crate::truth::Stored;
 /// The head of each conversation that a user belonged to at a moment, and since where.
 pub type Heads = BTreeMap<ConversationId, (Seq, Seq)>;
 
-type Held = Result<(), String>;
+pub type Held = Result<(), String>;
 
 impl Core {
     /// The conversations of a user, where they joined and where the heads are.
@@ -29,13 +29,15 @@ impl Core {
         let held = match frame["type"].as_str() {
             Some("message") => {
                 let of = frame["conversation_id"].as_str().unwrap_or_default();
-                self.may_read(user, of, std::slice::from_ref(frame), None)
+                let kept = self.is_delivered_in_time(of, frame, by);
+                kept.and_then(|()| self.may_read(user, of, std::slice::from_ref(frame), None))
             }
             Some("batch") => {
                 let of = frame["conversation_id"].as_str().unwrap_or_default();
                 let entries = frame["messages"].as_array().map_or(&[][..], Vec::as_slice);
                 let began = by.and_then(|by| self.notes.get(&by)).map(|n| n.began);
-                self.may_read(user, of, entries, began)
+                let young = self.are_kept(of, entries, by);
+                young.and_then(|()| self.may_read(user, of, entries, began))
             }
             Some("state") => self.state(user, frame),
             Some("synced") => self.synced(user, frame, by),
@@ -74,6 +76,12 @@ impl Core {
             }
             let deleted = log.deleted.get(&entry.seq);
             let content = |content: &Content| serde_json::to_value(content).unwrap_or_default();
+            let gone = self.truth.cold.get(&of).map_or(Seq::ZERO, |cold| cold.floor.gone);
+            // The first row and the newest stand for a place still.
+            let expired = content(&Content::Gone { why: Why::Expired });
+            if told["content"] == expired && entry.seq <= gone {
+                continue;
+            }
             let left = content(&entry.content.deleted());
             let whole = content(&entry.content);
             let may_be_whole = deleted.is_none_or(|at| began.is_none_or(|began| *at > began));
@@ -180,31 +188,13 @@ impl Core {
             if c["head"].as_u64() < Some(head.get()) {
                 return Err(format!("the head of {of} was {head} before"));
             }
-            self.counted(of, *joined, c)?;
+            self.counted(of, *joined, c, by)?;
             let marks = self.truth.row(user, of).map(|r| r.marks).unwrap_or_default();
             if c["delivered"].as_u64() > Some(marks.delivered.get())
                 || c["read"].as_u64() > Some(marks.read.get())
             {
                 return Err(format!("the watermarks of {of} are {marks:?}"));
             }
-        }
-        Ok(())
-    }
-
-    fn counted(&self, of: &ConversationId, joined: Seq, c: &Value) -> Held {
-        let log = self.truth.log(of).ok_or("there is no log")?;
-        let (head, read) = (c["head"].as_u64().unwrap_or(0), c["read"].as_u64().unwrap_or(0));
-        if head > log.head().get() {
-            return Err(format!("the head of {of} is {}", log.head()));
-        }
-        let from = read.max(joined.prev().get());
-        let counts = |s: &&crate::truth::Stored| {
-            let seq = s.entry.seq.get();
-            seq > from && seq <= head && s.entry.content.counts()
-        };
-        let unread = log.history.iter().filter(counts).count();
-        if c["unread"].as_u64() != u64::try_from(unread).ok() {
-            return Err(format!("{unread} of {of} are unread"));
         }
         Ok(())
     }
@@ -238,7 +228,8 @@ impl Core {
         };
         let place = log.places.get(&key).and_then(|seq| log.at(*seq));
         // A caller without state is searched for in the newest 100 only.
-        let near = |s: &&Stored| log.head().since(s.entry.seq) < 100;
+        let base = self.truth.cold.get(of).map_or(Seq::ZERO, |c| c.floor.base());
+        let near = |s: &&Stored| s.entry.seq > base && log.head().since(s.entry.seq) < 100;
         place.filter(near).is_some_and(|stored| stored.moment < notes.began)
     }
 
@@ -275,7 +266,7 @@ impl Core {
         // Within the log all the while, and never far behind: it can be proved.
         let head = of.as_ref().and_then(|of| self.truth.log(of)).map_or(0, |log| log.head().get());
         let cold = of.as_ref().and_then(|of| self.truth.cold.get(of));
-        let floor = cold.map_or(Seq::ZERO, |cold| cold.floor.archived);
+        let floor = cold.map_or(Seq::ZERO, |cold| cold.floor.base());
         let provable = seen.is_none_or(|seen| {
             before.is_some_and(|(_, head)| seen <= head.get())
                 && head.saturating_sub(seen) <= 500
@@ -286,7 +277,7 @@ impl Core {
             "sync_required" => provable,
             // A dozen lost races are reason enough.
             // An operator is told to ask again as long as a socket may open.
-            "busy" if notes.name.starts_with("Disable") => false,
+            "busy" if notes.name.starts_with("Disable") || notes.name.starts_with("Erase") => false,
             "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
             // What stood before is answered, however much was sent since; but not to who asks too much of anything.
             "rate_limited" => {

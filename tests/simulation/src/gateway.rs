@@ -170,16 +170,19 @@ impl Core {
     /// An operator closes a connection.
     pub fn close_by_hand(&mut self, by: Invocation, id: &ConnectionId) -> Posted {
         self.moment += 1;
-        if self.strikes(Fault::PostLater) || self.faults.is_out(Fault::GatewayOverload) {
+        if self.strikes(Fault::CloseRefused) || self.faults.is_out(Fault::GatewayOverload) {
             return Posted::Later;
         }
         let Some((number, socket)) = self.gateway.find(id) else { return Posted::Gone };
-        let phase = socket.phase;
+        let (phase, user) = (socket.phase, socket.connection.user.clone());
         self.note(|| format!("#{by} closes {id}, which is {phase:?}"));
         if phase != Phase::Open {
             return Posted::Gone;
         }
         self.passed(Path::Cut);
+        if self.erasures.contains_key(&user) && self.strikes(Fault::LastWords) {
+            self.last_words(number, &user);
+        }
         self.close(number);
         let ms = self.latency();
         self.after(ms, Event::Closed(number));

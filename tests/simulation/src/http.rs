@@ -8,8 +8,8 @@ use petrel_core::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, Use
 use petrel_core::message::{Content, Entry};
 use petrel_core::people::ProfileChange;
 use petrel_core::services::{
-    Ack, Group, Intent, NewGroup, NewInvite, Outgoing, OwnChange, Range, Receipts, SendRequest,
-    Sent, SyncRequest, Unread,
+    Ack, Erased, ErasurePage, Group, Intent, NewGroup, NewInvite, Outgoing, OwnChange, Page, Range,
+    Receipts, SendRequest, Sent, SyncRequest, Unread,
 };
 use petrel_core::wire::ServerFrame;
 use petrel_core::{App, Caller, Error};
@@ -61,6 +61,14 @@ pub enum Request {
     Disable(UserId),
     /// He enables him again.
     Enable(UserId),
+    /// He erases him, from this page on.
+    Erase(UserId, Option<String>),
+    /// He erases what the user wrote in this group, from this page on.
+    EraseIn(UserId, ConversationId, Option<String>),
+    /// `PATCH /api/conversations/{id}`: for how many days messages are kept.
+    Keep(UserId, ConversationId, u32),
+    /// `GET …/export`.
+    Export(UserId, ConversationId, Seq),
     /// `PATCH /api/profile`.
     Profile(UserId, ProfileChange),
     /// `PUT` or, with `false`, `DELETE /api/blocks/{user}`.
@@ -88,6 +96,8 @@ pub enum Asked {
     CutOff(UserId),
     /// He is enabled again.
     Enabled(UserId),
+    /// He is erased as far as that, in all or in one conversation.
+    Erased(UserId, Option<ConversationId>, Erased),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -129,7 +139,11 @@ impl Request {
             | Self::Profile(user, _)
             | Self::Block(user, ..)
             | Self::Disable(user)
-            | Self::Enable(user) => user,
+            | Self::Enable(user)
+            | Self::Erase(user, _)
+            | Self::EraseIn(user, ..)
+            | Self::Keep(user, ..)
+            | Self::Export(user, ..) => user,
         }
     }
 
@@ -145,9 +159,13 @@ impl Request {
                 | Self::SetRole(..)
                 | Self::Update(..)
                 | Self::Join(..)
-                | Self::Disable(..)
-                | Self::Enable(..)
-        )
+                | Self::Keep(..)
+        ) || self.is_operators()
+    }
+
+    /// Whether an operator asks, and goes on until it is done.
+    pub fn is_operators(&self) -> bool {
+        matches!(self, Self::Disable(_) | Self::Enable(_) | Self::Erase(..) | Self::EraseIn(..))
     }
 
     fn about(&self) -> Option<ConversationId> {
@@ -158,7 +176,10 @@ impl Request {
             | Self::Profile(..)
             | Self::Block(..)
             | Self::Disable(..)
-            | Self::Enable(..) => None,
+            | Self::Enable(..)
+            | Self::Erase(..)
+            | Self::EraseIn(..) => None,
+            Self::Keep(_, of, _) | Self::Export(_, of, _) => Some(of.clone()),
             Self::Send(_, of, _)
             | Self::Say(_, of, ..)
             | Self::Choose(_, of, _)
@@ -180,7 +201,7 @@ impl Request {
     pub async fn run(self, app: &App) -> Asked {
         let caller = Caller::http(self.user().clone());
         let about = self.about();
-        if !matches!(self, Self::Disable(_) | Self::Enable(_))
+        if !self.is_operators()
             && let Err(error) = app.check_enabled(&caller.user).await
         {
             return Asked::Refused(about, error);
@@ -188,6 +209,32 @@ impl Request {
         let asked = match self {
             Self::Disable(user) => app.disable(&user).await.map(|_| Asked::CutOff(user)),
             Self::Enable(user) => app.enable(&user).await.map(|()| Asked::Enabled(user)),
+            Self::Erase(user, page) => match read_page(page) {
+                Ok(page) => app.erase(&user, page).await.map(|e| Asked::Erased(user, None, e)),
+                Err(error) => Err(error),
+            },
+            Self::EraseIn(user, of, page) => match read_page(page) {
+                Ok(page) => {
+                    let erased = app.erase_in(&user, &of, page).await;
+                    erased.map(|erased| Asked::Erased(user, Some(of), erased))
+                }
+                Err(error) => Err(error),
+            },
+            Self::Keep(_, of, days) => {
+                let retention_days = Some(days);
+                let intent = Intent::Update {
+                    name: None,
+                    post: None,
+                    add: None,
+                    avatar: None,
+                    retention_days,
+                };
+                app.change(&caller, &of, &intent).await.map(Asked::Changed)
+            }
+            Self::Export(_, of, after) => app.export(&caller, &of, after).await.map(|messages| {
+                let page = Page { conversation: of, messages, more: false, more_before: None };
+                Asked::Frames(vec![value(&ServerFrame::batch(&page))])
+            }),
             Self::Send(_, of, message_id) => {
                 let content = Content::text(format!("http {message_id}"));
                 say(app, &caller, of, message_id, content).await
@@ -282,6 +329,10 @@ async fn say(
     }
 }
 
+fn read_page(page: Option<String>) -> Result<Option<ErasurePage>, Error> {
+    page.map(|page| ErasurePage::parse(&page)).transpose()
+}
+
 fn value(frame: &ServerFrame) -> Value {
     serde_json::to_value(frame).unwrap_or_default()
 }
@@ -312,12 +363,25 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             for frame in frames {
                 core.must_read(&user, frame, Some(by));
             }
+            let after = match core.notes.get(&by).map(|n| &n.task) {
+                Some(Task::Http(_, Request::Read(_, of, Range::After(at)))) => {
+                    Some((of.clone(), *at))
+                }
+                Some(Task::Http(_, Request::Export(_, of, at))) => Some((of.clone(), *at)),
+                _ => None,
+            };
+            if let Some((of, after)) = after {
+                let held = core.nothing_is_left_out(&user, &of, after, frames, by);
+                core.must(held);
+            }
         }
         Asked::Unread(unread) => {
             // Whatever is written while it is counted may be in it or not.
-            let calm = core.notes.get(&by).is_some_and(|n| n.began == core.moment);
-            let recount = core.truth.recount(&user, core.now);
-            if calm && (unread.messages, unread.badge) != recount {
+            // Its end is the one thing that happened.
+            let calm = core.notes.get(&by).is_some_and(|n| n.began + 1 == core.moment);
+            let recount = core.recount(&user);
+            let wrong = |told: &(u64, u64)| (unread.messages, unread.badge) != *told;
+            if let Some(recount) = recount.filter(wrong).filter(|_| calm) {
                 core.broke(format!(
                     "{user} was told of {unread:?}, and a recount says {recount:?}"
                 ));
@@ -333,6 +397,8 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             if !readable || !sane {
                 core.broke(format!("{user} was told of {of} {seq}: {receipts:?}"));
             }
+            let held = core.is_kept(of, *seq, Some(by));
+            core.must(held);
             for reader in receipts.readers.iter().filter(|r| r.user != user) {
                 let held = core.may_tell_read(&reader.user, reader.marks.read.get(), Some(by));
                 core.must(held.map_err(|e| format!("{user} was told of {of} {seq}: {e}")));
@@ -361,6 +427,12 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             core.must_be_refused(by, of, None, &told);
         }
         Asked::CutOff(user) => core.must_be_cut_off(user),
+        Asked::Erased(user, of, erased) => {
+            if of.is_none() {
+                core.must_be_cut_off(user);
+            }
+            core.must_be_erased(by, user, of.as_ref(), erased);
+        }
         Asked::Changed(None) | Asked::Enabled(_) | Asked::Done => {}
     }
 }
@@ -374,10 +446,16 @@ impl Call {
             Some(_) => false,
         };
         // An operator goes on until it is done.
-        let operator = matches!(self.request, Request::Disable(_) | Request::Enable(_));
+        let operator = self.request.is_operators();
         if again && (self.left > 0 || operator) && self.request.insists() {
             self.left = self.left.saturating_sub(1);
-            let ms = core.dice.magnitude(20, 5_000);
+            let mut ms = core.dice.magnitude(20, 5_000);
+            // Mostly he waits as long as he is told.
+            if let (true, Some(Asked::Refused(_, error))) = (operator, asked)
+                && core.dice.percent(80)
+            {
+                ms += error.retry_after_ms.unwrap_or(0);
+            }
             core.after(ms, Event::Request(number));
         } else {
             self.over = true;

@@ -1,5 +1,6 @@
 //! Invocations of the functions: what starts one, what is known of it while it runs, and what its answer must hold.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -73,6 +74,10 @@ pub struct Notes {
     pub socket: Option<u64>,
     /// When it began, in moments.
     pub began: u64,
+    /// When it began, ms since 1970.
+    pub began_at: u64,
+    /// What was gone of each conversation when it began.
+    pub gone: BTreeMap<ConversationId, Seq>,
     /// Where the user's conversations stood then, or when it registered the socket.
     pub heads: Heads,
     /// Where they stood when it began.
@@ -149,6 +154,8 @@ impl Core {
             user,
             socket,
             began: 0,
+            began_at: 0,
+            gone: BTreeMap::new(),
             heads: Heads::new(),
             tenures: Heads::new(),
             frozen: 0,
@@ -180,10 +187,12 @@ pub fn start(hub: &Arc<Hub>, id: Invocation) -> Option<Running> {
     let user = core.notes.get(&id)?.user.clone();
     let heads = user.map(|u| core.heads(&u)).unwrap_or_default();
     let truth = early.then(|| Box::new(core.truth.clone()));
-    let dies = core.now + ARCHIVER_LIVES_MS;
+    let now = core.now;
+    let gone = core.truth.cold.iter().map(|(of, cold)| (of.clone(), cold.floor.gone)).collect();
     let notes = core.notes.get_mut(&id)?;
+    (notes.began_at, notes.gone) = (now, gone);
     if matches!(notes.task, Task::Archive(..)) {
-        notes.dies = dies;
+        notes.dies = now + ARCHIVER_LIVES_MS;
     }
     (notes.began, notes.tenures) = (began, heads.clone());
     notes.heads = heads;

@@ -145,6 +145,10 @@ impl Core {
         seq: Seq,
         except: Option<&Connection>,
     ) {
+        if self.may_be_over(of, seq) {
+            // Nobody is owed it any more.
+            return;
+        }
         let held = self.under_way(of, seq, None, except);
         self.must(held.map_err(|e| format!("{of} {seq} was acknowledged, and {e}")));
         if self.webhook {
@@ -287,7 +291,10 @@ impl Core {
             let entry = self.truth.log(conversation).and_then(|log| log.at(*seq)).map(|s| &s.entry);
             let mentioned = entry.is_some_and(|e| e.mentions(user));
             let quiet = self.is_quiet_since(user, conversation, notes.began);
-            let gone = self.truth.is_gone(conversation, *seq);
+            // Nobody is woken by what has left the table by then.
+            let cold = self.truth.cold.get(conversation);
+            let gone = self.truth.is_gone(conversation, *seq)
+                || cold.is_some_and(|cold| *seq <= cold.floor.base());
             if waits && quiet == Some(true) && !mentioned {
                 muted += 1;
             }

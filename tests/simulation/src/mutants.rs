@@ -21,6 +21,8 @@ pub enum Mutant {
     FloorUnconditional,
     /// A delete does not look whether the fence stands where it was read.
     FloorUnchecked,
+    /// An erasure leaves no note of what is archived.
+    ErasedUnnoted,
     /// A client resends with what it holds now, instead of with the first `seen`.
     ForgetsSeen,
     /// A client says that it has seen more than it has.
@@ -47,6 +49,7 @@ impl Mutant {
             Self::TailExpires,
             Self::FloorUnchecked,
             Self::FloorUnconditional,
+            Self::ErasedUnnoted,
             Self::ForgetsSeen,
             Self::SeenTooHigh,
             Self::AcceptsHole,

@@ -2,11 +2,13 @@
 //! sockets end. All of it follows from the seed.
 
 use petrel_core::group::{Allowed, Role};
-use petrel_core::ids::{ConversationId, DeviceId, EndpointId, InviteId, MessageId, Seq, UserId};
+use petrel_core::ids::{
+    ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
+};
 use petrel_core::message::{Content, Entry};
 use petrel_core::people::{Audience, ProfileChange};
 use petrel_core::ports::Endpoint;
-use petrel_core::services::{MAX_MUTED_UNTIL, OwnChange, Range};
+use petrel_core::services::{Erased, MAX_MUTED_UNTIL, OwnChange, Range};
 
 use crate::client::Device;
 use crate::cold::KEEPING;
@@ -14,6 +16,7 @@ use crate::core::{Core, Event};
 use crate::faults::Fault;
 use crate::http::{Asked, Call, Request};
 use crate::invocation::Task;
+use crate::retention::DAY_MS;
 use crate::run::Run;
 use crate::truth::Write;
 
@@ -27,8 +30,12 @@ pub struct People {
     pub conversations: Vec<ConversationId>,
     /// HTTP requests.
     pub calls: Vec<Call>,
-    /// Whom an operator disables, until they are enabled again.
+    /// Whom an operator disables, until they are enabled again; or erases, for ever.
     disabling: Vec<UserId>,
+    /// How many users an operator erases yet.
+    erasing: u32,
+    /// How often everyone sleeps yet.
+    nights: u32,
     /// Acts to come.
     left: u64,
     /// The longest time between two acts, ms.
@@ -82,12 +89,14 @@ impl People {
         let left = acts.unwrap_or_else(|| core.dice.between(20, 90));
         let groups = core.dice.below(3);
         let habits = [(45, 8, 12), (25, 40, 8), (35, 8, 35)][core.dice.index(3)];
-        let people = Self {
+        let mut people = Self {
             users,
             crowd,
             conversations,
             calls: vec![],
             disabling: vec![],
+            erasing: 0,
+            nights: 0,
             left,
             pace,
             groups,
@@ -95,17 +104,40 @@ impl People {
             peace: false,
             rounds: 3,
         };
+        people.fate(core);
         people.outages(core);
         if core.dice.percent(4) {
             let length = core.dice.between(505, 620);
-            people.long_log(core, &mut devices, length, 1_000_000);
+            people.long_log(core, &mut devices, length, (1_000_000, 1));
         } else if core.dice.percent(35) {
             // Old enough to be archived.
             let length = core.dice.magnitude(2, 90);
-            people.long_log(core, &mut devices, length, 86_400_000);
+            let mut age = (DAY_MS, 1);
+            if core.keeping.retention_s < KEEPING.retention_s {
+                // Some of it is over already, and some will be soon.
+                let kept = core.truth.retention_ms;
+                age = (kept + kept / 6, kept * core.dice.between(1, 7) / 6 / length);
+            }
+            people.long_log(core, &mut devices, length, age);
         }
         core.after(0, Event::Act);
         (people, devices)
+    }
+
+    /// Whether someone will be erased, what he has by then, and how often days pass.
+    fn fate(&mut self, core: &mut Core) {
+        if core.dice.percent(25) {
+            self.erasing = 1 + u32::from(core.dice.percent(20));
+            for user in &self.users {
+                let many = core.dice.percent(3);
+                let count = if many { 110 } else { core.dice.below(3) };
+                let uploads = core.truth.uploads.entry(user.clone()).or_default();
+                uploads.extend((0..count).map(|n| (MediaId::new(n.into()), true)));
+            }
+        }
+        if core.faults.may(Fault::Night) && core.dice.percent(30) {
+            self.nights = core.dice.between(1, 3) as u32;
+        }
     }
 
     /// When the services that may be out are out.
@@ -123,7 +155,13 @@ impl People {
 
     /// A conversation from before: one that is longer than a `send` reads, or old; and a device that held its beginning
     /// only.
-    fn long_log(&self, core: &mut Core, devices: &mut [Device], length: u64, age_ms: u64) {
+    fn long_log(
+        &self,
+        core: &mut Core,
+        devices: &mut [Device],
+        length: u64,
+        (age_ms, step_ms): (u64, u64),
+    ) {
         let of = self.conversations[0].clone();
         let Some((a, b)) = of.pair() else { return };
         for user in [&a, &b] {
@@ -133,8 +171,11 @@ impl People {
         let mut written: Vec<(Seq, UserId)> = vec![];
         for seq in 1..=length {
             let message_id = MessageId::minted(core.uuid());
-            let edited =
-                if seq > 3 && core.dice.percent(12) { core.dice.pick(&written) } else { None };
+            let edited = if seq > 3 && step_ms == 1 && core.dice.percent(12) {
+                core.dice.pick(&written)
+            } else {
+                None
+            };
             let (sender_id, content) = match edited.cloned() {
                 Some((target, author)) => (author, Content::Edit { target, text: "edited".into() }),
                 None => {
@@ -149,7 +190,7 @@ impl People {
                 ordinal: written.len() as u64,
                 message_id,
                 sender_id,
-                sent_at: core.now - age_ms + seq,
+                sent_at: core.now - age_ms + seq * step_ms,
                 content,
                 level: 0,
                 edits: vec![],
@@ -182,6 +223,32 @@ impl People {
                 let ms = core.dice.magnitude(100, 600_000);
                 self.ask_after(core, ms, Request::Enable(user));
             }
+            Some(Asked::Erased(user, only, Erased { page: Some(page), .. })) => {
+                let (user, only, page) = (user.clone(), only.clone(), page.to_string());
+                let request = |page| match &only {
+                    None => Request::Erase(user.clone(), page),
+                    Some(of) => Request::EraseIn(user.clone(), of.clone(), page),
+                };
+                // Or from the beginning, or both at once.
+                let ways =
+                    [(true, false), (true, false), (true, false), (true, true), (false, true)];
+                let (mut on, mut anew) = ways[core.dice.index(5)];
+                let many = self.waiting().filter(|r| matches!(r, Request::Erase(..))).count() > 2;
+                if self.peace || many || core.erasures.get(&user).is_some_and(|e| e.ended) {
+                    (on, anew) = (true, false);
+                }
+                if on {
+                    self.ask(core, request(Some(page)));
+                }
+                if anew {
+                    self.ask(core, request(None));
+                }
+            }
+            Some(Asked::Erased(user, None, _)) => {
+                for of in core.left_behind(user) {
+                    self.ask(core, Request::EraseIn(user.clone(), of, None));
+                }
+            }
             Some(Asked::Enabled(user)) => {
                 let user = user.clone();
                 self.disabling.retain(|u| *u != user);
@@ -198,7 +265,8 @@ impl People {
 
     /// A call that was frozen can disable someone long after he was enabled: the operator sees to it in the end.
     pub fn let_everyone_in(&mut self, core: &mut Core) {
-        let out: Vec<UserId> = core.truth.disabled.keys().cloned().collect();
+        let out = core.truth.disabled.keys().filter(|u| !core.erasures.contains_key(*u));
+        let out: Vec<UserId> = out.cloned().collect();
         for user in out {
             let request = Request::Enable(user);
             if !self.waiting().any(|r| format!("{r:?}") == format!("{request:?}")) {
@@ -227,6 +295,26 @@ impl People {
             self.disabling.push(user.clone());
             self.ask(core, Request::Disable(user));
         }
+    }
+
+    /// An operator erases someone whom he does not let in just now.
+    fn erase(&mut self, core: &mut Core) {
+        let user = self.users[core.dice.index(self.users.len())].clone();
+        let lets_in =
+            |r: &Request| matches!(r, Request::Enable(u) | Request::Disable(u) if *u == user);
+        let under_way =
+            core.notes.values().any(|n| matches!(&n.task, Task::Http(_, r) if lets_in(r)));
+        if under_way || self.disabling.contains(&user) || self.waiting().any(lets_in) {
+            return;
+        }
+        self.erasing -= 1;
+        self.disabling.push(user.clone());
+        if core.dice.percent(30) {
+            // Two operators, who know nothing of each other.
+            let ms = core.dice.magnitude(1_000, 60_000);
+            self.ask_after(core, ms, Request::Erase(user.clone(), None));
+        }
+        self.ask(core, Request::Erase(user, None));
     }
 
     /// Someone who belongs to a conversation, or perhaps does not.
@@ -270,7 +358,11 @@ impl People {
         }
         let one = whom[0].clone();
         let allowed = |n| [None, Some(Allowed::All), Some(Allowed::Admins)][n];
-        let request = match core.dice.below(15) {
+        let request = match core.dice.below(17) {
+            15.. => {
+                let days = [0, 1, 1, 2, 3, 30][core.dice.index(6)];
+                Request::Keep(who, group, days)
+            }
             0..5 => Request::Add(who, group, whom),
             5..9 if !whom.contains(&who) => Request::Remove(who, group, whom),
             9..11 => {
@@ -283,7 +375,7 @@ impl People {
                 Request::Update(who, group, allowed(post), allowed(core.dice.index(3)))
             }
             12 => Request::Invite(who, group, core.dice.magnitude(1, 100_000)),
-            13.. => {
+            13..15 => {
                 let invites = core.truth.invites.get(&group).into_iter().flatten();
                 let invites: Vec<_> = invites.map(|(id, _)| id.clone()).collect();
                 let id = core.dice.pick(&invites).cloned().unwrap_or(InviteId::new(0));
@@ -400,8 +492,12 @@ impl People {
         let user = self.someone(core, &of);
         let head = core.truth.log(&of).map_or(0, |log| log.head().get());
         let beyond = u64::from(core.strikes(Fault::Hostile)) * 3;
-        let at = Seq::new(core.dice.below(head + 1) + beyond);
-        let request = match core.dice.below(7) {
+        // Rather an old one, whose time may be over.
+        let at = core.dice.below(head + 1).min(core.dice.below(head + 1));
+        let at = Seq::new(at + beyond);
+        let request = match core.dice.below(9) {
+            7 => Request::Export(user, of, at),
+            8 => Request::Read(user, of, Range::Around(at)),
             6 => Request::Group(user, of),
             0 => Request::Sync(user, [(of, at)].into()),
             1 => Request::Sync(user, [].into()),
@@ -431,12 +527,22 @@ impl Run {
     pub(crate) fn act(&mut self) {
         let hub = self.hub.clone();
         let mut core = hub.lock();
+        for device in self.devices.iter_mut().filter(|d| d.sleeps) {
+            device.sleeps = false;
+            device.want(&mut core, true);
+        }
         if self.people.left == 0 {
             self.make_peace(&mut core);
             return;
         }
         self.people.left -= 1;
         let pace = self.people.pace;
+        if self.people.erasing > 0 && core.dice.percent(6) {
+            self.people.erase(&mut core);
+        }
+        if self.people.nights > 0 && core.dice.percent(6) && core.strikes(Fault::Night) {
+            return self.night(&mut core);
+        }
         let ms = core.dice.magnitude(1, pace);
         core.after(ms, Event::Act);
         let device = core.dice.index(self.devices.len());
@@ -456,6 +562,24 @@ impl Run {
         } else {
             self.this_and_that(&mut core, device);
         }
+    }
+
+    /// Everyone sleeps, perhaps for days; the timers of the archive run out meanwhile.
+    fn night(&mut self, core: &mut Core) {
+        self.people.nights -= 1;
+        let ms = core.dice.between(6, 60) * 3_600_000;
+        core.note(|| format!("everyone sleeps for {} h", ms / 3_600_000));
+        for device in &mut self.devices {
+            device.sleeps = device.wanted;
+            device.want(core, false);
+        }
+        for of in &self.people.conversations {
+            if core.dice.percent(70) {
+                let ms = core.dice.below(ms);
+                core.after(ms, Event::TimerGone(of.clone()));
+            }
+        }
+        core.after(ms, Event::Act);
     }
 
     /// A message, or several at once.

@@ -1,6 +1,8 @@
 //! The ports, as one invocation of a function sees them. Each call has two scheduling points, one before its effect and
 //! one after, and may fail at either. This is the only place where an `App` is made.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,7 +24,6 @@ use petrel_core::ports::{
 use petrel_core::services::Settings;
 use uuid::Uuid;
 
-use crate::cold;
 use crate::core::{Core, Event, Hub, Invocation};
 use crate::faults::{Fault, Path};
 use crate::mutants::Mutant;
@@ -39,9 +40,9 @@ pub struct Ports {
 /// The product, for one invocation.
 pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
-    let (limits, webhook, usage) = {
+    let (limits, webhook, usage, keeping) = {
         let core = hub.lock();
-        (core.limits, core.webhook, core.usage.clone())
+        (core.limits, core.webhook, core.usage.clone(), core.keeping.clone())
     };
     App {
         log: ports.clone(),
@@ -55,18 +56,27 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         notifier: ports.clone(),
         webhook: ports.clone(),
         moderation: ports.clone(),
-        uploads: Arc::new(petrel_core::testing::MemoryMedia::default()),
-        files: Arc::new(petrel_core::testing::MemoryMedia::default()),
+        uploads: ports.clone(),
+        files: ports.clone(),
         world: ports,
         metrics: Arc::new(NoMetrics),
         usage,
-        settings: Settings { limits, webhook, keeping: cold::KEEPING, ..Settings::default() },
+        settings: Settings { limits, webhook, keeping, ..Settings::default() },
     }
 }
 
 impl Ports {
     async fn turn(&self) {
-        let ms = self.hub.lock().latency();
+        let ms = {
+            let mut core = self.hub.lock();
+            let erases =
+                core.notes.get(&self.invocation).is_some_and(|n| n.name.starts_with("Erase"));
+            if erases && core.strikes(Fault::ErasureSlow) {
+                core.dice.between(1_000, 7_000)
+            } else {
+                core.latency()
+            }
+        };
         self.hub.turn(self.invocation, ms).await;
     }
 
@@ -93,7 +103,11 @@ impl Ports {
             let waits = !matches!(write, Write::SetDisabled(..));
             if waits && core.strikes(Fault::FailsLate) {
                 let ms = core.dice.magnitude(1, 60_000);
-                core.after(ms, Event::Late(Box::new(write)));
+                let user = core.notes.get(&self.invocation).and_then(|n| n.user.clone());
+                let erases =
+                    core.notes.get(&self.invocation).is_some_and(|n| n.name.starts_with("Erase"));
+                let now = core.now;
+                core.after(ms, Event::Late(Box::new(write), user.filter(|_| !erases), now));
                 drop(core);
                 return self.failed(what);
             }
@@ -249,14 +263,36 @@ impl Cold for Ports {
         Ok(())
     }
 
-    async fn empty(&self, _: &ConversationId, _: Seq, _: Why) -> Result<()> {
-        // Nothing is kept so long here that it expires.
-        Err(Error::port("never"))
+    async fn empty(&self, of: &ConversationId, seq: Seq, why: Why) -> Result<()> {
+        self.write(&format!("cold.empty {of} {seq}"), Write::Empty(of.clone(), seq, why))
+            .await
+            .map(drop)
     }
 
-    async fn erase(&self, _: &ConversationId, _: &[Entry], _: &Floor) -> Result<bool> {
-        // Nobody is erased here.
-        Err(Error::port("never"))
+    async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
+        // Of those that lie elsewhere by now, a run that died may have left the rows: that is a call of its own.
+        let old: Vec<Seq> =
+            entries.iter().map(|e| e.seq).filter(|s| *s <= floor.archived).collect();
+        let mut left = BTreeSet::new();
+        if !old.is_empty() {
+            left = self
+                .read(&format!("cold.erase {of}: rows"), |core| {
+                    let table = core.truth.logs.get(of).map(|log| &log.table);
+                    let stands = |seq: &Seq| table.is_some_and(|table| table.contains_key(seq));
+                    old.into_iter().filter(stands).collect()
+                })
+                .await?;
+        }
+        let Some(user) = self.hub.lock().notes.get(&self.invocation).and_then(|n| n.user.clone())
+        else {
+            return Err(Error::port("nobody is erased"));
+        };
+        let what = format!(
+            "cold.erase {of} {:?}",
+            entries.iter().map(|e| e.seq.get()).collect::<Vec<_>>()
+        );
+        let write = Write::Erase(Box::new((user, entries.to_vec(), floor.clone(), left)));
+        Ok(self.write(&what, write).await? == Wrote::Yes)
     }
 }
 
@@ -533,9 +569,20 @@ impl People for Ports {
         .await
     }
 
-    async fn erase(&self, _: &UserId, _: usize) -> Result<bool> {
-        // Nobody is erased here.
-        Err(Error::port("never"))
+    async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
+        // So few that it takes several.
+        let limit = limit.min(3);
+        let found = self.read("people.erase", |core| core.truth.own(user, limit)).await?;
+        let full = found.len() == limit;
+        // In parts, each of which is one call.
+        for part in found.chunks(2) {
+            let write = Write::EraseOwn(user.clone(), part.to_vec());
+            self.write(&format!("people.erase {user} {part:?}"), write).await?;
+        }
+        if full {
+            return Ok(true);
+        }
+        self.write("people.erase beside", Write::EraseBeside(user.clone())).await.map(|_| false)
     }
 
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {
@@ -546,6 +593,9 @@ impl People for Ports {
         .await
     }
 }
+
+/// How old an answer may be that is not strongly consistent, ms.
+const STALE_MS: u64 = 1_000;
 
 /// Members founded in one transaction: small, so that founding is often half done.
 fn part_of(members: usize) -> usize {
@@ -624,7 +674,13 @@ impl Connections for Ports {
     }
 
     async fn is_disabled(&self, user: &UserId) -> Result<bool> {
-        self.read("connections.is_disabled", |core| core.truth.disabled.contains_key(user)).await
+        self.read("connections.is_disabled", |core| {
+            // It may be a moment old.
+            let since = core.truth.disabled_since.get(user).copied();
+            let new = since.is_some_and(|since| core.now.saturating_sub(since) < STALE_MS);
+            since.is_some() && !(new && core.strikes(Fault::StaleRead))
+        })
+        .await
     }
 }
 

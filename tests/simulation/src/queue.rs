@@ -199,7 +199,7 @@ impl Core {
         let quiet = self.is_quiet_since(user, of, began);
         // Whatever was written meanwhile may be in it or not; this very push is the one thing that happened.
         let calm = self.moment == began + 1;
-        let (_, badge) = self.truth.recount(user, self.now);
+        let recount = self.recount(user);
         if mentioned {
             self.passed(Path::Mentioned);
         }
@@ -212,9 +212,12 @@ impl Core {
                 what.seq, what.mentioned
             ));
         }
-        if calm && what.badge.is_some_and(|told| told != badge) {
+        let wrong = recount.filter(|(_, badge)| what.badge.is_some_and(|told| told != *badge));
+        if let Some((_, badge)) = wrong.filter(|_| calm) {
             self.broke(format!("{user}'s icon shows {:?}, and a recount says {badge}", what.badge));
         }
+        let held = self.may_be_woken(user, by);
+        self.must(held);
     }
 
     /// Whether a user wants to hear nothing of a conversation, if he has chosen nothing else since that moment.

@@ -6,14 +6,16 @@ use petrel_core::ids::{ConversationId, Seq};
 
 use crate::client::Device;
 use crate::core::Core;
+use crate::retention::maybe_over;
 use crate::run::Run;
+use crate::truth::Stored;
 
 impl Run {
     /// Looks at everything.
     pub(crate) fn at_rest(&mut self) {
         let hub = self.hub.clone();
         let mut core = hub.lock();
-        for device in &self.devices {
+        for device in self.devices.iter().filter(|d| !d.retired) {
             let held = holds_all(&core, device);
             core.must(held.map_err(|e| format!("at rest, {}: {e}", device.id)));
             let held = pictures(&core, device);
@@ -28,6 +30,7 @@ impl Run {
             let held = core.nothing_is_lost(&group);
             let held = held.and_then(|()| core.nothing_shows(&group));
             let held = held.and_then(|()| core.archive_is_clean(&group));
+            let held = held.and_then(|()| core.what_is_over_is_gone(&group));
             core.must(held.map_err(|e| format!("at rest, {group}: {e}")));
             if !core.truth.cold.get(&group).is_some_and(|cold| cold.timer) {
                 core.broke(format!("at rest, {group} has no timer"));
@@ -52,7 +55,13 @@ fn holds_all(core: &Core, device: &Device) -> Result<(), String> {
         let Some(joined) = joined.filter(|_| log.head() > Seq::ZERO) else { continue };
         let seqs = held.entries.iter().map(|e| e.seq).filter(|seq| *seq >= joined.get());
         let seqs: Vec<u64> = seqs.collect();
-        let expected: Vec<u64> = (joined.get()..=log.head().get()).collect();
+        // What was over when the device asked, it does not hold.
+        let rules = core.truth.kept(of, 0);
+        let over = |s: &&Stored| !maybe_over(&rules, &s.entry, core.now);
+        let readable = log.history.iter().find(over).map_or(log.head().next(), |s| s.entry.seq);
+        let first = seqs.first().copied().unwrap_or(log.head().next().get());
+        let first = first.min(readable.get()).max(joined.get());
+        let expected: Vec<u64> = (first..=log.head().get()).collect();
         if seqs != expected {
             let missing = expected.iter().find(|seq| !seqs.contains(seq));
             return Err(format!("{of}: {missing:?} of {joined} to {} is missing", log.head()));

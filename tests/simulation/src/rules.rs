@@ -37,7 +37,14 @@ impl Core {
             }
             Write::Open(direct, user) => {
                 if self.truth.row(user, direct).is_none() {
-                    self.truth.write_row(user, direct, Seq::FIRST, 0, OwnState::default());
+                    self.truth.write_row(
+                        user,
+                        direct,
+                        Seq::FIRST,
+                        0,
+                        OwnState::default(),
+                        self.moment,
+                    );
                 }
                 Wrote::Yes
             }
@@ -72,7 +79,9 @@ impl Core {
                 let again = change.added.iter().any(|user| self.was_member(group, user));
                 let held = self.may_be_added(&entry.sender_id, &change.added, by);
                 self.must(held);
-                self.stored(entry);
+                let held = self.may_leave(change, by);
+                self.must(held);
+                self.stored(entry, by);
                 for user in &change.added {
                     self.truth.write_row(
                         user,
@@ -80,6 +89,7 @@ impl Core {
                         entry.seq,
                         entry.ordinal,
                         OwnState::anew(entry.sent_at),
+                        self.moment,
                     );
                     self.truth.write_member(group, user, Role::Member, entry.seq);
                 }
@@ -97,6 +107,9 @@ impl Core {
                     Content::System { change: GroupChange::Added { .. } } => Path::Added,
                     Content::System { change: GroupChange::Removed { .. } } => Path::Left,
                     Content::System { change: GroupChange::Role { .. } } => Path::RoleGiven,
+                    Content::System {
+                        change: GroupChange::Updated { retention_days: Some(_), .. },
+                    } => Path::RetentionChosen,
                     _ => Path::Updated,
                 });
                 if change.invite.is_some() {
@@ -141,15 +154,18 @@ impl Core {
             Write::Watch(user, watcher, until) => {
                 let watches = self.truth.watches.entry(user.clone()).or_default();
                 watches.insert(watcher.clone(), *until);
+                self.truth.noted.insert(user.clone(), self.moment);
                 Wrote::Yes
             }
             Write::Watched(user, until) => {
                 let beside = self.truth.beside.entry(user.clone()).or_default();
                 beside.watched_until = beside.watched_until.max(*until);
+                self.truth.noted.insert(user.clone(), self.moment);
                 Wrote::Sockets(self.truth.sockets(user))
             }
             Write::SetAway(user, away) => {
                 self.truth.beside.entry(user.clone()).or_default().away = *away;
+                self.truth.noted.insert(user.clone(), self.moment);
                 Wrote::Sockets(self.truth.sockets(user))
             }
             Write::Register(connection) => {
@@ -188,6 +204,7 @@ impl Core {
                 }
                 devices.remove(device);
                 self.truth.beside.entry(user.clone()).or_default().last_seen = Some(*now);
+                self.truth.noted.insert(user.clone(), self.moment);
                 self.came_or_went(user);
                 if by.and_then(|by| self.notes.get(&by)).is_some_and(|n| n.delivers) {
                     self.passed(Path::Removed);
@@ -206,7 +223,28 @@ impl Core {
                 devices.insert(endpoint.device.clone(), (endpoint.clone(), self.moment));
                 Wrote::Yes
             }
+            Write::Erase(what) => self.erase_entries(&what.0, &what.1, &what.2, &what.3, by),
+            Write::EraseOwn(user, items) => self.erase_own(user, items),
+            Write::EraseBeside(user) => {
+                if let Some(beside) = self.truth.beside.get_mut(user) {
+                    *beside = Default::default();
+                }
+                Wrote::Yes
+            }
+            Write::RemoveFile(user, id) => {
+                if let Some(stored) =
+                    self.truth.uploads.entry(user.clone()).or_default().get_mut(id)
+                {
+                    *stored = false;
+                }
+                Wrote::Yes
+            }
+            Write::ForgetUpload(user, id) => {
+                self.truth.uploads.entry(user.clone()).or_default().remove(id);
+                Wrote::Yes
+            }
             Write::MoveFloor(..)
+            | Write::Empty(..)
             | Write::SetTimer(_)
             | Write::RemoveRows(..)
             | Write::RemoveRedactions(..)
@@ -220,11 +258,14 @@ impl Core {
                         let marked = self.marked.entry(user.clone()).or_default();
                         marked.extend(known.into_iter().map(|c| c.id));
                         self.truth.disabled.entry(user.clone()).or_insert(*since);
+                        self.truth.disabled_since.entry(user.clone()).or_insert(self.now);
+                        self.is_erasing(user, by);
                     }
                     None => {
                         // Who is disabled again later is known by the sockets that he has then.
                         self.marked.remove(user);
                         self.cut_off.remove(user);
+                        self.truth.disabled_since.remove(user);
                         if self.truth.disabled.remove(user).is_some() {
                             self.truth.disabled_until.insert(user.clone(), self.moment);
                         }
@@ -276,7 +317,7 @@ impl Core {
         }
         let held = self.may_be_written(entry, by);
         self.must(held);
-        self.stored(entry);
+        self.stored(entry, by);
         Wrote::Yes
     }
 
@@ -307,7 +348,7 @@ impl Core {
             row.into_iter().for_each(|row| row.edits.push(entry.seq));
             self.passed(Path::Edited);
         }
-        self.stored(entry);
+        self.stored(entry, by);
         Wrote::Yes
     }
 
@@ -377,11 +418,12 @@ impl Core {
     }
 
     /// Stores an entry, and looks at everything that must hold of it.
-    pub fn stored(&mut self, entry: &Entry) {
+    pub fn stored(&mut self, entry: &Entry, by: Option<Invocation>) {
         let held = self.may_be_stored(entry).and_then(|()| {
             let place = format!("{} {}", entry.conversation_id, entry.seq);
             self.may_change(entry).map_err(|e| format!("{place}: {e}"))
         });
+        let held = held.and_then(|()| self.may_name(entry, by));
         self.truth.store(entry, self.moment, self.now);
         self.note(|| {
             format!("   stored: {} {} by {}", entry.conversation_id, entry.seq, entry.sender_id)
@@ -426,7 +468,7 @@ impl Core {
         let key = (entry.sender_id.clone(), entry.message_id);
         if let Some(at) = log.places.get(&key) {
             // A caller without state is searched for in the newest 100 only, and in the table.
-            let floor = self.truth.cold.get(of).map_or(Seq::ZERO, |c| c.floor.archived);
+            let floor = self.truth.cold.get(of).map_or(Seq::ZERO, |c| c.floor.base());
             let stateless =
                 self.truth_is_stateless(entry) && (seq.since(*at) > 100 || *at <= floor);
             if !stateless {
@@ -481,7 +523,9 @@ impl Core {
         let founded = |u: &UserId| {
             of.pair().is_some() || self.truth.members.get(of).is_some_and(|m| m.contains_key(u))
         };
-        match users.iter().find(|u| self.truth.row(u, of).is_none() || !founded(u)) {
+        // Whose list is erased has none, whatever begins with him.
+        let users = users.iter().filter(|u| !self.erasures.contains_key(*u));
+        match users.into_iter().find(|u| self.truth.row(u, of).is_none() || !founded(u)) {
             Some(user) => Err(format!("it begins, and {user} has no row to find it by")),
             None => Ok(()),
         }
@@ -503,7 +547,7 @@ impl Core {
             return Wrote::No;
         }
         self.truth.info.insert(group.clone(), info.clone());
-        self.truth.write_row(user, group, Seq::FIRST, 0, OwnState::default());
+        self.truth.write_row(user, group, Seq::FIRST, 0, OwnState::default(), self.moment);
         self.truth.write_member(group, user, role, Seq::FIRST);
         let held = self.rows_agree(group);
         self.must(held);

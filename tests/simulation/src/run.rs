@@ -13,6 +13,7 @@ use crate::core::{Core, Event, Hub, Invocation};
 use crate::dice::Dice;
 use crate::faults::{Counts, Fault, Faults, Path};
 use crate::gateway::{Phase, Socket};
+use crate::http::Asked;
 use crate::invocation::{self, Done, GATEWAY_WAITS, Running, Task};
 use crate::mutants::Mutant;
 use crate::people::People;
@@ -63,6 +64,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let mut dice = Dice::new(seed);
     let faults = Faults::new(&mut dice, &options.dials);
     let mut core = Core::new(dice, faults, options.mutant, options.traced);
+    crate::retention::choose(&mut core, seed);
     let (people, devices) = People::new(&mut core, options.acts);
     // What was written before the run began knew no limit.
     core.limits = limits(seed);
@@ -153,8 +155,12 @@ impl Run {
             }
             Event::Request(number) => self.request(number),
             Event::Act => self.act(),
-            Event::Late(write) => {
+            Event::Late(write, user, since) => {
                 let mut core = self.hub.lock();
+                if core.has_settled(user.as_ref(), since) {
+                    core.note(|| format!("never: {write:?}"));
+                    return;
+                }
                 core.note(|| format!("late: {write:?}"));
                 core.apply(&write, None);
             }
@@ -169,7 +175,10 @@ impl Run {
                     return;
                 };
                 self.devices[device].opened(&mut core, number, well);
-                if !well && self.people.peace {
+                if !well
+                    && self.people.peace
+                    && !core.erasures.contains_key(&self.devices[device].user)
+                {
                     self.people.let_everyone_in(&mut core);
                 }
             }
@@ -249,7 +258,7 @@ impl Run {
             core.after(ms, Event::Turn(id, timer));
             return;
         }
-        let timed_out = core.notes.get(&id).is_some_and(|n| n.dies <= core.now);
+        let timed_out = core.notes.get(&id).is_some_and(|n| n.dies <= core.now || core.is_over(n));
         if timed_out || core.strikes(Fault::Kill) {
             core.note(|| format!("#{id} is killed"));
             core.give_up(id);
@@ -291,6 +300,13 @@ impl Run {
         let mut core = self.hub.lock();
         if let Some((number, asked)) = core.ended(id, done) {
             self.people.answered(&mut core, number, Some(&asked));
+            if let Asked::Erased(user, None, erased) = &asked
+                && erased.page.is_none()
+            {
+                for device in self.devices.iter_mut().filter(|d| d.user == *user) {
+                    device.retire(&mut core);
+                }
+            }
         }
     }
 
@@ -325,7 +341,10 @@ impl Run {
         let mut core = self.hub.lock();
         core.note(|| "at rest; once more".to_owned());
         let last = self.people.rounds == 0;
-        for device in &mut self.devices {
+        if core.swept == 0 {
+            core.sweep();
+        }
+        for device in self.devices.iter_mut().filter(|d| !d.retired) {
             // Once every sync has found its socket registered: who is online is asked last.
             if last {
                 device.insist(&mut core, self.people.users.clone());

@@ -61,12 +61,15 @@ impl Standing {
                 }
                 now.roles.insert(member.clone(), *role);
             }
-            GroupChange::Updated { name, post, add, avatar, .. } => {
+            GroupChange::Updated { name, post, add, avatar, retention_days } => {
                 if let Some(info) = &mut now.info {
                     info.avatar = avatar.clone().unwrap_or_else(|| info.avatar.clone());
                     info.name = name.clone().unwrap_or_else(|| info.name.clone());
                     info.post = post.unwrap_or(info.post);
                     info.add = add.unwrap_or(info.add);
+                    if let Some(days) = retention_days {
+                        info.retention_days = (*days > 0).then_some(*days);
+                    }
                 }
             }
         }

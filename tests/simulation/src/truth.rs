@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use petrel_core::group::{GroupInfo, Invite, Member, Role};
-use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, InviteId, MessageId, Seq, UserId};
-use petrel_core::message::{Content, Entry, GroupChange};
+use petrel_core::ids::{
+    ConnectionId, ConversationId, DeviceId, InviteId, MediaId, MessageId, Seq, UserId,
+};
+use petrel_core::message::{Content, Entry, GroupChange, Why};
 use petrel_core::people::{Audience, Profile, ProfileChange};
 use petrel_core::ports::{
     Account, Change, Connection, Devices, Endpoint, Floor, OwnState, Precondition, Put, Sockets,
@@ -158,6 +160,16 @@ pub struct Truth {
     pub endpoints: BTreeMap<UserId, BTreeMap<DeviceId, (Endpoint, u64)>>,
     /// What is archived of every conversation.
     pub cold: BTreeMap<ConversationId, ColdOf>,
+    /// How long messages are kept where nobody has chosen anything else, ms.
+    pub retention_ms: u64,
+    /// What is known of every user's uploads, and of which the bytes are there.
+    pub uploads: BTreeMap<UserId, BTreeMap<MediaId, bool>>,
+    /// When each row was written anew, in moments.
+    pub written: BTreeMap<(UserId, ConversationId), u64>,
+    /// When something was noted last beside a user's sockets, or of who watches him, in moments.
+    pub noted: BTreeMap<UserId, u64>,
+    /// When each user was disabled, ms since 1970 by the clock on the wall.
+    pub disabled_since: BTreeMap<UserId, u64>,
 }
 
 /// What is archived.
@@ -233,6 +245,31 @@ pub enum Write {
     DeleteObject(ConversationId, Seq),
     /// `Connections::set_disabled`.
     SetDisabled(UserId, Option<u64>),
+    /// `Cold::empty`.
+    Empty(ConversationId, Seq, Why),
+    /// `Cold::erase`: whom, the entries as they were read, the floor, and which rows were there of what is archived.
+    Erase(Box<(UserId, Vec<Entry>, Floor, BTreeSet<Seq>)>),
+    /// Some items of `People::erase`.
+    EraseOwn(UserId, Vec<Own>),
+    /// What `People::erase` does beside the sockets.
+    EraseBeside(UserId),
+    /// `Files::remove`.
+    RemoveFile(UserId, MediaId),
+    /// `Uploads::forget`.
+    ForgetUpload(UserId, MediaId),
+}
+
+/// Something that is kept of a user by himself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Whom he blocks.
+    Block(UserId),
+    /// A row of his list.
+    Row(ConversationId),
+    /// What he shows.
+    Profile,
+    /// Who watches him.
+    Watcher(UserId),
 }
 
 /// What a write came to.
@@ -331,7 +368,8 @@ impl Truth {
         devices.connections.extend(connections.map(|(_, r)| r.connection.clone()));
         let endpoints = self.endpoints.get(user).into_iter().flatten();
         devices.endpoints.extend(endpoints.map(|(_, (e, _))| e.clone()));
-        Account { disabled_at: self.disabled.get(user).copied(), devices }
+        let last_seen = self.beside.get(user).and_then(|beside| beside.last_seen);
+        Account { disabled_at: self.disabled.get(user).copied(), last_seen, devices }
     }
 
     /// A user's row.
@@ -347,6 +385,7 @@ impl Truth {
         joined: Seq,
         ordinal: u64,
         own: OwnState,
+        moment: u64,
     ) {
         let row = UserConversation {
             conversation: of.clone(),
@@ -355,6 +394,7 @@ impl Truth {
             own,
         };
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
+        self.written.insert((user.clone(), of.clone()), moment);
     }
 
     /// Writes a member's row anew.
@@ -405,26 +445,13 @@ impl Truth {
         self.logs.get(of).is_none_or(|log| !log.table.contains_key(&seq))
     }
 
-    /// How many messages a user has not read, as a recount of everything that was ever stored says; and what the icon
-    /// shows.
-    pub fn recount(&self, user: &UserId, now: u64) -> (u64, u64) {
-        let (mut messages, mut badge) = (0, 0);
-        for (of, row) in self.rows.get(user).into_iter().flatten() {
-            let Some(log) = self.log(of) else { continue };
-            let from = row.marks.read.max(row.joined.prev());
-            let counts = |s: &&Stored| s.entry.seq > from && s.entry.content.counts();
-            let unread = log.history.iter().filter(counts).count() as u64;
-            messages += unread;
-            if !row.own.is_quiet(now) {
-                badge += unread.max(u64::from(row.own.marked_unread));
-            }
-        }
-        (messages, badge)
-    }
-
-    /// Whether what was stored at a place was deleted, or nothing was.
+    /// Whether what was stored at a place was deleted, or its time is over, or nothing was.
     pub fn is_gone(&self, of: &ConversationId, seq: Seq) -> bool {
-        self.logs.get(of).is_none_or(|log| log.at(seq).is_none() || log.deleted.contains_key(&seq))
+        let gone = self.cold.get(of).is_some_and(|cold| seq <= cold.floor.gone);
+        gone || self
+            .logs
+            .get(of)
+            .is_none_or(|log| log.at(seq).is_none() || log.deleted.contains_key(&seq))
     }
 
     /// Empties the rows of an entry and of the edits that are noted there, those that are in the table. From then on

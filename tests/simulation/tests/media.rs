@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{ConversationId, MediaId, MessageId, Seq, UserId};
-use petrel_core::media::{ContentType, Sha256, Upload, UploadState};
+use petrel_core::media::{ContentType, Keep, Sha256, Upload, UploadState};
 use petrel_core::message::{Content, Entry};
 use petrel_core::mutants::{Mutant, set};
 use petrel_core::ports::{Files, Log, Put, SignedRequest, Uploads, World, mint};
@@ -92,8 +92,8 @@ impl Uploads for Ports {
         self.call(self.memory.media().set_state(owner, id, from, to)).await
     }
 
-    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, avatar: bool) -> Result<bool> {
-        self.call(self.memory.media().keep(owner, id, now_s, avatar)).await
+    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, keep: Keep) -> Result<bool> {
+        self.call(self.memory.media().keep(owner, id, now_s, keep)).await
     }
 
     async fn forget(&self, owner: &UserId, id: &MediaId) -> Result<()> {

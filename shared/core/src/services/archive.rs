@@ -172,6 +172,9 @@ impl App {
             // Copies that nobody reads, of what may be deleted from the table while they lie there.
             self.delete_objects(of, floor.archived.next(), Seq::new(u64::MAX)).await?;
         }
+        if mutant!(GoneLast) && over.floor.gone > floor.gone {
+            self.expire(of, &head, &over.floor, None).await?;
+        }
         if over.floor.gone > floor.gone {
             let Over { floor: Floor { gone, gone_ordinal, .. }, .. } = over;
             done.expired = gone.since(floor.gone);
@@ -396,7 +399,10 @@ impl App {
         floor: &Floor,
         kept_ms: u64,
     ) -> Result<Over> {
-        let horizon = self.world.now_ms().saturating_sub(kept_ms);
+        let mut horizon = self.world.now_ms().saturating_sub(kept_ms);
+        if mutant!(GoneTooSoon) && horizon > 0 {
+            horizon += kept_ms / 10;
+        }
         let is_over = |e: &Entry| e.sent_at <= horizon;
         let mut moved = floor.clone();
         let mut rest = None;
@@ -438,8 +444,14 @@ impl App {
         floor: &Floor,
         rest: Option<Object>,
     ) -> Result<()> {
-        self.delete_objects(of, Seq::FIRST, floor.gone).await?;
-        if let Some(rest) = rest {
+        if !mutant!(ObjectsStay) {
+            self.delete_objects(of, Seq::FIRST, floor.gone).await?;
+        }
+        if let (true, Some(last)) =
+            (mutant!(RestDropped), rest.iter().flat_map(|r| &r.entries).last())
+        {
+            self.archive.delete(of, last.seq).await?;
+        } else if let Some(rest) = rest {
             let stays = rest.entries.iter().filter(|e| e.seq > floor.gone).cloned();
             let stays: Vec<Entry> = stays.collect();
             self.replace(of, rest, &stays).await?;
@@ -447,7 +459,7 @@ impl App {
         // The two rows that stay, so that the conversation is there and its numbers do not start again.
         let first = self.log.newest(of, Seq::FIRST, Some(Seq::FIRST.next()), 1).await?;
         for entry in first.iter().chain([head]).filter(|e| e.seq <= floor.gone) {
-            if !matches!(entry.content, Content::Gone { .. }) {
+            if !(matches!(entry.content, Content::Gone { .. }) || mutant!(EndsSpeak)) {
                 self.cold.empty(of, entry.seq, Why::Expired).await?;
             }
         }

@@ -37,6 +37,16 @@ impl App {
         }
         intent.check()?;
         self.spend(&caller.user, Use::Members, intent.members())?;
+        self.bring_about(caller, group, intent).await
+    }
+
+    /// As [`Self::change`], for an intent that was checked, however much the caller has changed of late.
+    pub(super) async fn bring_about(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+        intent: &Intent,
+    ) -> Result<Option<Entry>> {
         self.about(group, None);
         // Before it stands in the group: whoever reads it there can look at it. Should the change be refused, the caller
         // has shown an upload of his own, whose id nobody was told.

@@ -324,7 +324,7 @@ impl App {
         let Some(oldest) = entries.iter().map(|e| e.sent_at).min() else { return Ok(false) };
         let horizon = self.horizon(of, oldest).await?;
         let count = entries.len();
-        entries.retain(|e| e.sent_at > horizon);
+        entries.retain(|e| e.sent_at > horizon || mutant!(ExpiredIsRead));
         Ok(entries.len() < count)
     }
 
@@ -352,7 +352,7 @@ impl App {
         info: Option<&GroupInfo>,
         young: bool,
     ) -> u64 {
-        let own = info.and_then(|info| info.retention_days);
+        let own = info.and_then(|info| info.retention_days).filter(|_| !mutant!(GroupRuleIgnored));
         match own {
             Some(days) => u64::from(days) * DAY_MS,
             // Not asked for: the group may have a longer one.

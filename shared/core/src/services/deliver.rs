@@ -33,7 +33,7 @@ impl App {
     ///
     /// # Errors
     /// `busy` when it is unknown who is connected. A socket that the gateway would not take a frame for, while the
-    /// queue is out, is no error: it hears of the entry at its next sync.
+    /// queue is out, is no error: it hears of the entry at its next sync. What has been kept long enough by now is not delivered again.
     pub(super) async fn deliver(
         &self,
         entry: &Entry,
@@ -41,6 +41,9 @@ impl App {
         except: Option<ConnectionId>,
         again: bool,
     ) -> Result<()> {
+        if again && self.is_expired(entry).await? && !mutant!(ExpiredAgain) {
+            return Ok(());
+        }
         let delivered = self.deliver_to_all(entry, to, except, again);
         futures::join!(delivered, self.announce(entry, again)).0
     }

@@ -12,6 +12,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::message::{Content, Entry};
+use crate::mutants::mutant;
 use crate::ports::Endpoint;
 
 /// How long a call of the user's may be alive after he was disabled, ms: what it stores has to be there when it is looked for.
@@ -94,16 +95,15 @@ impl App {
     /// Erases a user, some at a time: disables him and closes his sockets; empties everything that he wrote in the
     /// conversations that he belongs to, in the table and in the archive; takes him out of his groups; removes what he
     /// uploaded, his profile, his list, his blocks, and where his phones take pushes. What stays: that he is
-    /// disabled, and the entries that tell who joined and left.
+    /// disabled, the entries that tell who joined and left, and his row of a group whose founding has come to no end.
     ///
     /// # Errors
     /// `busy`: the same again, after `retry_after_ms`. At first always: what he sent before he was disabled may be on its way.
     pub async fn erase(&self, user: &UserId, page: Option<ErasurePage>) -> Result<Erased> {
         let began = self.world.now_ms();
-        let (since, closed, phones) = self.silence(user).await?;
-        // What came over a socket that was open until now is on its way as well.
-        let settled = if closed > 0 { began } else { since }.saturating_add(SETTLED_MS);
-        if began < settled {
+        let (since, quiet, phones) = self.silence(user).await?;
+        let settled = quiet.saturating_add(SETTLED_MS);
+        if began < settled && !mutant!(ErasureUnsettled) {
             let words = "the user is disabled; what he sent before may be on its way: go on later";
             return Err(Error {
                 retry_after_ms: Some(settled - began),
@@ -122,19 +122,18 @@ impl App {
                     return Ok(Erased { entries, page: Some(ErasurePage { since, place }) });
                 }
             }
+            while self.erase_uploads(user).await? || self.erase_own(user).await? {
+                if self.is_late(began) {
+                    let page = ErasurePage { since, place: Place::Rest };
+                    return Ok(Erased { entries, page: Some(page) });
+                }
+            }
             // Somebody may have added him since.
-            if self.conversations.rows(user, Some(&before_groups()), 1).await?.is_empty() {
-                break;
+            if !self.is_in_a_group(user).await? {
+                return Ok(Erased { entries, page: None });
             }
             place = Some(Place::Behind(before_groups()));
         }
-        while self.erase_uploads(user).await? || self.people.erase(user, ITEMS).await? {
-            if self.is_late(began) {
-                let page = ErasurePage { since, place: Place::Rest };
-                return Ok(Erased { entries, page: Some(page) });
-            }
-        }
-        Ok(Erased { entries, page: None })
     }
 
     /// Empties what someone wrote in one conversation, whether he belongs to it or not, some at a time.
@@ -158,6 +157,30 @@ impl App {
         let (mut entries, began) = (0, self.world.now_ms());
         let place = self.erase_from(user, of, after, began, &mut entries).await?;
         Ok(Erased { entries, page: place.map(|place| ErasurePage { since: 0, place }) })
+    }
+
+    /// Removes what he has by himself, some at a time; whether there is more.
+    async fn erase_own(&self, user: &UserId) -> Result<bool> {
+        if mutant!(OwnStays) { Ok(false) } else { self.people.erase(user, ITEMS).await }
+    }
+
+    /// Whether the user belongs to a group. One whose founding has come to no end is none, and nobody can leave it: the row
+    /// stays, should it come to be.
+    async fn is_in_a_group(&self, user: &UserId) -> Result<bool> {
+        let mut last = before_groups();
+        loop {
+            let rows = self.conversations.rows(user, Some(&last), PAGE).await?;
+            let full = rows.len() == PAGE;
+            for row in rows {
+                if !self.log.newest(&row.conversation, Seq::FIRST, None, 1).await?.is_empty() {
+                    return Ok(true);
+                }
+                last = row.conversation;
+            }
+            if !full {
+                return Ok(false);
+            }
+        }
     }
 
     fn is_late(&self, began: u64) -> bool {
@@ -197,10 +220,13 @@ impl App {
                 if let Some(place) = self.erase_from(user, of, after, began, entries).await? {
                     return Ok(Some(place));
                 }
-                if of.pair().is_none() {
+                if of.pair().is_none() && !mutant!(ErasedStaysMember) {
                     self.leave(user, of).await?;
                 }
                 if self.is_late(began) {
+                    if mutant!(ErasureEndsEarly) {
+                        return Ok(None);
+                    }
                     return Ok(Some(Place::Behind(row.conversation)));
                 }
             }
@@ -223,7 +249,12 @@ impl App {
         let mut noted = false;
         let place = loop {
             let stretch = self.read_up(of, after, PAGE, &mut kept).await?;
-            let own = || stretch.entries.iter().filter(|e| e.sender_id == *user);
+            let archived = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.archived);
+            let his = |e: &&Entry| {
+                (e.sender_id == *user || mutant!(ErasesOthers))
+                    && !(e.seq <= archived && mutant!(ArchivedNotErased))
+            };
+            let own = || stretch.entries.iter().filter(his);
             // What is empty already an earlier call may have emptied, and died before it set the timer.
             let closing = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.closing);
             noted |= own().any(|e| e.content.is_emptied() && e.seq <= closing);
@@ -247,14 +278,17 @@ impl App {
         Ok(place)
     }
 
-    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, how many sockets were open
-    /// until now, and whether his phones are off.
-    async fn silence(&self, user: &UserId) -> Result<(u64, usize, Result<()>)> {
+    /// Disables the user, closes his sockets and takes his phones off; since when he is disabled, since when nothing of his is
+    /// begun any more (what came over a socket that was open until then is on its way still, whoever closed it), and whether
+    /// his phones are off.
+    async fn silence(&self, user: &UserId) -> Result<(u64, u64, Result<()>)> {
         let now = self.world.now_ms();
         let account = self.connections.set_disabled(user, Some(now)).await?;
         let closed = self.close_all(&account.devices.connections).await?;
         let phones = self.take_phones_off(&account.devices.endpoints).await;
-        Ok((account.disabled_at.unwrap_or(now), closed, phones))
+        let since = account.disabled_at.unwrap_or(now);
+        let seen = account.last_seen.unwrap_or(since);
+        Ok((since, if closed > 0 { now } else { since.max(seen) }, phones))
     }
 
     /// From the push service first: an erasure that leaves something there is not done, and while the row stands it can be
@@ -283,8 +317,9 @@ impl App {
 
     async fn leave(&self, user: &UserId, group: &ConversationId) -> Result<()> {
         let alone = [user.clone()].into();
-        match self.change(&Caller::http(user.clone()), group, &Intent::Remove(alone)).await {
-            // An earlier call had got so far, or somebody else has.
+        // Not by his own measure of changes: it is not he who asks.
+        match self.bring_about(&Caller::http(user.clone()), group, &Intent::Remove(alone)).await {
+            // An earlier call had got so far, or somebody else has; or the group never came into being.
             Err(error) if error.kind == ErrorKind::NotAMember => Ok(()),
             done => done.map(drop),
         }

@@ -9,7 +9,7 @@ use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MediaId, Seq, UserId};
 use crate::limits::Use;
-use crate::media::{ContentType, File, Sha256, Upload, UploadState};
+use crate::media::{ContentType, File, Keep, Sha256, Upload, UploadState};
 use crate::message::Content;
 use crate::mutants::mutant;
 use crate::ports::SignedRequest;
@@ -20,6 +20,10 @@ const PUT_LIFE_S: u64 = 3_600;
 const GET_LIFE_S: u64 = 300;
 /// How long an upload waits to be sent or shown, and a loan to be used, s. Then it is gone.
 const UNUSED_LIFE_S: u64 = 7 * 86_400;
+/// Between the look at an upload and the time of the entry that carries it, at most, s.
+const SEND_LIFE_S: u64 = 900;
+/// So much longer than needed an upload is kept, s.
+const SPARE_LIFE_S: u64 = 30 * 86_400;
 /// Largest avatar, bytes: it is loaded by everyone, and often.
 const MAX_AVATAR_BYTES: u64 = 5_000_000;
 /// What may be an avatar: what every browser and phone shows, and none of it a document that runs scripts.
@@ -185,8 +189,7 @@ impl App {
     /// If a port fails.
     pub async fn upload_expired(&self, owner: &UserId, id: &MediaId) -> Result<()> {
         match self.uploads.upload(id).await? {
-            // Its end was taken away: whoever says that it ran out is mistaken.
-            Some(upload) if upload.expires_at_s.is_none() => Ok(()),
+            // Its end was put off, or taken away: whoever says that it ran out is mistaken.
             Some(upload) if !self.is_over(&upload) => Ok(()),
             _ => {
                 self.files.remove(owner, id).await?;
@@ -202,9 +205,12 @@ impl App {
     pub async fn erase_uploads(&self, user: &UserId) -> Result<bool> {
         let ids = self.files.of(user, None, ERASED_AT_ONCE).await?;
         for id in &ids {
-            // The row last: while it is there, the bytes are found again.
-            self.files.remove(user, id).await?;
+            if mutant!(BytesFirst) {
+                self.files.remove(user, id).await?;
+            }
+            // The bytes last: they are what it is found by again, should this call end here.
             self.uploads.forget(user, id).await?;
+            self.files.remove(user, id).await?;
         }
         Ok(ids.len() == ERASED_AT_ONCE)
     }
@@ -224,7 +230,7 @@ impl App {
         }
         fit(upload.state)?;
         self.checked(&upload)?;
-        if self.uploads.keep(&upload.owner, id, self.world.now_ms() / 1000, true).await? {
+        if self.uploads.keep(&upload.owner, id, self.world.now_ms() / 1000, Keep::Shown).await? {
             Ok(())
         } else {
             Err(no_upload())
@@ -279,8 +285,13 @@ impl App {
         Ok(id)
     }
 
-    /// The content as it is to be stored: with what the bytes are. From then on they stay.
-    pub(super) async fn attach(&self, caller: &Caller, content: Content) -> Result<Content> {
+    /// The content as it is to be stored: with what the bytes are. They stay as long as an entry of now is kept, ms.
+    pub(super) async fn attach(
+        &self,
+        caller: &Caller,
+        content: Content,
+        kept_ms: u64,
+    ) -> Result<Content> {
         let Content::Media { media_id, caption, preview, mentions, .. } = content else {
             return Ok(content);
         };
@@ -294,11 +305,14 @@ impl App {
             fit(upload.state)?;
         }
         // Before the entry is stored: an entry whose media runs out would be a promise that is broken. Should this call
-        // end here, it is kept for nobody; that harms nobody but the bill.
+        // end here, it is kept for nobody; that harms nobody but the bill. A little longer, so that it is not written
+        // anew with each entry that carries it.
+        let needed = now_s.saturating_add(kept_ms / 1000).saturating_add(SEND_LIFE_S);
+        let longer = Keep::Until(needed.saturating_add(SPARE_LIFE_S));
         let gone = self.is_over(&upload)
-            || (upload.expires_at_s.is_some()
+            || (upload.expires_at_s.is_some_and(|end| end < needed)
                 && !mutant!(NotKept)
-                && !self.uploads.keep(&upload.owner, &media_id, now_s, false).await?);
+                && !self.uploads.keep(&upload.owner, &media_id, now_s, longer).await?);
         if gone {
             return Err(no_upload());
         }

@@ -213,7 +213,7 @@ impl App {
         let joined_late = row.marks.read < row.joined && mutant!(UnreadFromFirst);
         let read = if joined_late { 0 } else { row.marks.read_ordinal };
         let unread = head.ordinal.saturating_sub(read);
-        if unread == 0 || self.is_expired(head).await? {
+        if unread == 0 || self.is_expired(head).await? && !mutant!(OverIsUnread) {
             return Ok(0);
         }
         if unread == 1 && head.content.counts() {
@@ -221,6 +221,7 @@ impl App {
             return Ok(1);
         }
         let gone = self.cold.floor(&row.conversation).await?.gone_ordinal;
+        let gone = if mutant!(GoneIsUnread) { 0 } else { gone };
         Ok(head.ordinal.saturating_sub(read.max(gone)))
     }
 }

@@ -601,13 +601,24 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     // What is a user's own goes, some at a time, and what is others' stays.
     people.watch(&ana, &bo, 9_000).await.unwrap();
     people.block(&bo, &ana).await.unwrap();
+    let info = GroupInfo {
+        name: "trip".into(),
+        post: Allowed::All,
+        add: Allowed::All,
+        avatar: None,
+        retention_days: None,
+    };
+    let founder = (ana.clone(), Role::Owner);
+    assert_eq!(conversations.found(&group(), &info, &[founder]).await.unwrap(), Put::Stored);
     let mut calls = 1;
     while people.erase(&ana, 1).await.unwrap() {
         calls += 1;
     }
     assert!(calls > 3, "a row, a profile, and a watcher at least: {calls}");
     assert!(!people.erase(&ana, 9).await.unwrap());
-    assert!(conversations.rows(&ana, None, 9).await.unwrap().is_empty());
+    // His row of a group goes with the member's, and with nothing else.
+    let rows = conversations.rows(&ana, None, 9).await.unwrap();
+    assert_eq!(rows.into_iter().map(|row| row.conversation).collect::<Vec<_>>(), [group()]);
     assert_eq!(people.row_and_profile(&ana, &direct).await.unwrap(), (None, Profile::default()));
     assert!(people.blocked(&ana, None, 9).await.unwrap().is_empty());
     assert!(people.watchers(&ana, 1, 9).await.unwrap().is_empty());
@@ -718,10 +729,12 @@ pub async fn connections(connections: &dyn Connections) {
     connections.register(&socket("c4", 4)).await.unwrap();
     connections.set_endpoint(&endpoint("e3")).await.unwrap();
     let devices = Devices { connections: vec![socket("c4", 4)], endpoints: vec![endpoint("e3")] };
-    let enabled = Account { disabled_at: None, devices: devices.clone() };
+    let last_seen = connections.sockets(std::slice::from_ref(&ana)).await.unwrap()[0].1.last_seen;
+    assert!(last_seen.is_some());
+    let enabled = Account { disabled_at: None, last_seen, devices: devices.clone() };
     assert_eq!(connections.account(&ana).await.unwrap(), enabled);
     assert!(!connections.is_disabled(&ana).await.unwrap());
-    let disabled = Account { disabled_at: Some(7), devices: devices.clone() };
+    let disabled = Account { disabled_at: Some(7), ..enabled.clone() };
     for since in [7, 9] {
         assert_eq!(connections.set_disabled(&ana, Some(since)).await.unwrap(), disabled);
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::ids::{MediaId, UserId};
-use crate::media::{Upload, UploadState};
+use crate::media::{Keep, Upload, UploadState};
 use crate::ports::{Files, SignedRequest, Uploads};
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl Uploads for MemoryMedia {
         Ok(upload.map(|upload| upload.state = to).is_some())
     }
 
-    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, avatar: bool) -> Result<bool> {
+    async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, keep: Keep) -> Result<bool> {
         let mut state = self.state();
         let Some(upload) = state.uploads.get_mut(id).filter(|u| u.owner == *owner) else {
             return Ok(false);
@@ -79,8 +79,10 @@ impl Uploads for MemoryMedia {
         if over || upload.state == UploadState::Blocked {
             return Ok(false);
         }
-        upload.expires_at_s = None;
-        upload.avatar |= avatar;
+        match keep {
+            Keep::Until(end) => upload.expires_at_s = upload.expires_at_s.map(|e| e.max(end)),
+            Keep::Shown => (upload.expires_at_s, upload.avatar) = (None, true),
+        }
         Ok(true)
     }
 

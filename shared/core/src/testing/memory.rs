@@ -251,6 +251,7 @@ impl State {
     fn account(&self, user: &UserId) -> Account {
         Account {
             disabled_at: self.disabled_users.get(user).copied(),
+            last_seen: self.seen.get(user).and_then(|seen| seen.last_seen),
             devices: self.devices(std::slice::from_ref(user)),
         }
     }
@@ -740,7 +741,7 @@ impl People for Memory {
         let mut take = || left.checked_sub(1).map(|rest| left = rest).is_some();
         state.blocks.retain(|(owner, _)| owner != user || !take());
         if let Some(rows) = state.rows.get_mut(user) {
-            rows.retain(|_, _| !take());
+            rows.retain(|of, _| of.pair().is_none() || !take());
         }
         state.profiles.retain(|owner, _| owner != user || !take());
         state.watches.retain(|(watched, _), _| watched != user || !take());

@@ -1,7 +1,7 @@
 //! The contract of [`Uploads`] as a suite.
 
 use crate::ids::{MediaId, UserId};
-use crate::media::{ContentType, File, Sha256, Upload, UploadState};
+use crate::media::{ContentType, File, Keep, Sha256, Upload, UploadState};
 use crate::ports::Uploads;
 
 /// An upload of ana's that ends at 2,000 s.
@@ -27,7 +27,7 @@ pub async fn uploads(uploads: &dyn Uploads) {
     let (ana, id) = (&first.owner, &first.id);
     assert_eq!(uploads.upload(id).await.unwrap(), None);
     assert!(!uploads.set_state(ana, id, &[Waiting], Clean).await.unwrap());
-    assert!(!uploads.keep(ana, id, 0, false).await.unwrap());
+    assert!(!uploads.keep(ana, id, 0, Keep::Until(9)).await.unwrap());
     // Neither has made anything of it.
     assert_eq!(uploads.upload(id).await.unwrap(), None);
 
@@ -38,26 +38,39 @@ pub async fn uploads(uploads: &dyn Uploads) {
     assert!(!uploads.set_state(ana, id, &[Waiting], Clean).await.unwrap());
     let bo = UserId::parse("bo").unwrap();
     assert!(!uploads.set_state(&bo, id, &[Pending], Blocked).await.unwrap());
-    assert!(!uploads.keep(&bo, id, 0, true).await.unwrap());
+    for keep in [Keep::Shown, Keep::Until(9_000)] {
+        assert!(!uploads.keep(&bo, id, 0, keep).await.unwrap());
+    }
     uploads.forget(&bo, id).await.unwrap();
     assert!(uploads.set_state(ana, id, &[Waiting, Pending], Clean).await.unwrap());
     let mut now = Upload { state: Clean, ..first.clone() };
     assert_eq!(uploads.upload(id).await.unwrap(), Some(now.clone()));
 
     // The end itself is too late.
-    assert!(!uploads.keep(ana, id, 2_000, true).await.unwrap());
-    assert_eq!(uploads.upload(id).await.unwrap(), Some(now.clone()));
-    for avatar in [false, true, false] {
-        assert!(uploads.keep(ana, id, 1_999, avatar).await.unwrap());
-        now = Upload { expires_at_s: None, avatar: now.avatar || avatar, ..now };
+    for keep in [Keep::Shown, Keep::Until(9_000), Keep::Until(1_000)] {
+        assert!(!uploads.keep(ana, id, 2_000, keep).await.unwrap());
         assert_eq!(uploads.upload(id).await.unwrap(), Some(now.clone()));
     }
-    // What is kept has no end.
-    assert!(uploads.keep(ana, id, 9_999, false).await.unwrap());
+    // It never comes nearer, and what is shown has none.
+    for (keep, end) in [
+        (Keep::Until(2_000), Some(2_000)),
+        (Keep::Until(8_000), Some(8_000)),
+        (Keep::Until(7_000), Some(8_000)),
+        (Keep::Shown, None),
+        (Keep::Until(9_000), None),
+        (Keep::Shown, None),
+    ] {
+        assert!(uploads.keep(ana, id, 1_999, keep).await.unwrap(), "{keep:?}");
+        now = Upload { expires_at_s: end, avatar: now.avatar || keep == Keep::Shown, ..now };
+        assert_eq!(uploads.upload(id).await.unwrap(), Some(now.clone()));
+    }
+    assert!(uploads.keep(ana, id, 9_999, Keep::Until(10_000)).await.unwrap());
     assert_eq!(uploads.upload(&second.id).await.unwrap(), Some(second.clone()));
 
     assert!(uploads.set_state(ana, &second.id, &[Waiting], Blocked).await.unwrap());
-    assert!(!uploads.keep(ana, &second.id, 0, false).await.unwrap());
+    for keep in [Keep::Shown, Keep::Until(9_000), Keep::Until(1)] {
+        assert!(!uploads.keep(ana, &second.id, 0, keep).await.unwrap(), "{keep:?}");
+    }
 
     let cy = UserId::parse("cy").unwrap();
     assert_eq!(uploads.lent(id, &bo).await.unwrap(), None);

@@ -264,6 +264,21 @@ fn after_the_retention_nothing_can_be_read_and_numbers_go_on() {
 }
 
 #[test]
+fn what_is_over_is_not_delivered_when_it_is_sent_again() {
+    let world = cold_world();
+    let c = direct("ana", "bo");
+    let id = mint(&*world.memory);
+    world.send_as("ana", &c, None, id, text("x")).unwrap();
+    world.memory.pass(99 * DAY_MS);
+    world.online("bo", "phone");
+    let again = || world.send_as("ana", &c, None, id, text("x")).unwrap();
+    let received = || world.received("phone", "message").len();
+    assert!(again().duplicate && received() == 1);
+    world.memory.pass(DAY_MS);
+    assert!(again().duplicate && received() == 1, "it is sent, and nobody may read it any more");
+}
+
+#[test]
 fn an_object_that_is_over_in_part_keeps_the_rest_only() {
     let world = cold_world();
     let c = old(&world, 10);

@@ -1,12 +1,22 @@
 //! A user whom a privacy law lets be forgotten.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use futures::executor::block_on;
-use petrel_core::ids::{ConversationId, DeviceId, EndpointId, Seq};
+use petrel_core::group::Role;
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, MediaId, Seq, UserId};
+use petrel_core::limits::Limit;
+use petrel_core::media::{ContentType, File, Sha256, Upload, UploadState};
 use petrel_core::message::Content;
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::{Archive, Connections, Conversations, Endpoint, People, Platform, mint};
+use petrel_core::ports::{
+    Archive, Connections, Conversations, Endpoint, Files, People, Platform, SignedRequest, Uploads,
+    mint,
+};
 use petrel_core::services::{Erased, ErasurePage, Keeping, Place};
-use petrel_core::{ErrorKind, Result};
+use petrel_core::testing::Memory;
+use petrel_core::{Error, ErrorKind, Result};
 
 use crate::world::*;
 
@@ -159,6 +169,110 @@ fn what_someone_left_behind_in_a_group_is_reached_by_its_name() {
         let page = Some(ErasurePage { since: 0, place });
         assert_eq!(kind(erase_in(&g, page)), ErrorKind::BadRequest);
     }
+}
+
+#[test]
+fn what_came_over_a_socket_that_an_earlier_call_closed_is_waited_for() {
+    let world = World::new();
+    world.online("ana", "phone");
+    world.memory.pass(90_000);
+    block_on(world.memory.set_disabled(&user("ana"), Some(1))).unwrap();
+    // As far as a call gets that ends before it answers.
+    assert_eq!(block_on(world.app.cut(&user("ana"))).unwrap(), 1);
+    world.memory.pass(10_000);
+    let refused = erase(&world, "ana", None).unwrap_err();
+    assert_eq!((refused.kind, refused.retry_after_ms), (ErrorKind::Busy, Some(20_000)));
+    world.memory.pass(20_000);
+    assert_eq!(erase(&world, "ana", None).unwrap().page, None);
+    // That he was here is forgotten with the rest.
+    assert_eq!(block_on(world.app.account(&user("ana"))).unwrap().last_seen, None);
+}
+
+#[test]
+fn a_group_that_never_came_into_being_holds_nothing_up() {
+    let world = World::new();
+    let nowhere = ConversationId::group(uuid::Uuid::from_u128(9));
+    world.memory.found_late(&nowhere, &user("ana"), Role::Member);
+    let g = world.group("ana", &["bo"]);
+    world.say("ana", &g, "secret");
+    assert_eq!(erase_all(&world, "ana"), (1, 1));
+    let rows = block_on(world.memory.rows(&user("ana"), None, 9)).unwrap();
+    assert_eq!(rows.into_iter().map(|r| r.conversation).collect::<Vec<_>>(), [nowhere]);
+}
+
+#[test]
+fn an_erasure_is_not_held_up_by_what_the_user_may_do_in_a_while() {
+    let mut world = World::new();
+    let groups: Vec<_> = (0..5).map(|_| world.group("ana", &["bo"])).collect();
+    world.app.settings.limits.members = Limit::new(1, 3_600);
+    assert_eq!(erase_all(&world, "ana").1, 1);
+    for g in groups {
+        let roster = block_on(world.memory.roster(&g, 9)).unwrap();
+        assert!(roster.members.iter().all(|m| m.user == user("bo")));
+    }
+}
+
+fn an_upload() -> Upload {
+    Upload {
+        id: MediaId::new(1),
+        owner: user("ana"),
+        file: File {
+            content_type: ContentType::parse("image/png").unwrap(),
+            size: 19,
+            sha256: Sha256::parse("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").unwrap(),
+        },
+        state: UploadState::Clean,
+        avatar: true,
+        expires_at_s: None,
+    }
+}
+
+/// Files that take the bytes away, and then fail.
+struct Dying(Arc<Memory>);
+
+#[async_trait]
+impl Files for Dying {
+    async fn to_put(&self, upload: &Upload, life_s: u64) -> Result<SignedRequest> {
+        self.0.media().to_put(upload, life_s).await
+    }
+
+    async fn to_get(&self, upload: &Upload, life_s: u64) -> Result<SignedRequest> {
+        self.0.media().to_get(upload, life_s).await
+    }
+
+    async fn stored(&self, owner: &UserId, id: &MediaId) -> Result<bool> {
+        self.0.media().stored(owner, id).await
+    }
+
+    async fn remove(&self, owner: &UserId, id: &MediaId) -> Result<()> {
+        self.0.media().remove(owner, id).await?;
+        Err(Error::port("dies here"))
+    }
+
+    async fn of(
+        &self,
+        owner: &UserId,
+        page: Option<&MediaId>,
+        limit: usize,
+    ) -> Result<Vec<MediaId>> {
+        self.0.media().of(owner, page, limit).await
+    }
+}
+
+#[test]
+fn nothing_is_known_of_an_upload_whose_bytes_an_earlier_call_took() {
+    let mut world = World::new();
+    let upload = an_upload();
+    block_on(world.memory.media().announce(&upload)).unwrap();
+    world.memory.media().store(&upload.owner, &upload.id);
+    let files = std::mem::replace(&mut world.app.files, Arc::new(Dying(world.memory.clone())));
+    assert_eq!(kind(erase(&world, "ana", None)), ErrorKind::Busy);
+    world.memory.pass(30_000);
+    assert_eq!(kind(erase(&world, "ana", None)), ErrorKind::Busy);
+    world.app.files = files;
+    assert_eq!(erase(&world, "ana", None).unwrap(), Erased { entries: 0, page: None });
+    assert!(!world.memory.media().holds(&upload.owner, &upload.id));
+    assert_eq!(block_on(world.memory.media().upload(&upload.id)).unwrap(), None);
 }
 
 #[test]

@@ -120,3 +120,23 @@ fn an_own_change_that_no_longer_holds_is_not_taken_for_the_one_that_stands() {
     let third = add().unwrap();
     assert!(third.seq > second.unwrap().seq);
 }
+
+#[test]
+fn who_was_added_and_removed_again_learns_nothing_of_the_log() {
+    let world = World::new();
+    let g = world.group("ana", &["bo"]);
+    for (add, who) in [(true, "cy"), (false, "cy")] {
+        let users = [user(who)];
+        let changed = if add {
+            block_on(world.app.add_members(&caller("ana"), &g, &users))
+        } else {
+            block_on(world.app.remove_members(&caller("ana"), &g, &users))
+        };
+        changed.unwrap();
+    }
+    // Not even that `seen` is wrong: a client that reads after `sync_required` is told that it is no member, without end.
+    for seen in [None, Some(0), Some(99)] {
+        let refused = world.send_as("cy", &g, seen, mint(&*world.memory), text("x"));
+        assert_eq!(kind(refused), ErrorKind::NotAMember, "seen {seen:?}");
+    }
+}

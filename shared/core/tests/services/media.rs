@@ -247,6 +247,51 @@ fn what_nobody_sends_in_a_week_is_gone_and_what_was_sent_stays() {
     assert!(read(&world, "bo", &to, seq).is_ok());
 }
 
+/// A week after its upload it was sent, a year later to somebody else.
+#[test]
+fn what_was_sent_goes_when_no_message_that_carried_it_is_kept_any_more() {
+    let world = World::new();
+    let id = uploaded(&world, "ana");
+    let bo = direct("ana", "bo");
+    let first = send(&world, "ana", &bo, &id).unwrap().seq.get();
+    world.memory.pass(364 * DAY_MS);
+    assert!(read(&world, "bo", &bo, first).is_ok());
+    let cy = direct("ana", "cy");
+    let second = send(&world, "ana", &cy, &id).unwrap().seq.get();
+    world.memory.pass(2 * DAY_MS);
+    assert_eq!(kind(read(&world, "bo", &bo, first)), ErrorKind::NotFound);
+    world.memory.pass(362 * DAY_MS);
+    assert!(world.memory.media().sweep(world.app.world.now_ms() / 1000).is_empty());
+    assert!(read(&world, "cy", &cy, second).is_ok());
+    // Not to the day: it is kept a month longer than it must be.
+    world.memory.pass(33 * DAY_MS);
+    assert_eq!(kind(read(&world, "cy", &cy, second)), ErrorKind::NotFound);
+    assert_eq!(kind(send(&world, "ana", &bo, &id)), ErrorKind::NotFound);
+    for gone in world.memory.media().sweep(world.app.world.now_ms() / 1000) {
+        block_on(world.app.upload_expired(&gone.owner, &gone.id)).unwrap();
+    }
+    assert!(!world.memory.media().holds(&user("ana"), &id));
+}
+
+#[test]
+fn a_group_that_keeps_longer_keeps_its_media_longer() {
+    let world = World::new();
+    let id = uploaded(&world, "ana");
+    let group = world.group("ana", &["bo"]);
+    let (own, longer) = (caller("ana"), Some(1_000));
+    let days =
+        Intent::Update { name: None, post: None, add: None, avatar: None, retention_days: longer };
+    block_on(world.app.change(&own, &group, &days)).unwrap();
+    let seq = send(&world, "ana", &group, &id).unwrap().seq.get();
+    let end = || block_on(world.memory.media().upload(&id)).unwrap().unwrap().expires_at_s;
+    let kept = end();
+    send(&world, "ana", &direct("ana", "bo"), &id).unwrap();
+    assert_eq!(end(), kept, "a shorter one takes nothing away");
+    world.memory.pass(999 * DAY_MS);
+    assert!(world.memory.media().sweep(world.app.world.now_ms() / 1000).is_empty());
+    assert!(read(&world, "bo", &group, seq).is_ok());
+}
+
 #[test]
 fn bytes_that_nothing_is_known_of_go_again() {
     let world = World::new();

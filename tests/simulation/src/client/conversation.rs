@@ -74,6 +74,10 @@ pub struct Ask {
     pub why: Why,
     /// The seq that was named.
     pub at: u64,
+    /// Whether what lies before it was asked for.
+    pub before: bool,
+    /// The highest seq that was heard of then.
+    pub head: u64,
 }
 
 /// What `sync_required` makes a device read.
@@ -92,6 +96,8 @@ pub struct Recovery {
 pub struct Conversation {
     /// The stretch, oldest first.
     pub entries: Vec<Held>,
+    /// The highest seq below the stretch that can be read no more, as far as it was begun anew above.
+    pub begins: u64,
     /// What lies beyond a hole.
     pub ahead: BTreeMap<u64, Held>,
     /// The highest seq that was heard of.
@@ -134,7 +140,15 @@ impl Conversation {
 
     /// The last seq of the stretch.
     pub fn high(&self) -> u64 {
-        self.entries.last().map_or(0, |e| e.seq)
+        self.entries.last().map_or(self.begins, |e| e.seq)
+    }
+
+    /// What lies between the stretch and this seq can be read no more: goes on from here.
+    pub fn begin_above(&mut self, seq: u64) {
+        self.entries.clear();
+        self.complete = true;
+        self.begins = seq;
+        self.close_up();
     }
 
     /// Whether more is known to be there.
@@ -162,11 +176,24 @@ impl Conversation {
     }
 
     /// Takes entries in the order of their seq. `begins`: they were asked for by seq, so the stretch may begin with
-    /// them; a push proves nothing of the kind.
+    /// them; a push proves nothing of the kind. `follows`: as what comes next above the stretch, so what it leaves out
+    /// can be read no more.
     ///
     /// # Errors
     /// When another entry is held at a place.
-    pub fn take(&mut self, run: Vec<Held>, me: &str, begins: bool) -> Result<(), String> {
+    pub fn take(
+        &mut self,
+        run: Vec<Held>,
+        me: &str,
+        begins: bool,
+        follows: bool,
+    ) -> Result<(), String> {
+        let first = run.first().map(|e| e.seq);
+        if let Some(first) =
+            first.filter(|first| follows && self.high() > 0 && *first > self.high() + 1)
+        {
+            self.begin_above(first - 1);
+        }
         for entry in run {
             if entry.sender == me {
                 self.settle(&entry.message_id);
@@ -188,12 +215,17 @@ impl Conversation {
                 self.ahead.insert(entry.seq, entry);
             }
         }
+        self.close_up();
+        Ok(())
+    }
+
+    /// Takes what waited beyond a hole that is none any more.
+    fn close_up(&mut self) {
         while let Some(next) = self.ahead.remove(&(self.high() + 1)).filter(|_| self.high() > 0) {
             self.append(next);
         }
         let high = self.high();
         self.ahead.retain(|seq, _| *seq > high);
-        Ok(())
     }
 
     /// Takes what lies just below the stretch.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub use self::conversation::{Conversation, Held};
 use self::syncing::Syncing;
 use crate::core::{Core, Event};
+use crate::faults::Path;
 use crate::gateway::brief;
 use crate::mutants::Mutant;
 
@@ -55,6 +56,10 @@ pub struct Device {
     pub id: DeviceId,
     /// Whether it wants to be connected.
     pub wanted: bool,
+    /// Whether it wants to be again in the morning.
+    pub sleeps: bool,
+    /// Whether its user is erased: it is over with it.
+    pub retired: bool,
     /// The socket it sends over.
     pub link: Option<u64>,
     /// The socket that is opening.
@@ -87,6 +92,8 @@ impl Device {
             user,
             id,
             wanted: true,
+            sleeps: false,
+            retired: false,
             link: None,
             opening: None,
             conversations: BTreeMap::new(),
@@ -107,6 +114,9 @@ impl Device {
     /// What is under way or waits, but for the next keep-alive.
     pub fn under_way(&self) -> Vec<String> {
         let mut busy = vec![];
+        if self.retired {
+            return busy;
+        }
         let mut note = |waits: bool, what: &str| {
             if waits {
                 busy.push(format!("{} {what}", self.id));
@@ -325,14 +335,22 @@ impl Device {
 
     /// The user goes away, or comes back.
     pub fn want(&mut self, core: &mut Core, wanted: bool) {
-        self.wanted = wanted;
-        if wanted {
+        self.wanted = wanted && !self.retired;
+        if self.wanted {
             self.stop(Timer::Connect);
             self.connect(core);
         } else if let Some(link) = self.link {
             core.close(link);
             self.closed(core, link);
         }
+    }
+
+    /// Its user is erased. What it had to send may be stored or not, and it goes on no more.
+    pub fn retire(&mut self, core: &mut Core) {
+        self.lose_memory(core, true);
+        self.retired = true;
+        self.generations.clear();
+        self.want(core, false);
     }
 
     /// All that is held is lost; with what is to be sent, or without.
@@ -412,9 +430,26 @@ impl Device {
     }
 
     fn take(&mut self, core: &mut Core, of: &str, entries: &[Value], begins: bool) {
+        self.take_above(core, of, entries, begins, None);
+    }
+
+    /// `after`: the entries were asked for as those above this seq, so that what they leave out can be read no more.
+    fn take_above(
+        &mut self,
+        core: &mut Core,
+        of: &str,
+        entries: &[Value],
+        begins: bool,
+        after: Option<u64>,
+    ) {
         let me = self.user.to_string();
         let run = entries.iter().filter_map(|e| Held::read(e, &me)).collect();
-        let taken = self.conversation(core, of).take(run, &me, begins);
+        let c = self.conversation(core, of);
+        let (follows, begun) = (after.is_some_and(|after| after <= c.high()), c.begins);
+        let taken = c.take(run, &me, begins, follows);
+        if c.begins != begun {
+            core.passed(Path::BegunLater);
+        }
         let number = self.number;
         core.must(taken.map_err(|e| format!("device {number}, {of}: {e}")));
     }

@@ -132,7 +132,7 @@ impl Device {
         }
         c.pauses = 0;
         let own = Held { seq, message_id: id.to_owned(), sender: me.clone(), membership: None };
-        let taken = c.take(vec![own], &me, false);
+        let taken = c.take(vec![own], &me, false, false);
         core.must(taken.map_err(|e| format!("device {number}, {of}: {e}")));
     }
 
@@ -210,7 +210,11 @@ impl Device {
     /// What stands there is sent; for the rest `seen` is raised.
     pub(super) fn recovered(&mut self, core: &mut Core, of: &str, failed: bool) {
         let Some(c) = self.conversations.get_mut(of) else { return };
-        let Some(Recovery { from, head, hidden }) = c.recovery.take() else { return };
+        let Some(Recovery { from, mut head, mut hidden }) = c.recovery.take() else { return };
+        if head == from && c.head > from {
+            // All that lies above can be read no more.
+            (head, hidden) = (c.head, true);
+        }
         // Nothing above `seen`: this log is not the one that was held. 0 holds for every log.
         let head = if failed || head == from { 0 } else { head };
         let mut unsure = vec![];

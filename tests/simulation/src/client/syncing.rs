@@ -52,7 +52,7 @@ impl Device {
         let few = core.dice.percent(30);
         let limit = if few { core.dice.between(1, 5) } else { 200 };
         let tail = self.conversations.is_empty()
-            || self.conversations.values().any(|c| c.head > 0 && c.low() == 0);
+            || self.conversations.values().any(|c| c.head > 0 && c.high() == 0);
         let Some(syncing) = &mut self.syncing else { return };
         syncing.id.clone_from(&id);
         let mut frame = json!({"action": "sync", "cursors": syncing.cursors, "limit": limit,
@@ -89,8 +89,8 @@ impl Device {
         }
         match ask.why {
             Why::Older => self.took_older(core, of, ask.at, &entries, more),
-            Why::Hole => self.took_hole(core, of, &entries),
-            Why::Recover => self.took_recovery(core, of, &entries, more),
+            Why::Hole => self.took_hole(core, of, &ask, &entries),
+            Why::Recover => self.took_recovery(core, of, &ask, &entries, more),
         }
     }
 
@@ -108,10 +108,18 @@ impl Device {
         self.took(core, of);
     }
 
-    fn took_hole(&mut self, core: &mut Core, of: &str, entries: &[Value]) {
+    fn took_hole(&mut self, core: &mut Core, of: &str, ask: &Ask, entries: &[Value]) {
         let before = self.conversations.get(of).map_or(0, super::Conversation::high);
-        self.take(core, of, entries, true);
+        self.take_above(core, of, entries, true, (!ask.before).then_some(ask.at));
         core.passed(Path::Hole);
+        if let Some(c) = self.conversations.get_mut(of).filter(|_| entries.is_empty()) {
+            let through = if ask.before { ask.at - 1 } else { ask.head };
+            // Also if another answer has filled it meanwhile.
+            if through > c.high() && (ask.before || ask.at <= c.high()) {
+                c.begin_above(through);
+                core.passed(Path::BegunLater);
+            }
+        }
         if let Some(c) = self.conversations.get_mut(of) {
             c.idle = if c.high() > before { 0 } else { c.idle + 1 };
         }
@@ -121,10 +129,17 @@ impl Device {
         self.took(core, of);
     }
 
-    fn took_recovery(&mut self, core: &mut Core, of: &str, entries: &[Value], more: bool) {
+    fn took_recovery(
+        &mut self,
+        core: &mut Core,
+        of: &str,
+        ask: &Ask,
+        entries: &[Value],
+        more: bool,
+    ) {
         let first = entries.first().and_then(|e| e["seq"].as_u64());
         let last = entries.last().and_then(|e| e["seq"].as_u64());
-        self.take(core, of, entries, true);
+        self.take_above(core, of, entries, true, Some(ask.at));
         let Some(recovery) = self.conversations.get_mut(of).and_then(|c| c.recovery.as_mut())
         else {
             return;
@@ -144,7 +159,8 @@ impl Device {
         let id = format!("h{}", core.fresh());
         let number = self.name_of(of);
         let Some(c) = self.conversations.get_mut(of) else { return };
-        c.ask = Some(Ask { id, why, at });
+        let before = why == Why::Older || why == Why::Hole && c.high() == 0;
+        c.ask = Some(Ask { id, why, at, before, head: c.head });
         self.set(core, Timer::HistoryAnswer(number), PATIENCE);
         self.ask_again(core, of);
     }
@@ -152,8 +168,7 @@ impl Device {
     pub(super) fn ask_again(&mut self, core: &mut Core, of: &str) {
         let Some(c) = self.conversations.get(of) else { return };
         let Some(ask) = &c.ask else { return };
-        let before = ask.why == Why::Older || (ask.why == Why::Hole && c.high() == 0);
-        let side = if before { "before" } else { "after" };
+        let side = if ask.before { "before" } else { "after" };
         let limit = if ask.why == Why::Recover { 100 } else { 20 };
         let mut frame = json!({"action": "history", "conversation_id": of, "limit": limit, "request_id": ask.id});
         frame[side] = json!(ask.at);
@@ -201,6 +216,14 @@ impl Device {
         };
         let at = if c.high() > 0 { c.high() } else { *first };
         self.ask(core, of, Why::Hole, at);
+    }
+
+    fn ask_rest(&mut self, core: &mut Core, of: &str) {
+        let Some(c) = self.conversations.get(of) else { return };
+        if c.behind() && c.ask.is_none() && c.recovery.is_none() {
+            let at = if c.high() > 0 { c.high() } else { c.head + 1 };
+            self.ask(core, of, Why::Hole, at);
+        }
     }
 
     /// Someone scrolls up, to the beginning.
@@ -262,6 +285,12 @@ impl Device {
         }
         self.stalled = if self.held() > syncing.held { 0 } else { self.stalled + 1 };
         let behind = self.conversations.values().any(super::Conversation::behind);
+        if behind && self.stalled > 1 {
+            // Or nothing comes, since nothing above can be read any more: `history` says so.
+            for of in self.ids() {
+                self.ask_rest(core, &of);
+            }
+        }
         if behind && self.stalled < 8 {
             // Batches may be on their way still.
             let ms = core.dice.between(100, 400) << self.stalled.min(6);
