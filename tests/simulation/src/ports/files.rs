@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
 use petrel_core::ids::{MediaId, UserId};
-use petrel_core::media::{Upload, UploadState};
+use petrel_core::media::{Keep, Upload, UploadState};
 use petrel_core::ports::{Files, SignedRequest, Uploads};
 
 use super::Ports;
@@ -35,7 +35,7 @@ impl Uploads for Ports {
         never()
     }
 
-    async fn keep(&self, _: &UserId, _: &MediaId, _: u64, _: bool) -> Result<bool> {
+    async fn keep(&self, _: &UserId, _: &MediaId, _: u64, _: Keep) -> Result<bool> {
         never()
     }
 
