@@ -67,14 +67,16 @@ export class Conversation {
 
   /** Takes entries in the order of their seq: appends what follows, keeps what lies beyond a hole, drops what is held.
    *  `begins`: what is asked for by seq comes without a hole, so the stretch may begin with it. A push proves nothing
-   *  of the kind. */
-  take(run, { begins = false } = {}) {
+   *  of the kind. `after`: it was asked for from there on, so what lies between there and its first entry can be read no
+   *  more: it was kept long enough. */
+  take(run, { begins = false, after = Infinity } = {}) {
+    const complete = after <= this.high ? run[0] : null;
     for (const entry of run) {
       if (!Number.isSafeInteger(entry?.seq) || !entry.content?.type) continue;
       if (entry.sender_id === this.me) this.settle(entry.message_id);
       this.head = Math.max(this.head, entry.seq);
       // Added late, or removed and added again: nothing in between may be read.
-      if (entry.seq > this.high + 1 && this.announces(entry)) this.#begin(entry);
+      if (entry.seq > this.high + 1 && (entry === complete || this.announces(entry))) this.#begin(entry);
       else if (entry.seq === this.high + 1 || (begins && !this.high)) this.#append(entry);
       else if (entry.seq > this.high) this.ahead.set(entry.seq, entry);
     }
@@ -95,7 +97,7 @@ export class Conversation {
   #begin(entry) {
     Object.assign(this, { entries: [], effects: new Map(), older: false });
     // What was there before is not unread.
-    this.readOrdinal = Math.max(this.readOrdinal ?? 0, entry.ordinal);
+    this.readOrdinal = Math.max(this.readOrdinal ?? 0, entry.ordinal - (COUNTS.has(entry.content.type) ? 1 : 0));
     this.#append(entry);
   }
 

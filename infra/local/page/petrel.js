@@ -278,15 +278,16 @@ export class Petrel {
       for (let more = true; more; ) {
         const batch = await this.#history(c, { after: head });
         hidden ||= batch.messages[0]?.seq > head + 1;
-        c.take(batch.messages, { begins: true });
+        c.take(batch.messages, { begins: true, after: head });
         head = batch.messages.at(-1)?.seq ?? head;
         more = batch.more;
       }
     } catch {
       head = 0;
     }
-    // Nothing above `seen`: this log is not the one that was held. 0 holds for every log.
-    if (head === from) head = 0;
+    // Nothing above `seen`: all of it was kept long enough, if a sync has told of a head above what is held. If not, this
+    // log is not the one that was held, and 0 holds for every log.
+    if (head === from) [head, hidden] = c.behind && c.head > from ? [c.head, true] : [0, hidden];
     for (const m of c.waiting.filter((m) => m.seen >= from)) {
       m.seen = head && Math.max(m.seen, head);
       // Some of it may not be read (removed, and added again), so nothing proves that the message is not there.
@@ -319,7 +320,7 @@ export class Petrel {
       try {
         const { messages } = await this.#history(c, high ? { after: high } : { before: first });
         // Heard of in the middle, the stretch begins with what lies before, and a sync tells the rest.
-        c.take(messages, { begins: true });
+        c.take(messages, { begins: true, ...(high && { after: high }) });
         if (!high) this.#sync();
       } catch {
         // It may not be read any more.

@@ -209,6 +209,26 @@ test('sync_required by a log that has lost what was held: begins at 0, and not i
   assert.equal(socket().take('send').length, 1);
 });
 
+test('sync_required, and nothing above is kept any more: goes on from the head, and asks before it sends twice', async () => {
+  await connected(3);
+  await socket().drop();
+  await world.clock.advance(1_000);
+  await socket().open();
+  await socket().say(synced(state(50)));
+  const [tried, fresh] = [world.client.send(C, text('a')), world.client.send(C, text('b'))];
+  assert.equal(socket().take('send')[0].seen, 3);
+  await socket().say(refusal('sync_required', { message_id: tried.message_id }));
+  await socket().say(batch([]));
+  assert.deepEqual([tried.failed.code, tried.seen, fresh.failed, fresh.seen], ['sync_required', 50, undefined, 50]);
+  const [frame] = socket().take('send');
+  assert.deepEqual([frame.message_id, frame.seen], [fresh.message_id, 50]);
+  await socket().say(sent(fresh, 51));
+  await world.clock.advance(600);
+  assert.equal(socket().take('history')[0].after, 3);
+  await socket().say(batch([entry(51, { sender_id: 'ana', message_id: fresh.message_id })]));
+  assert.deepEqual([seqs(), outbox()], [[51], [tried]]);
+});
+
 test('one bad message of several does not take the others along', async () => {
   await connected(3);
   const first = world.client.send(C, text('0'));

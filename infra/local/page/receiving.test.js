@@ -69,6 +69,32 @@ test('`history` that is busy or silent is asked again; that of one who was remov
   assert.deepEqual([socket().take('history'), seqs()], [[], [1, 2, 3]]);
 });
 
+test('what was kept long enough is no hole to wait for: the stretch begins above it', async () => {
+  await connected(3);
+  await socket().say(message(entry(41)));
+  await world.clock.advance(600);
+  assert.equal(socket().take('history')[0].after, 3);
+  await socket().say(batch([entry(40), entry(41)]));
+  const c = world.client.conversation(C);
+  assert.deepEqual([seqs(), c.unread, c.older], [[40, 41], 2, false]);
+  await world.clock.advance(10_000);
+  assert.deepEqual(socket().take('history'), []);
+  await socket().say(message(entry(42)));
+  assert.deepEqual(seqs(), [40, 41, 42]);
+});
+
+test('a batch of a sync may be one of several: above a hole, it is asked again', async () => {
+  await connected(3);
+  await socket().drop();
+  await world.clock.advance(1_000);
+  await socket().open();
+  await socket().say(batch([entry(40), entry(41)]), synced(state(41)));
+  assert.deepEqual(seqs(), [1, 2, 3]);
+  await world.clock.advance(600);
+  await socket().say(batch([entry(4), entry(5)], true));
+  assert.deepEqual(seqs(), [1, 2, 3, 4, 5]);
+});
+
 test('a conversation heard of in the middle begins with what lies before', async () => {
   await connected(0);
   await socket().say({ ...message(entry(20)), conversation_id: G });
