@@ -31,6 +31,7 @@ mod media;
 mod operators;
 mod own;
 mod people;
+mod polling;
 mod process;
 mod pushes;
 mod races;
