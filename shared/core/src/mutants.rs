@@ -45,6 +45,8 @@ mod variants {
         SkipReread,
         /// `send`: after a lost race, reads the newest entry only.
         JumpToTail,
+        /// `send`: what was read from `seen` to the head may have holes.
+        HoleAccepted,
         /// `send`: a member list is not brought up to date with the membership entries that were read.
         MembersAsRead,
         /// `send`: the sender is looked for before the first try only.
