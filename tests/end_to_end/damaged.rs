@@ -236,7 +236,8 @@ async fn what_cannot_be_read_or_written_is_named_and_nothing_is_lost_by_it() {
         ("petrel.db", 0o000, true, "cannot open the database in"),
         ("petrel.db-wal", 0o400, true, "cannot open the database in"),
         ("petrel.db-wal", 0o000, true, "cannot open the database in"),
-        ("buckets", 0o000, false, "cannot open the buckets in"),
+        ("buckets", 0o000, false, "cannot write to the data folder"),
+        ("buckets", 0o500, false, "cannot write to the data folder"),
     ];
     for (name, mode, was_killed, says) in table {
         let sound = if was_killed { &killed } else { &stopped };

@@ -11,14 +11,18 @@ use crate::server::{Server, crowd};
 /// Most members of a group.
 const MOST: usize = 1000;
 
+/// Most tries of one request.
+const TRIES: usize = 200;
+
 /// Asks until the answer is another than `busy`, as every client does.
 async fn ask(server: &Server, who: &str, method: &str, path: &str, body: &Value) -> Answer {
-    loop {
+    for _ in 0..TRIES {
         let answer = server.request_as(who, method, path).json(body).send().await;
         if answer.status != 503 {
             return answer;
         }
     }
+    panic!("{method} {path} as {who} was answered `busy` {TRIES} times");
 }
 
 async fn members(server: &Server, as_user: &str, group: &str) -> Vec<Value> {

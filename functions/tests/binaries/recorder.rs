@@ -202,7 +202,11 @@ fn of_sns(form: &Bytes) -> Vec<Permission> {
         other => panic!("the platform {other}"),
     };
     let action = &form["Action"];
-    // Only this one is asked of an endpoint; see the template.
-    let of = if action == "Publish" { " endpoints" } else { "" };
-    vec![(format!("sns:{action}"), format!("{application}{of}"))]
+    // See the template.
+    let of: &[&str] = match action.as_str() {
+        "Publish" => &[" endpoints"],
+        "DeleteEndpoint" => &["", " endpoints"],
+        _ => &[""],
+    };
+    of.iter().map(|of| (format!("sns:{action}"), format!("{application}{of}"))).collect()
 }

@@ -62,9 +62,17 @@ pub fn lock(folder: &Path) -> Result<File, Failure> {
     let file = file.map_err(closed)?;
     match file.try_lock() {
         Ok(()) => {
-            // All the files may be there and open to us, and the folder closed to new ones: cold history would go nowhere.
-            let probe = folder.join("probe");
-            File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(closed)?;
+            // All the files may be there and open to us, and a folder closed to new ones: cold history would go nowhere.
+            for folder in [folder.to_owned(), archive(folder), folder.join("buckets")] {
+                if folder.exists() {
+                    may_be_written(&folder).map_err(|e| {
+                        inaccessible(format!(
+                            "cannot write to the data folder {}: {e}",
+                            folder.display()
+                        ))
+                    })?;
+                }
+            }
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => Err(format!(
@@ -76,6 +84,17 @@ pub fn lock(folder: &Path) -> Result<File, Failure> {
             Err(inaccessible(format!("cannot lock {}: {e}", name.display())).into())
         }
     }
+}
+
+/// Makes a file in the folder, and takes it away again.
+fn may_be_written(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(".petrel-probe");
+    match File::create_new(&probe) {
+        // Left by one that died here.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        made => drop(made?),
+    }
+    fs::remove_file(&probe)
 }
 
 /// Whether the database, if there is one, can be used. Reads all of it.

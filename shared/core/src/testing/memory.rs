@@ -44,6 +44,7 @@ struct State {
     jobs: Vec<(Job, u32)>,
     endpoints: BTreeMap<(UserId, DeviceId), Endpoint>,
     phones: BTreeSet<EndpointId>,
+    forgotten: BTreeSet<EndpointId>,
     disabled: BTreeSet<EndpointId>,
     pushes_later: bool,
     pushes: Vec<(EndpointId, Notification)>,
@@ -900,13 +901,15 @@ impl Jobs for Memory {
 impl Notifier for Memory {
     async fn endpoint(&self, platform: Platform, token: &str, _: &UserId) -> Result<EndpointId> {
         let endpoint = EndpointId::parse(&format!("{platform:?}/{token}"))?;
-        self.state().phones.insert(endpoint.clone());
+        let mut state = self.state();
+        state.forgotten.remove(&endpoint);
+        state.phones.insert(endpoint.clone());
         Ok(endpoint)
     }
 
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
         let mut state = self.state();
-        if state.disabled.contains(to) {
+        if state.disabled.contains(to) || state.forgotten.contains(to) {
             return Pushed::Disabled;
         }
         if state.pushes_later {
@@ -922,6 +925,7 @@ impl Notifier for Memory {
             return Err(Error::port("the push service is out"));
         }
         state.phones.remove(endpoint);
+        state.forgotten.insert(endpoint.clone());
         Ok(())
     }
 }
