@@ -193,6 +193,8 @@ mod variants {
         UnfinishedSent,
         /// `send`: media that was sent runs out all the same.
         NotKept,
+        /// `send`: media that was sent is kept as long as what nobody sends.
+        KeptShort,
         /// `media`: entries before the point of joining are good enough.
         MediaBeforeJoining,
         /// `media`: what a scanner has blocked can be read.
@@ -205,6 +207,7 @@ mod variants {
             Self::AnyonesUpload,
             Self::UnfinishedSent,
             Self::NotKept,
+            Self::KeptShort,
             Self::MediaBeforeJoining,
             Self::BlockedIsRead,
         ];

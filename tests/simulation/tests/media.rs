@@ -18,7 +18,7 @@ use petrel_core::media::{ContentType, Keep, Sha256, Upload, UploadState};
 use petrel_core::message::{Content, Entry};
 use petrel_core::mutants::{Mutant, set};
 use petrel_core::ports::{Files, Log, Put, SignedRequest, Uploads, World, mint};
-use petrel_core::services::{NewGroup, NewUpload, Outgoing, SendRequest, Verdict};
+use petrel_core::services::{NewGroup, NewUpload, Outgoing, SendRequest, Settings, Verdict};
 use petrel_core::testing::Memory;
 use petrel_core::{App, Caller};
 
@@ -241,8 +241,9 @@ impl Story {
             {
                 return Err(format!("{id} was sent before its bytes were there"));
             }
-            if upload.expires_at_s.is_some() {
-                return Err(format!("{id} was sent and is going to run out"));
+            let needed = entry.sent_at / 1000 + Settings::default().keeping.retention_s;
+            if upload.expires_at_s.is_some_and(|end| end < needed) {
+                return Err(format!("{id} was sent and runs out before its entry does"));
             }
             for who in ALL {
                 self.may_read(who, entry)?;

@@ -308,7 +308,8 @@ impl App {
         // end here, it is kept for nobody; that harms nobody but the bill. A little longer, so that it is not written
         // anew with each entry that carries it.
         let needed = now_s.saturating_add(kept_ms / 1000).saturating_add(SEND_LIFE_S);
-        let longer = Keep::Until(needed.saturating_add(SPARE_LIFE_S));
+        let end = needed.saturating_add(SPARE_LIFE_S);
+        let longer = Keep::Until(if mutant!(KeptShort) { now_s + UNUSED_LIFE_S } else { end });
         let gone = self.is_over(&upload)
             || (upload.expires_at_s.is_some_and(|end| end < needed)
                 && !mutant!(NotKept)
