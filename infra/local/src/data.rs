@@ -46,6 +46,11 @@ pub fn archive(folder: &Path) -> PathBuf {
     folder.join("archive")
 }
 
+/// The folder of the embedded buckets.
+fn uploads(folder: &Path) -> PathBuf {
+    folder.join("buckets")
+}
+
 /// Says that the database was made, so that one that is gone is not taken for a new one.
 fn made(folder: &Path) -> PathBuf {
     folder.join("made")
@@ -55,23 +60,17 @@ fn made(folder: &Path) -> PathBuf {
 pub fn lock(folder: &Path) -> Result<File, Failure> {
     let name = folder.join("lock");
     let inaccessible = |what: String| DataError::Inaccessible(what);
-    let closed = |e: io::Error| {
+    let closed = |folder: &Path, e: io::Error| {
         inaccessible(format!("cannot write to the data folder {}: {e}", folder.display()))
     };
     let file = File::options().create(true).truncate(false).write(true).open(&name);
-    let file = file.map_err(closed)?;
+    let file = file.map_err(|e| closed(folder, e))?;
     match file.try_lock() {
         Ok(()) => {
             // All the files may be there and open to us, and a folder closed to new ones: cold history would go nowhere.
-            for folder in [folder.to_owned(), archive(folder), folder.join("buckets")] {
-                if folder.exists() {
-                    may_be_written(&folder).map_err(|e| {
-                        inaccessible(format!(
-                            "cannot write to the data folder {}: {e}",
-                            folder.display()
-                        ))
-                    })?;
-                }
+            let parts = [folder.to_owned(), archive(folder), uploads(folder)];
+            for part in parts.iter().filter(|part| part.exists()) {
+                may_be_written(part).map_err(|e| closed(part, e))?;
             }
             Ok(file)
         }
@@ -122,7 +121,7 @@ pub fn unusable(folder: &Path, reason: String) -> Failure {
 
 /// The buckets in the folder.
 pub fn buckets(folder: &Path, names: &[&str]) -> Result<S3, Failure> {
-    let folder = folder.join("buckets");
+    let folder = uploads(folder);
     S3::on(&folder, names).map_err(|e| {
         let what = format!("cannot open the buckets in {}: {e}", folder.display());
         if e.kind() == io::ErrorKind::InvalidData {

@@ -1,6 +1,7 @@
 //! The HTTP API, for who needs little of it: what is no success is an error.
 
 use http::Request;
+use http::response::Parts;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -63,9 +64,8 @@ impl Rest {
     pub async fn ask_as(&self, token: &str, path: &str) -> Result<Answer> {
         let request = Request::get(format!("{}{path}", self.base));
         let request = request.header("authorization", format!("Bearer {token}"));
-        let (head, body) = self.client.request(request.body(String::new())?).await?.into_parts();
+        let (head, body) = self.answer(request.body(String::new())?).await?;
         let header = head.headers.get("retry-after").and_then(|value| value.to_str().ok());
-        let body = body.collect().await?.to_bytes();
         Ok(Answer {
             status: head.status.as_u16(),
             retry_after: header.and_then(|value| value.parse().ok()),
@@ -85,15 +85,15 @@ impl Rest {
         self.call(request).await
     }
 
+    async fn answer(&self, request: Request<String>) -> Result<(Parts, Vec<u8>)> {
+        let (head, body) = self.client.request(request).await?.into_parts();
+        Ok((head, body.collect().await?.to_bytes().to_vec()))
+    }
+
     async fn call(&self, request: Request<String>) -> Result<Value> {
         let what = format!("{} {}", request.method(), request.uri());
-        let (head, body) = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| format!("{what}: {error}"))?
-            .into_parts();
-        let body = body.collect().await?.to_bytes();
+        let (head, body) =
+            self.answer(request).await.map_err(|error| format!("{what}: {error}"))?;
         if !head.status.is_success() {
             let body = String::from_utf8_lossy(&body);
             return Err(format!("{what} was answered with {}: {body}", head.status).into());

@@ -62,6 +62,11 @@ fn left_of<'a>(log: &'a LogOf, user: &UserId, gone: Seq) -> Option<&'a Entry> {
 }
 
 impl Core {
+    /// Whether this invocation erases somebody.
+    pub fn is_erasure(&self, by: Invocation) -> bool {
+        self.erases(Some(by)).is_some()
+    }
+
     /// Whom this invocation erases.
     fn erases(&self, by: Option<Invocation>) -> Option<&UserId> {
         match &self.notes.get(&by?)?.task {

@@ -69,9 +69,7 @@ impl Ports {
     async fn turn(&self) {
         let ms = {
             let mut core = self.hub.lock();
-            let erases =
-                core.notes.get(&self.invocation).is_some_and(|n| n.name.starts_with("Erase"));
-            if erases && core.strikes(Fault::ErasureSlow) {
+            if core.is_erasure(self.invocation) && core.strikes(Fault::ErasureSlow) {
                 core.dice.between(1_000, 7_000)
             } else {
                 core.latency()
@@ -104,10 +102,9 @@ impl Ports {
             if waits && core.strikes(Fault::FailsLate) {
                 let ms = core.dice.magnitude(1, 60_000);
                 let user = core.notes.get(&self.invocation).and_then(|n| n.user.clone());
-                let erases =
-                    core.notes.get(&self.invocation).is_some_and(|n| n.name.starts_with("Erase"));
+                let user = user.filter(|_| !core.is_erasure(self.invocation));
                 let now = core.now;
-                core.after(ms, Event::Late(Box::new(write), user.filter(|_| !erases), now));
+                core.after(ms, Event::Late(Box::new(write), user, now));
                 drop(core);
                 return self.failed(what);
             }

@@ -33,7 +33,8 @@ impl App {
     ///
     /// # Errors
     /// `busy` when it is unknown who is connected. A socket that the gateway would not take a frame for, while the
-    /// queue is out, is no error: it hears of the entry at its next sync. What has been kept long enough by now is not delivered again.
+    /// queue is out, is no error: it hears of the entry at its next sync. What has been kept long enough by now is not
+    /// delivered again.
     pub(super) async fn deliver(
         &self,
         entry: &Entry,

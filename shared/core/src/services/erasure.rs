@@ -255,9 +255,15 @@ impl App {
                     && !(e.seq <= archived && mutant!(ArchivedNotErased))
             };
             let own = || stretch.entries.iter().filter(his);
-            // What is empty already an earlier call may have emptied, and died before it set the timer.
-            let closing = stretch.floor.as_ref().map_or(Seq::ZERO, |floor| floor.closing);
-            noted |= own().any(|e| e.content.is_emptied() && e.seq <= closing);
+            // What is empty already an earlier call may have emptied, and died before it set the timer. Also where nothing has
+            // left the table yet: an archiver that died as well may have left a copy.
+            if let Some(emptied) = own().find(|e| e.content.is_emptied()) {
+                let floor = match stretch.floor.clone() {
+                    Some(floor) => floor,
+                    None => self.cold.floor(of).await?,
+                };
+                noted |= emptied.seq <= floor.closing;
+            }
             let full: Vec<Entry> = own().filter(|e| holds(&e.content)).cloned().collect();
             for together in full.chunks(TOGETHER) {
                 noted |= self.empty_all(of, together).await?;

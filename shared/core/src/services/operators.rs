@@ -100,8 +100,8 @@ impl App {
         self.close_all(&account.devices.connections).await
     }
 
-    /// Signs a device out: it gets no more pushes, the push service forgets it if it can be reached, and its socket is closed. With a token that still holds it may connect
-    /// again: the identity provider has to end that first.
+    /// Signs a device out: it gets no more pushes, the push service forgets it if it can be reached, and its socket is
+    /// closed. With a token that still holds it may connect again: the identity provider has to end that first.
     ///
     /// # Errors
     /// `busy`: ask again.

@@ -338,6 +338,12 @@ impl Failing {
     }
 }
 
+/// The product, which dies at its `left`th call of the log's old part or of the archive, before it or after it.
+fn dying(world: &World, left: i64, after: bool) -> App {
+    let failing = Arc::new(Failing { memory: world.memory.clone(), left: left.into(), after });
+    App { cold: failing.clone(), archive: failing, ..world.app.clone() }
+}
+
 #[async_trait]
 impl Cold for Failing {
     async fn floor(&self, of: &ConversationId) -> Result<Floor> {
@@ -421,10 +427,7 @@ fn a_crash_at_any_step_loses_nothing_and_is_made_up_for() {
                     archive(&world, &c);
                     world.memory.pass((pass - 2) * DAY_MS);
                 }
-                let failing =
-                    Arc::new(Failing { memory: world.memory.clone(), left: n.into(), after });
-                let app = App { cold: failing.clone(), archive: failing, ..world.app.clone() };
-                died |= block_on(app.archive(&c)).is_err();
+                died |= block_on(dying(&world, n, after).archive(&c)).is_err();
                 let all = |world: &World| {
                     let (mut all, mut at) = (vec![], Seq::ZERO);
                     loop {
@@ -662,10 +665,8 @@ fn an_erasure_that_dies_at_any_step_is_made_up_for_by_the_same_again() {
             let c = with_a_secret(&world);
             archive(&world, &c);
             world.memory.expired_timers();
-            let failing = Arc::new(Failing { memory: world.memory.clone(), left: n.into(), after });
-            let app = App { cold: failing.clone(), archive: failing, ..world.app.clone() };
             let ana = caller("ana").user;
-            let first = block_on(app.erase_in(&ana, &c, None));
+            let first = block_on(dying(&world, n, after).erase_in(&ana, &c, None));
             died |= first.is_err();
             if first.is_err() {
                 block_on(world.app.erase_in(&ana, &c, None)).unwrap();
@@ -681,6 +682,47 @@ fn an_erasure_that_dies_at_any_step_is_made_up_for_by_the_same_again() {
         steps = n;
     }
     assert!(steps >= 6, "only {steps} steps");
+}
+
+/// The same beside an archiver that has died at any of its own: its copy may hold the words, and nothing that a reader looks
+/// at tells of it.
+#[test]
+fn an_erasure_that_dies_leaves_no_words_in_the_copy_of_an_archiver_that_died() {
+    let ana = caller("ana").user;
+    let mut copies = 0;
+    for archiver in 1.. {
+        let mut archived = false;
+        for n in 1.. {
+            let world = cold_world();
+            let c = with_a_secret(&world);
+            archived = block_on(dying(&world, archiver, true).archive(&c)).is_ok();
+            copies += usize::from(
+                world.memory.rows_of_log(&c).len() > 20 && !objects(&world, &c).is_empty(),
+            );
+            world.memory.expired_timers();
+            let first = block_on(dying(&world, n, true).erase_in(&ana, &c, None));
+            if first.is_err() {
+                block_on(world.app.erase_in(&ana, &c, None)).unwrap();
+            }
+            // Until nobody takes the dead archiver for one that lives.
+            world.memory.pass(16 * 60_000);
+            for due in world.memory.expired_timers() {
+                archive(&world, &due);
+            }
+            let left = everything(&world, &c);
+            assert!(
+                !left.contains("secret"),
+                "the archiver died at {archiver}, the erasure at {n}"
+            );
+            if first.is_ok() {
+                break;
+            }
+        }
+        if archived {
+            break;
+        }
+    }
+    assert!(copies > 0, "no archiver left a copy beside the rows");
 }
 
 /// A delete at each step of the archiver, and a crash of the archiver there too: nobody reads the words once the delete is
