@@ -42,7 +42,8 @@ pub const SIGNAL: Needs = &[CONVERSATIONS_TABLE, CONNECTIONS_TABLE, WEBSOCKET_EN
 pub const FANOUT: Needs =
     &[CONVERSATIONS_TABLE, CONNECTIONS_TABLE, FANOUT_QUEUE_URL, PUSH_QUEUE_URL, WEBSOCKET_ENDPOINT];
 /// The push queue.
-pub const PUSH: Needs = &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, PUSH_QUEUE_URL];
+pub const PUSH: Needs =
+    &[MESSAGES_TABLE, CONVERSATIONS_TABLE, CONNECTIONS_TABLE, ARCHIVE_BUCKET, PUSH_QUEUE_URL];
 /// The webhook queue. Without a secret nobody could tell its events from forged ones.
 pub const WEBHOOK: Needs = &[WEBHOOK_QUEUE_URL, WEBHOOK_URL, WEBHOOK_SECRETS];
 /// The media bucket, its scanner, and uploads that ran out.

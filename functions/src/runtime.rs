@@ -84,12 +84,24 @@ async fn frames((app, telemetry): (App, Telemetry)) -> Result<(), Error> {
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// Runs the jobs of a queue. The functions differ in what they need.
+/// Runs the jobs of a queue that come to no old history. The functions differ in what they need.
 ///
 /// # Errors
 /// As [`connect()`].
 pub async fn queue(needs: Needs) -> Result<(), Error> {
-    let (app, telemetry) = &start(needs).await;
+    jobs(start(needs).await).await
+}
+
+/// Runs the push queue, whose badges count messages to a log's old end.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn pushes() -> Result<(), Error> {
+    jobs(start_with_buckets(needs::PUSH).await).await
+}
+
+async fn jobs((app, telemetry): (App, Telemetry)) -> Result<(), Error> {
+    let (app, telemetry) = (&app, &telemetry);
     let handler = |event: LambdaEvent<SqsEvent>| async move {
         let work = queue::handle(app, event.payload);
         Ok::<_, Error>(telemetry.invocation(&event.context, None, work).await)

@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager
 import httpx
 import websockets
 
+# How often what was answered with `busy` is asked for again. `BUSY` has the tests for the summary.
+AGAIN = 3
+BUSY = []
 # For one answer or push. The first call of a function starts it; the rest takes milliseconds.
 WITHIN_S = 20
 
@@ -41,6 +44,27 @@ class Refused(Exception):
         self.frame = frame
         self.status = status
         self.code = frame.get("code")
+
+
+async def refusal(call):
+    """The status and the code with which a call is refused."""
+    try:
+        answer = await call
+    except Refused as refused:
+        return refused.status, refused.code
+    raise AssertionError(f"this was not refused: {answer}")
+
+
+async def patiently(ask):
+    """What this returns: on `busy` it asks for the same again, after the time that it is told, as the protocol wants it."""
+    for attempt in range(AGAIN + 1):
+        try:
+            return await ask()
+        except Refused as refused:
+            if refused.code != "busy" or attempt == AGAIN:
+                raise
+            BUSY.append(os.environ.get("PYTEST_CURRENT_TEST"))
+            await asyncio.sleep(refused.frame["retry_after_ms"] / 1000)
 
 
 class Device:
@@ -84,10 +108,15 @@ class Device:
 
     async def ask(self, frame, **answer):
         """Sends a frame and returns the one that answers it."""
+        if answer.get("type") == "synced":
+            request_id = uuid.uuid4().hex
+            await self.socket.send(json.dumps(frame | {"request_id": request_id}))
+            return await self.take(request_id=request_id, **answer)
+        return await patiently(lambda: self.ask_once(frame))
+
+    async def ask_once(self, frame):
         request_id = uuid.uuid4().hex
         await self.socket.send(json.dumps(frame | {"request_id": request_id}))
-        if answer.get("type") == "synced":
-            return await self.take(request_id=request_id, **answer)
         answered = await self.take(request_id=request_id)
         if answered.get("type") == "error":
             raise Refused(answered)
@@ -170,13 +199,22 @@ class Http:
 
     async def good(self, method, path, body=None, **query):
         """The body of an answer that is no error."""
-        status, answer = await self.call(method, path, body, **query)
-        if status >= 400:
-            raise Refused(answer, status)
-        return answer
+
+        async def once():
+            status, answer = await self.call(method, path, body, **query)
+            if status >= 400:
+                raise Refused(answer, status)
+            return answer
+
+        return await patiently(once)
 
     async def found(self, name, members, **options):
-        return await self.good("POST", "/api/conversations", {"name": name, "member_ids": members} | options)
+        # Named, for who asks again would otherwise found a second one.
+        group = {"name": name, "member_ids": members, "request_id": uuid7()}
+        return await self.good("POST", "/api/conversations", group | options)
+
+    async def say(self, content, **to):
+        return await self.good("POST", "/api/messages", {"message_id": uuid7(), "content": content} | to)
 
 
 def quoted(part):

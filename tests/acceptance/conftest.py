@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import time
 import urllib.request
 import uuid
@@ -85,6 +86,8 @@ def pytest_terminal_summary(terminalreporter, config):
     where = config.endpoint.url or config.endpoint.kind
     terminalreporter.section(f"on {config.endpoint.kind} ({where})")
     terminalreporter.line(f"{passed} tests passed, {len(config.skips)} were not run here:")
+    if client.BUSY:
+        terminalreporter.line(f"{len(client.BUSY)} answers said busy, and the same was asked for again: {client.BUSY}")
     for node, reason, named in config.skips:
         terminalreporter.line(f"  {node}: {reason}{'' if named else ' -- NOT IN deviations.py'}")
 
@@ -154,6 +157,14 @@ def recorder(endpoint):
 
 
 @pytest.fixture(scope="session")
+def receiver():
+    """Where webhooks would arrive, did the product go there: at this machine's loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+@pytest.fixture(scope="session")
 def place(endpoint, certificates, issuer, recorder):
     """The endpoint, answering. Ours ends with the session."""
     if endpoint.kind == "aws":
@@ -180,15 +191,20 @@ def place(endpoint, certificates, issuer, recorder):
 
 
 @pytest.fixture(scope="session")
-def stack(pytestconfig, place, issuer):
+def stack(pytestconfig, place, issuer, receiver):
     """The product, deployed."""
     began = time.monotonic()
     binaries = pytestconfig.getoption("--binaries") or environment.target() / "acceptance"
     architecture = pytestconfig.getoption("--architecture") or platform.machine().replace("aarch64", "arm64")
-    stack = stacks.Stack(place, issuer, binaries, architecture, pytestconfig.getoption("--fcm-arn"))
+    # Written so, the name looks like no address of this machine's, until it is resolved.
+    webhook_url = f"https://LOCALHOST:{receiver.getsockname()[1]}/events"
+    fcm_arn = pytestconfig.getoption("--fcm-arn")
+    stack = stacks.Stack(place, issuer, webhook_url, binaries, architecture, fcm_arn)
     atexit.register(stack.clean_up)
     try:
         stack.deploy()
+        # Each event would be tried for a day. test_webhooks.py lets the function run.
+        stack.poll("WebhookFunctionQueue", False)
         print(f"{stack.name} deployed on {place.kind} in {time.monotonic() - began:.1f} s")
         yield stack
     finally:
@@ -202,10 +218,10 @@ def stack(pytestconfig, place, issuer):
 class User:
     """Someone with a token, who can connect and call."""
 
-    def __init__(self, name, stack, issuer):
+    def __init__(self, name, stack, issuer, **claims):
         self.id = f"{name}-{uuid.uuid4().hex[:8]}"
         self.stack = stack
-        self.token = issuer.token(self.id)
+        self.token = issuer.token(self.id, **claims)
         self.http = client.Http(stack.endpoint.http_url(stack.outputs), self.token, stack.endpoint.tls())
 
     def device(self, device_id=None, **options):
@@ -216,11 +232,11 @@ class User:
 
 @pytest.fixture
 async def user(stack, issuer):
-    """Makes users that nobody else knows."""
+    """Makes users that nobody else knows. Their tokens hold what else is named."""
     made = []
 
-    def make(name):
-        made.append(User(name, stack, issuer))
+    def make(name, **claims):
+        made.append(User(name, stack, issuer, **claims))
         return made[-1]
 
     yield make

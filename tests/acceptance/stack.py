@@ -1,7 +1,9 @@
 """Deploys template.yaml as a CloudFormation stack and takes it down again: what `sam deploy` does, without the CLI."""
 
+import base64
 import io
 import json
+import os
 import sys
 import time
 import uuid
@@ -32,9 +34,11 @@ class Failed(Exception):
 class Stack:
     """One deployment, with all that had to be made for it."""
 
-    def __init__(self, endpoint, issuer, binaries, architecture, fcm_arn=None):
+    def __init__(self, endpoint, issuer, webhook_url, binaries, architecture, fcm_arn=None):
         self.endpoint = endpoint
         self.issuer = issuer
+        self.webhook_url = webhook_url
+        self.webhook_secret = None
         self.binaries = binaries
         self.architecture = architecture
         self.name = f"petrel-acceptance-{uuid.uuid4().hex[:8]}"
@@ -62,6 +66,9 @@ class Stack:
         where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=self.bucket, **where)
         self.push_platform()
+        self.webhook_secret = self.client("secretsmanager").create_secret(
+            Name=f"{self.name}-webhooks", SecretString=f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
+        )["ARN"]
         parameters = self.parameters()
         template = expand(TEMPLATE, parameters)
         self.package(template, s3)
@@ -91,6 +98,8 @@ class Stack:
             "Architecture": self.architecture,
             "PushDelaySeconds": str(PUSH_DELAY_S),
             "FcmArn": self.fcm_arn or "",
+            "WebhookUrl": self.webhook_url,
+            "WebhookSecretArn": self.webhook_secret,
             "LogLevel": "INFO",
             "Revision": "acceptance",
         }
@@ -161,6 +170,75 @@ class Stack:
         """How often a function has run: reports come as text or as JSON."""
         return sum(line.startswith("REPORT ") or '"platform.report"' in line for line in self.logged(function))
 
+    def poll(self, logical_id, on):
+        """Whether a queue's mapping to its function polls, from now on."""
+        functions, mapping = self.client("lambda"), self.resource(logical_id)
+        functions.update_event_source_mapping(UUID=mapping, Enabled=on)
+        wanted = "Enabled" if on else "Disabled"
+        until = time.monotonic() + 120
+        while functions.get_event_source_mapping(UUID=mapping)["State"] != wanted:
+            assert time.monotonic() < until, f"the mapping is not {wanted}"
+            time.sleep(0.2)
+
+    def ran_out(self, logical_id, pk, sk):
+        """Tells a function that DynamoDB's TTL has removed an item of the conversations table, as the table's stream does on
+        AWS within days of the item's time; returns the answer. Nothing here writes such a record (deviations.py)."""
+        record = self.record(pk, sk)
+        assert self.lets_through(logical_id, record), f"no stream brings {logical_id} this"
+        return self.invoke(logical_id, {"Records": [record]})
+
+    def record(self, pk, sk, by_ttl=True):
+        """What the stream of the conversations table says of an item that was removed."""
+        record = {
+            "eventID": uuid.uuid4().hex,
+            "eventName": "REMOVE",
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": self.session.region_name,
+            "dynamodb": {
+                "ApproximateCreationDateTime": int(time.time()),
+                "Keys": {"pk": {"S": pk}, "sk": {"S": sk}},
+                "SequenceNumber": "100000000000000000001",
+                "SizeBytes": 64,
+                "StreamViewType": "KEYS_ONLY",
+            },
+        }
+        by = {"userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
+        return record | by if by_ttl else record
+
+    def lets_through(self, logical_id, record):
+        """Whether a mapping brings this record of the conversations table's stream to a function. Its filter is written as a
+        rule's pattern is, so EventBridge is asked."""
+        table = self.client("dynamodb").describe_table(TableName=self.outputs["ConversationsTableName"])["Table"]
+        found = self.client("lambda").list_event_source_mappings(
+            FunctionName=self.resource(logical_id), EventSourceArn=table["LatestStreamArn"]
+        )
+        event = {
+            "id": record["eventID"],
+            "account": "000000000000",
+            "source": "petrel.acceptance",
+            "time": "2026-01-01T00:00:00Z",
+            "region": record["awsRegion"],
+            "resources": [],
+            "detail-type": "record",
+            "detail": record,
+        }
+        patterns = [
+            json.dumps({"detail": json.loads(filtered["Pattern"])})
+            for mapping in found["EventSourceMappings"]
+            if mapping["State"] == "Enabled"
+            for filtered in mapping["FilterCriteria"]["Filters"]
+        ]
+        matches = self.client("events").test_event_pattern
+        return any(matches(EventPattern=pattern, Event=json.dumps(event))["Result"] for pattern in patterns)
+
+    def invoke(self, logical_id, event):
+        """What a function answers to an event; an error that it answers is a failure."""
+        answer = self.client("lambda").invoke(FunctionName=self.resource(logical_id), Payload=json.dumps(event))
+        said = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, said
+        return said
+
     # ---------------------------------------------------------------------------------------------------------- down
 
     def delete(self):
@@ -188,6 +266,9 @@ class Stack:
                 ignoring(self.delete_bucket, physical[name])
         if self.own_application:
             ignoring(self.client("sns").delete_platform_application, PlatformApplicationArn=self.own_application)
+        if self.webhook_secret:
+            secrets = self.client("secretsmanager")
+            ignoring(secrets.delete_secret, SecretId=self.webhook_secret, ForceDeleteWithoutRecovery=True)
         if self.bucket:
             ignoring(self.delete_bucket, self.bucket)
         left = self.left()

@@ -50,7 +50,7 @@ async def test_every_member_of_a_large_group_gets_it(stack, user, size):
         # The function that sends delivers by itself if SQS refuses, so that nobody would notice. It has not.
         await until(lambda: stack.invocations("fanout") > before)
         # From a member, by HTTP: fan-out from the other function that sends.
-        await online[0].http.good("POST", "/api/messages", {"conversation_id": conversation, "content": text("hi")})
+        await online[0].http.say(text("hi"), conversation_id=conversation)
         for device in [hers, tablet, *devices]:
             assert (await device.message(conversation, 3))["sender_id"] == online[0].id
         # While the others are online: as many sockets that close at once keep the emulator busy for seconds.
@@ -104,7 +104,7 @@ async def test_membership(user):
             with pytest.raises(Refused) as refusal:
                 await gone.http.get(path)
             assert (refusal.value.status, refusal.value.code) == (403, "not_a_member")
-        await ana.http.good("POST", "/api/messages", {"conversation_id": group, "content": text("who is left?")})
+        await ana.http.say(text("who is left?"), conversation_id=group)
         await new.message(group, 7)
         await his.sync()
         assert not [f for f in his.frames if f.get("seq") == 7]

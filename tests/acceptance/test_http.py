@@ -11,7 +11,7 @@ from stack import ORIGIN
 async def scene(user):
     """Two with a conversation of one message and a group, and a stranger."""
     ana, bo, eve = user("ana"), user("bo"), user("eve")
-    await ana.http.good("POST", "/api/messages", {"to_user_id": bo.id, "content": text("hi")})
+    await ana.http.say(text("hi"), to_user_id=bo.id)
     group = (await ana.http.found("crew", [bo.id]))["conversation_id"]
     return ana, bo, eve, direct(ana.id, bo.id), group
 

@@ -49,8 +49,7 @@ async def test_pushes_of_a_conversation_collapse(user, pushed):
     ana, bo, cy = user("ana"), user("bo"), user("cy")
     await register(bo, f"token-{bo.id}")
     for sender, seen in [(ana, 0), (ana, 1), (cy, 0)]:
-        message = {"to_user_id": bo.id, "seen": seen, "content": text("hi")}
-        await sender.http.good("POST", "/api/messages", message)
+        await sender.http.say(text("hi"), to_user_id=bo.id, seen=seen)
     await until(lambda: len(pushed(f"token-{bo.id}")) == 3)
     keys = {}
     for push in pushed(f"token-{bo.id}"):
@@ -89,7 +88,7 @@ async def test_members_of_a_large_group_are_woken(user, pushed):
     group = (await members[0].http.found("forty", [one.id for one in members[1:]]))["conversation_id"]
     for one in members[38:]:
         await register(one, f"token-{one.id}")
-    await members[0].http.good("POST", "/api/messages", {"conversation_id": group, "content": text("wake up")})
+    await members[0].http.say(text("wake up"), conversation_id=group)
     for one in members[38:]:
         pushes = await until(lambda: [p for p in pushed(f"token-{one.id}") if "wake up" in json.dumps(p)])
         assert len(pushes) == 1

@@ -1,6 +1,7 @@
 """Jobs that fail, and connections that are gone."""
 
 import asyncio
+import inspect
 import json
 import time
 from contextlib import contextmanager
@@ -14,32 +15,26 @@ POISON_S = 120
 
 
 async def until(condition, within=30):
-    """What the condition returns, once it is something."""
+    """What the condition returns, once it is something. It may be one to wait for."""
     end = time.monotonic() + within
-    while not (found := condition()):
+    while True:
+        found = condition()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return found
         assert time.monotonic() < end, f"not within {within} s"
         await asyncio.sleep(0.1)
-    return found
 
 
 @contextmanager
 def paused(stack, logical_id):
     """The queue's mapping to its function does not poll."""
-    functions, uuid = stack.client("lambda"), stack.resource(logical_id)
-
-    def switch(on):
-        functions.update_event_source_mapping(UUID=uuid, Enabled=on)
-        wanted = "Enabled" if on else "Disabled"
-        end = time.monotonic() + 120
-        while functions.get_event_source_mapping(UUID=uuid)["State"] != wanted:
-            assert time.monotonic() < end, f"the mapping is not {wanted}"
-            time.sleep(0.2)
-
-    switch(False)
+    stack.poll(logical_id, False)
     try:
         yield
     finally:
-        switch(True)
+        stack.poll(logical_id, True)
 
 
 @contextmanager

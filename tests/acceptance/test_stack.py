@@ -56,6 +56,17 @@ async def test_functions_may_do_what_their_roles_allow(stack, user):
         assert (await hers.take(type="receipt"))["read"] == 1
 
 
+def test_streams_wake_a_function_for_what_is_its_own_alone(stack):
+    """Each sees what the TTL has removed of its own, and nothing of all else that goes through the table."""
+    timer, upload = ("t#d:ana:bo", "timer"), ("f#0192f3c4", "u#ana")
+    others = [("f#0192f3c4", "l#bo"), ("u#ana", "c#d:ana:bo"), ("u#ana", "w#bo"), ("d:ana:bo", "floor")]
+    for function, own in (("ArchiveFunction", timer), ("MediaFunction", upload)):
+        assert stack.lets_through(function, stack.record(*own))
+        assert not stack.lets_through(function, stack.record(*own, by_ttl=False))
+        for keys in {timer, upload, *others} - {own}:
+            assert not stack.lets_through(function, stack.record(*keys)), keys
+
+
 def test_tables_are_protected(stack):
     dynamodb = stack.client("dynamodb")
     for output in ("MessagesTableName", "ConversationsTableName", "ConnectionsTableName"):

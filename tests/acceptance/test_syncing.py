@@ -34,7 +34,7 @@ async def test_new_conversations_are_found(user):
     bo = user("bo")
     others = [user(f"u{n}") for n in range(3)]
     for other in others:
-        await other.http.good("POST", "/api/messages", {"to_user_id": bo.id, "content": text("hi")})
+        await other.http.say(text("hi"), to_user_id=bo.id)
     async with bo.device() as his:
         entries, synced = await his.sync()
         expected = sorted(direct(other.id, bo.id) for other in others)

@@ -8,6 +8,7 @@ use petrel_test_client::{Client, frames};
 use serde_json::{Value, json};
 use tokio::time::interval;
 
+use crate::look::until;
 use crate::server::{Server, endpoint};
 
 const CHAT: &str = "d:ana:bo";
@@ -28,11 +29,15 @@ async fn said(server: &Server, count: u64) -> Client {
     ana
 }
 
-async fn until(what: impl Fn() -> bool) {
-    let mut looks = interval(Duration::from_millis(100));
-    while !what() {
-        looks.tick().await;
-    }
+/// Takes the first object away, waits until the rows that it holds are gone, and returns it.
+async fn taken_away(server: &Server) -> (PathBuf, Vec<u8>) {
+    let object = objects(server.data()).into_iter().min().unwrap();
+    let whole = fs::read(&object).unwrap();
+    fs::remove_file(&object).unwrap();
+    let path = format!("/api/conversations/{CHAT}/messages?after=5");
+    let gone = async || server.get("bo", &path).await.status == 503;
+    until("its rows are gone", gone).await;
+    (object, whole)
 }
 
 async fn all(client: &mut Client) -> Vec<u64> {
@@ -60,16 +65,9 @@ async fn old_history_is_read_through_after_a_kill_and_a_restart_too() {
     let mut server = Server::with(&["--hot", "1"]).await;
     let data = server.data().to_owned();
     let ana = said(&server, 260).await;
-    until(|| !objects(&data).is_empty()).await;
-    // Until the first rows are gone. A run that is killed before keeps its lease for a quarter of an hour.
-    let object = objects(&data).into_iter().min().unwrap();
-    let whole = fs::read(&object).unwrap();
-    fs::remove_file(&object).unwrap();
-    let path = format!("/api/conversations/{CHAT}/messages?after=5");
-    let mut looks = interval(Duration::from_millis(100));
-    while server.get("bo", &path).await.status != 503 {
-        looks.tick().await;
-    }
+    until("something is archived", async || !objects(&data).is_empty()).await;
+    // A run that is killed before keeps its lease for a quarter of an hour.
+    let (object, whole) = taken_away(&server).await;
     fs::write(&object, &whole).unwrap();
     server.kill().await;
     drop(ana);
@@ -124,10 +122,8 @@ async fn old_history_is_read_through_after_a_kill_and_a_restart_too() {
         fs::write(&object, damaged).unwrap();
         let path = format!("/api/conversations/{CHAT}/messages?after=5");
         // Rows that the kill had left are swept by the next run.
-        let mut looks = interval(Duration::from_millis(100));
-        while server.get("bo", &path).await.status != 503 {
-            looks.tick().await;
-        }
+        let gone = async || server.get("bo", &path).await.status == 503;
+        until("its rows are gone", gone).await;
         server
             .get("bo", &format!("/api/conversations/{CHAT}/messages?after=255"))
             .await
@@ -156,4 +152,106 @@ async fn after_its_time_nothing_can_be_read_and_numbers_go_on() {
     let state = &synced["conversations"][0];
     assert_eq!((&state["head"], &state["sent_through"]), (&json!(230), &json!(230)));
     assert_eq!(ana.say(CHAT, 230, "again").await["seq"], 231);
+}
+
+#[tokio::test]
+async fn what_is_deleted_from_the_archive_is_nowhere_any_more() {
+    if endpoint().is_some() {
+        return;
+    }
+    let server = Server::with(&["--hot", "1"]).await;
+    let data = server.data().to_owned();
+    let mut ana = said(&server, 260).await;
+    until("something is archived", async || !objects(&data).is_empty()).await;
+    let (object, whole) = taken_away(&server).await;
+    fs::write(&object, &whole).unwrap();
+    let delete = |target: u64| {
+        let content = json!({"type": "delete", "target": target});
+        frames::send(CHAT, 260, &frames::new_id(), content)
+    };
+    let mut bo = server.connect("bo").await;
+    assert_eq!(bo.ask(&delete(7)).await["code"], "forbidden");
+    assert_eq!(ana.ask(&delete(7)).await["seq"], 261);
+    // At once for readers, however they ask.
+    let gone = |entry: &Value| {
+        let held = json!({"type": "gone", "why": "deleted"});
+        assert_eq!((&entry["seq"], &entry["content"]), (&json!(7), &held));
+    };
+    for query in ["after=6&limit=1", "before=8&limit=1", "around=7&limit=1"] {
+        let path = format!("/api/conversations/{CHAT}/messages?{query}");
+        gone(&server.get("bo", &path).await.expect(200)["messages"][0]);
+    }
+    let (batches, _) = bo.sync(&json!({CHAT: 6})).await;
+    gone(&batches[0]["messages"][0]);
+    let path = format!("/api/conversations/{CHAT}/export?after=6");
+    let lines = server.get("bo", &path).await.expect(200);
+    let first = lines.as_str().unwrap().lines().next().unwrap();
+    gone(&serde_json::from_str(first).unwrap());
+    // And then the object is written anew.
+    let anew = async || fs::read(&object).ok() != Some(whole.clone());
+    until("the object is written anew", anew).await;
+    assert_eq!(all(&mut bo).await, (1..=261).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_archive_that_is_out_stops_nobody_from_writing_and_hides_no_other_conversation() {
+    if endpoint().is_some() {
+        return;
+    }
+    let server = Server::with(&["--hot", "1"]).await;
+    let data = server.data().to_owned();
+    let mut ana = said(&server, 260).await;
+    server.connect("cy").await.say("d:bo:cy", 0, "here").await;
+    until("something is archived", async || !objects(&data).is_empty()).await;
+    let (object, whole) = taken_away(&server).await;
+    let mut bo = server.connect("bo").await;
+    let told = |synced: &Value| -> Vec<(u64, bool)> {
+        let of = |c: &Value| (c["sent_through"].as_u64().unwrap(), c["unavailable"] == true);
+        synced["conversations"].as_array().unwrap().iter().map(of).collect()
+    };
+    let (batches, synced) = bo.sync(&json!({CHAT: 5, "d:bo:cy": 0})).await;
+    assert_eq!(told(&synced), [(5, true), (1, false)]);
+    assert_eq!(batches.len(), 1, "{batches:?}");
+    assert_eq!(ana.say(CHAT, 260, "sending needs no archive").await["seq"], 261);
+    fs::write(&object, &whole).unwrap();
+    assert_eq!(all(&mut bo).await, (1..=261).collect::<Vec<_>>());
+    let (_, synced) = bo.sync(&json!({CHAT: 200, "d:bo:cy": 1})).await;
+    assert_eq!(told(&synced), [(261, false), (1, false)]);
+}
+
+/// The shortest time of a conversation's own is a day; so it is one that is longer than the operator's.
+#[tokio::test]
+async fn a_conversations_own_retention_holds_in_the_place_of_the_operators() {
+    if endpoint().is_some() {
+        return;
+    }
+    let server = Server::with(&["--hot", "1", "--retention", "2"]).await;
+    let mut ana = server.connect("ana").await;
+    let others = ["bo".to_owned()];
+    let (plain, kept) = (server.found("ana", &others).await, server.found("ana", &others).await);
+    ana.say(CHAT, 0, "hi").await;
+    for own in [CHAT, &kept] {
+        let path = format!("/api/conversations/{own}");
+        let day = json!({"retention_days": 1});
+        let done = server.request_as("ana", "PATCH", &path).json(&day).send().await.expect(200);
+        assert_eq!(done["seq"], 2);
+    }
+    for (of, first) in [(&*plain, 1), (&*kept, 2), (CHAT, 2)] {
+        for seen in (first..first + 260).step_by(10) {
+            let message = |n: u64| (frames::new_id(), frames::text(&format!("thing {n}")));
+            let ten: Vec<_> = (seen..seen + 10).map(message).collect();
+            let sent = ana.ask(&frames::send_several(of, seen, &ten)).await;
+            assert_eq!(sent["results"][9]["seq"], seen + 10, "{sent}");
+        }
+    }
+    let reads = async |of: &str, after: u64| {
+        let path = format!("/api/conversations/{of}/messages?after={after}&limit=100");
+        server.get("bo", &path).await.expect(200)["messages"].as_array().unwrap().len()
+    };
+    until("one has nothing left", async || reads(&plain, 0).await == 0).await;
+    for own in [CHAT, &kept] {
+        let folder = server.data().join("archive").join(own);
+        until("some of the others is archived", async || folder.is_dir()).await;
+        assert_eq!((reads(own, 0).await, reads(own, 200).await), (100, 62), "{own}");
+    }
 }

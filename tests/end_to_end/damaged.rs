@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use petrel_test_client::client::PATIENCE;
 use petrel_test_client::server::Server as Process;
@@ -13,11 +14,14 @@ use petrel_test_client::{Client, Login, Replica, frames};
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use crate::media::{fetch, upload};
 use crate::process::ends_with;
-use crate::server::{Server, run};
+use crate::server::{Server, petrel, run};
 use crate::tokens::Token;
 
 /// Messages that were acknowledged before anything happens.
@@ -113,6 +117,23 @@ fn invert(data: &Path, page: usize) {
     });
 }
 
+/// Changes the last byte of the newest message's key where it stands in the table, followed by the item, or in the index.
+fn flip_newest_key(data: &Path, in_index: bool) {
+    /// Of a place as it is written there, so that it sorts as it counts.
+    const LENGTH: usize = 45;
+    let start = format!("S:{OF}N:");
+    change(&data.join("petrel.db"), |bytes| {
+        let found = bytes.windows(start.len()).enumerate().filter(|(_, w)| *w == start.as_bytes());
+        let places: Vec<usize> = found.map(|(at, _)| at + start.len()).collect();
+        let newest = places.iter().map(|&at| &bytes[at..][..LENGTH]).max().unwrap();
+        let of_newest = places.iter().filter(|&&at| bytes[at..].starts_with(newest));
+        let ends = of_newest.map(|at| at + LENGTH).filter(|&end| (bytes[end] != b'{') == in_index);
+        let ends: Vec<usize> = ends.collect();
+        assert_eq!(ends.len(), 1, "where the newest key stands");
+        bytes[ends[0] - 1] ^= 1;
+    });
+}
+
 fn cut(data: &Path, length: impl FnOnce(usize) -> usize) {
     change(&data.join("petrel.db"), |bytes| bytes.truncate(length(bytes.len())));
 }
@@ -133,11 +154,13 @@ const fn harm(name: &'static str, killed: bool, harm: fn(&Path), says: &'static 
     Harm { name, killed, harm, says }
 }
 
-const HARMS: [Harm; 15] = [
+const HARMS: [Harm; 23] = [
     harm("its first page", false, |d| invert(d, 0), "file is not a database"),
     harm("its second page", false, |d| invert(d, 1), ""),
     harm("a page in the middle", false, |d| invert(d, 7), ""),
     harm("its last page", false, |d| invert(d, usize::MAX), ""),
+    harm("the newest key in the index", false, |d| flip_newest_key(d, true), ""),
+    harm("the newest key in the table", false, |d| flip_newest_key(d, false), "missing from index"),
     harm("cut in the middle", false, |d| cut(d, |n| n / 2), ""),
     harm("cut within a page", false, |d| cut(d, |n| n - 1_000), ""),
     harm("cut within its header", false, |d| cut(d, |_| 50), ""),
@@ -145,16 +168,55 @@ const HARMS: [Harm; 15] = [
     harm("gone", false, |d| remove(d, &["petrel.db"]), "petrel.db is gone or empty"),
     harm("gone, with the log", true, |d| remove(d, &["petrel.db", "petrel.db-wal"]), "is gone"),
     harm("gone, without the log", true, |d| remove(d, &["petrel.db"]), "is gone or empty"),
-    harm("gone, with the mark", true, |d| remove(d, &["petrel.db", "made"]), "is gone or empty"),
-    harm("its log is gone", true, |d| remove(d, &["petrel.db-wal"]), "its tables are gone"),
+    harm("gone, with the note", true, |d| remove(d, &["petrel.db", "made"]), "is gone or empty"),
+    harm("nothing but the mark", true, |d| remove(d, &ALL_BUT_THE_MARK), "petrel.db is gone"),
+    harm("its log is gone", true, |d| remove(d, &["petrel.db-wal"]), ENDS_EARLY),
+    harm("its log and its mark", true, |d| remove(d, &LOG_AND_MARK), "its tables are gone"),
+    harm("the log is emptied", true, |d| change(&log_of(d), Vec::clear), ENDS_EARLY),
+    harm("the log without its last transaction", true, |d| cut_log(d, 1), ENDS_EARLY),
+    harm("the log without its last two", true, |d| cut_log(d, 2), ENDS_EARLY),
+    harm("the log's last byte", true, flip_at_the_end_of_the_log, ENDS_EARLY),
     harm("the log's header", true, |d| flip_in_log(d, |_| 9), "petrel.db-wal: its header is none"),
     harm("the log in its middle", true, |d| flip_in_log(d, |n| n / 2), "and more follows"),
 ];
 
+const ALL_BUT_THE_MARK: [&str; 3] = ["made", "petrel.db", "petrel.db-wal"];
+const LOG_AND_MARK: [&str; 2] = ["petrel.db-wal", "petrel.db-mark"];
+const ENDS_EARLY: &str = "petrel.db-wal: it ends before what was acknowledged";
+
+fn log_of(data: &Path) -> PathBuf {
+    data.join("petrel.db-wal")
+}
+
 fn flip_in_log(data: &Path, at: impl FnOnce(usize) -> usize) {
-    change(&data.join("petrel.db-wal"), |bytes| {
+    change(&log_of(data), |bytes| {
         let at = at(bytes.len());
         bytes[at] ^= 0x10;
+    });
+}
+
+/// Where the transactions in a log end. Behind the last may be frames of the log before it.
+fn ends(log: &[u8]) -> Vec<usize> {
+    let (header, frames) = log.split_at(32);
+    let page = u32::from_be_bytes(header[8..12].try_into().unwrap());
+    let frame = 24 + usize::try_from(page).unwrap();
+    let ours = frames.chunks_exact(frame).take_while(|f| f[8..16] == header[16..24]);
+    let ends = ours.enumerate().filter(|(_, f)| f[4..8] != [0; 4]);
+    ends.map(|(n, _)| 32 + (n + 1) * frame).collect()
+}
+
+/// Cuts the last transactions off.
+fn cut_log(data: &Path, transactions: usize) {
+    change(&log_of(data), |bytes| {
+        let ends = ends(bytes);
+        bytes.truncate(ends[ends.len() - 1 - transactions]);
+    });
+}
+
+fn flip_at_the_end_of_the_log(data: &Path) {
+    change(&log_of(data), |bytes| {
+        let end = *ends(bytes).last().unwrap();
+        bytes[end - 1] ^= 1;
     });
 }
 
@@ -181,6 +243,91 @@ async fn what_is_damaged_is_named_and_left_as_it_was_found_and_a_copy_that_is_pu
         copy_into(sound.path(), data.path());
         serves_all_of(data, MESSAGES).await;
     }
+}
+
+#[tokio::test]
+async fn whatever_kills_leave_is_no_damage_and_a_stop_leaves_no_mark() {
+    let mut server = Server::start().await;
+    let mark = server.data().join("petrel.db-mark");
+    let mut seen = 0;
+    for round in 0..10 {
+        let mut ana = server.connect("ana").await;
+        for _ in 0..12 {
+            ana.say(OF, seen, &"more ".repeat(1_000)).await;
+            seen += 1;
+        }
+        server.kill().await;
+        assert!(mark.exists());
+        // Killed again while it starts, and once it has. How far a start comes in that time is not looked at: all that is
+        // asked holds after any of them, also if it has not begun or serves by then.
+        for tenth in 0..4 {
+            let mut command = petrel(server.data());
+            command.args(SERVE).stderr(Stdio::null());
+            let mut starting = Process::spawn(command).unwrap();
+            sleep(Duration::from_millis(round * 7 + tenth * 20)).await;
+            starting.kill().await.unwrap();
+        }
+        server.start_again().await;
+        server.kill().await;
+        server.start_again().await;
+    }
+    assert!(server.stop(Signal::TERM).await.success());
+    assert!(!mark.exists() && !log_of(server.data()).exists());
+    serves_all_of(copy(server.data()), seen).await;
+}
+
+#[tokio::test]
+async fn a_mark_that_does_not_add_up_stops_nobody() {
+    let killed = written(true).await;
+    let harms: [fn(&mut Vec<u8>); 4] =
+        [|m| m[17] ^= 1, Vec::clear, |m| m.fill(0), |m| m.extend([0; 9])];
+    for harm in harms {
+        let data = copy(killed.path());
+        change(&data.path().join("petrel.db-mark"), harm);
+        serves_all_of(data, MESSAGES).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_changed_is_cut_off_and_one_without_its_end_is_named_at_the_start() {
+    let mut server = Server::start().await;
+    let id = upload(&server, "ana", "image/png", "not much of a picture").await;
+    let content = json!({"type": "media", "media_id": id});
+    let body = json!({"to_user_id": "bo", "content": content});
+    server.post("ana", "/api/messages", &body).await.expect(201);
+    let path = format!("/api/conversations/{OF}/messages/1/media");
+    let download = server.get("bo", &path).await.expect(200);
+    fetch(&download).await.expect(200);
+    let file = fs::read_dir(server.data().join("buckets")).unwrap().next().unwrap().unwrap().path();
+    let written = fs::read(&file).unwrap();
+    change(&file, |bytes| bytes[5] ^= 1);
+    let (_, asked) = download["url"].as_str().unwrap().split_once(server.addr()).unwrap();
+    let mut socket = TcpStream::connect(server.addr()).await.unwrap();
+    let request =
+        format!("GET {asked} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.addr());
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![];
+    // Whether the end of the connection comes in order says nothing.
+    let _ = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.is_empty() || answer.ends_with("\r\n\r\n"), "{answer}");
+    let log = fs::read_to_string(server.data().join("log")).unwrap();
+    let said: Vec<_> = log.lines().filter(|l| l.contains("is not what was written")).collect();
+    assert!(said.len() == 1 && said[0].contains(&file.display().to_string()), "{log}");
+    assert!(server.stop(Signal::TERM).await.success());
+    fs::write(&file, &written[..written.len() - 1]).unwrap();
+    let before = contents(server.data());
+    for _ in 0..2 {
+        let said = ends_with(DAMAGED, &run(server.data(), &SERVE).await);
+        assert!(said.starts_with("petrel: cannot open the buckets in "), "{said}");
+        assert!(said.contains(" is not what was written: its end is missing"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(contents(server.data()) == before, "something was changed");
+    }
+    fs::write(&file, written).unwrap();
+    server.start_again().await;
+    let download = server.get("bo", &path).await.expect(200);
+    fetch(&download).await.expect(200);
 }
 
 /// A way to run the server as someone to whom files can be closed.
@@ -236,6 +383,8 @@ async fn what_cannot_be_read_or_written_is_named_and_nothing_is_lost_by_it() {
         ("petrel.db", 0o000, true, "cannot open the database in"),
         ("petrel.db-wal", 0o400, true, "cannot open the database in"),
         ("petrel.db-wal", 0o000, true, "cannot open the database in"),
+        ("petrel.db-mark", 0o400, true, "petrel.db-mark: "),
+        ("petrel.db-mark", 0o000, true, "petrel.db-mark: "),
         ("buckets", 0o000, false, "cannot write to the data folder"),
         ("buckets", 0o500, false, "cannot write to the data folder"),
     ];

@@ -30,17 +30,22 @@ impl Document {
         Self(serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap())
     }
 
-    /// That a value is of this schema, which stands somewhere in the document.
-    fn check(&self, schema: &Value, value: &Value, what: &str) {
+    /// What tells whether values are of this schema, which stands somewhere in the document.
+    pub fn checker(&self, schema: &Value) -> jsonschema::Validator {
         let mut whole = schema.clone();
         whole["components"] = self.0["components"].clone();
-        let validator = jsonschema::draft202012::new(&whole).unwrap();
-        let faults: Vec<_> = validator.iter_errors(value).map(|e| e.to_string()).collect();
+        jsonschema::draft202012::new(&whole).unwrap()
+    }
+
+    /// That a value is of this schema, which stands somewhere in the document.
+    fn check(&self, schema: &Value, value: &Value, what: &str) {
+        let faults: Vec<_> =
+            self.checker(schema).iter_errors(value).map(|e| e.to_string()).collect();
         assert!(faults.is_empty(), "{what} {value}: {faults:?}");
     }
 
-    /// The operation that a request is for, if there is one.
-    fn find(&self, method: &str, target: &str) -> Option<&Value> {
+    /// The path, as the document names it, of the operation that a request is for, if there is one.
+    pub fn route(&self, method: &str, target: &str) -> Option<&str> {
         let path = target.split('?').next().unwrap();
         let is = |template: &str| {
             template.split('/').count() == path.split('/').count()
@@ -53,7 +58,24 @@ impl Document {
         // What is named comes before what stands for anything.
         let mut found: Vec<_> = paths.iter().filter(|(template, _)| is(template)).collect();
         found.sort_by_key(|(template, _)| template.matches('{').count());
-        found.iter().find_map(|(_, ways)| ways.get(method.to_lowercase()))
+        let has = |(_, ways): &&(&String, &Value)| ways.get(method.to_lowercase()).is_some();
+        found.iter().find(has).map(|(path, _)| path.as_str())
+    }
+
+    /// The operation that a request is for, if there is one.
+    fn find(&self, method: &str, target: &str) -> Option<&Value> {
+        let path = self.route(method, target)?;
+        self.0["paths"][path].get(method.to_lowercase())
+    }
+
+    /// All operations, as method and path.
+    pub fn operations(&self) -> BTreeSet<String> {
+        let paths = self.0["paths"].as_object().unwrap().iter();
+        let ways = paths.flat_map(|(path, ways)| {
+            let methods = ways.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        });
+        ways.collect()
     }
 
     fn operation(&self, method: &str, target: &str) -> &Value {
@@ -94,6 +116,12 @@ impl Document {
         }
     }
 
+    /// That a webhook looks like this.
+    pub fn check_event(&self, body: &Value) {
+        let place = "/webhooks/event/post/requestBody/content/application~1json/schema";
+        self.check(self.0.pointer(place).unwrap(), body, "webhook");
+    }
+
     /// That a frame is one of those that this side sends.
     pub fn check_frame(&self, side: &str, tag: &str, frame: &Value) {
         let messages = self.0["components"]["messages"].as_object().unwrap();
@@ -104,6 +132,66 @@ impl Document {
             .collect();
         assert!(!fits.is_empty(), "{side} sends no such frame: {frame}");
         self.check(&json!({ "oneOf": fits }), frame, "frame");
+    }
+
+    /// The schema of this name.
+    pub fn schema(&self, name: &str) -> &Value {
+        &self.0["components"]["schemas"][name]
+    }
+
+    /// What stands where a schema refers to another.
+    fn resolved<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        let to = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#'));
+        to.map_or(schema, |to| self.0.pointer(to).unwrap())
+    }
+
+    /// The fields of what is of this schema, each with its own.
+    pub fn fields<'a>(&'a self, schema: &'a Value) -> impl Iterator<Item = (String, &'a Value)> {
+        let fields = self.resolved(schema)["properties"].as_object().into_iter().flatten();
+        fields.map(|(name, field)| (name.clone(), field))
+    }
+
+    /// The bodies that clients send: method, path and schema.
+    pub fn bodies(&self) -> Vec<(&str, &str, &Value)> {
+        let paths = self.0["paths"].as_object().unwrap().iter();
+        let ways =
+            paths.flat_map(|(path, ways)| ways.as_object().unwrap().iter().map(move |w| (path, w)));
+        let body =
+            |way: &'_ Value| way.pointer("/requestBody/content/application~1json/schema").is_some();
+        ways.filter(|(_, (_, way))| body(way))
+            .map(|(path, (method, way))| {
+                let schema = &way["requestBody"]["content"]["application/json"]["schema"];
+                (method.as_str(), path.as_str(), self.resolved(schema))
+            })
+            .collect()
+    }
+
+    /// What stands in paths and queries: method and path, and of each where it stands, its name and its schema.
+    pub fn parameters(&self) -> Vec<(&str, &str, [&str; 2], &Value)> {
+        let mut all = vec![];
+        for (path, ways) in self.0["paths"].as_object().unwrap() {
+            for (method, way) in ways.as_object().unwrap() {
+                for one in way["parameters"].as_array().into_iter().flatten() {
+                    let place = ["in", "name"].map(|field| one[field].as_str().unwrap());
+                    all.push((method.as_str(), path.as_str(), place, &one["schema"]));
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether what is of this schema is a whole number.
+    pub fn is_integer(&self, schema: &Value) -> bool {
+        self.resolved(schema)["type"] == "integer"
+    }
+
+    /// The frames that clients send: action and schema.
+    pub fn client_frames(&self) -> Vec<(&str, &Value)> {
+        let messages = self.0["components"]["messages"].as_object().unwrap().iter();
+        let of_clients = messages.filter(|(name, _)| name.starts_with("Client"));
+        of_clients
+            .map(|(_, m)| (m["name"].as_str().unwrap(), self.resolved(&m["payload"])))
+            .collect()
     }
 
     /// The types of the frames that arrive unasked.

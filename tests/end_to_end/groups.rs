@@ -361,3 +361,46 @@ async fn what_an_admin_may_do_to_whom() {
     ask("ada", "PATCH", "ada", &role("member")).await.expect(200);
     ask("ada", "DELETE", "mo", &Value::Null).await.expect(403);
 }
+
+#[tokio::test]
+async fn the_two_of_a_direct_conversation_choose_how_long_it_is_kept_up_to_what_the_operator_lets()
+{
+    let server = Server::with(&["--max-retention-days", "90"]).await;
+    let (mut ana, mut bo) = (server.connect("ana").await, server.connect("bo").await);
+    let chat = "d:ana:bo";
+    let path = format!("/api/conversations/{chat}");
+    let patch = async |who: &str, body: &Value| {
+        server.request_as(who, "PATCH", &path).json(body).send().await
+    };
+    let thirty = json!({"retention_days": 30});
+    assert_eq!(patch("ana", &thirty).await.expect(403)["code"], "not_a_member");
+    ana.say(chat, 0, "hi").await;
+    bo.wait_for_type("message").await;
+    let done = patch("bo", &thirty).await.expect(200);
+    let told = json!({"kind": "updated", "retention_days": 30});
+    assert_eq!((&done["seq"], &done["change"]["change"]), (&json!(2), &told));
+    for device in [&mut ana, &mut bo] {
+        let is_second = |frame: &Value| frame["type"] == "message" && frame["seq"] == 2;
+        let message = device.wait_for("the change", is_second).await;
+        assert_eq!(message["content"]["change"], told);
+    }
+    for (who, body, status, code) in [
+        ("ana", json!({"retention_days": 91}), 400, "bad_request"),
+        ("ana", json!({"retention_days": -1}), 400, "bad_request"),
+        ("ana", json!({"retention_days": "30"}), 400, "bad_request"),
+        ("ana", json!({"name": "us"}), 400, "bad_request"),
+        ("ana", json!({"name": "us", "retention_days": 9}), 400, "bad_request"),
+        ("ana", json!({"post": "admins", "retention_days": 9}), 400, "bad_request"),
+        ("ana", json!({"avatar": null, "retention_days": 9}), 400, "bad_request"),
+        ("ana", json!({}), 400, "bad_request"),
+        ("eve", json!({"retention_days": 9}), 403, "not_a_member"),
+    ] {
+        let answer = patch(who, &body).await;
+        assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{who}: {body}");
+    }
+    let shown =
+        async |who: &str| server.get(who, &path).await.expect(200)["retention_days"].clone();
+    assert_eq!((shown("ana").await, shown("bo").await), (json!(30), json!(30)));
+    assert_eq!(patch("ana", &json!({"retention_days": 0})).await.expect(200)["seq"], 3);
+    assert_eq!(shown("bo").await, Value::Null);
+}

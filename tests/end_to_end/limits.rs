@@ -74,6 +74,21 @@ async fn sockets_requests_and_members_have_limits_of_their_own() {
     server.get("bo", "/api/conversations").await.expect(200);
 }
 
+#[tokio::test]
+async fn reports_have_a_limit_of_their_own_and_beyond_it_nothing_goes_to_the_moderators() {
+    let server = Server::with(&["--memory", "--limit", "reports=1/3600"]).await;
+    let conversation = frames::direct("ana", "bo");
+    server.connect("ana").await.say(&conversation, 0, "hi").await;
+    let path = format!("/api/conversations/{conversation}/messages/1/report");
+    let body = json!({"reason": "abuse"});
+    server.post("bo", &path, &body).await.expect(202);
+    let refused = server.post("bo", &path, &body).await;
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(refused.expect(429)["code"], "rate_limited");
+    assert_eq!(server.state().await["reports"].as_array().unwrap().len(), 1);
+    server.post("ana", &path, &body).await.expect(202);
+}
+
 /// People who write faster than they may, with clients that do what they are told.
 #[tokio::test]
 async fn clients_that_wait_as_they_are_told_lose_nothing() {

@@ -21,10 +21,12 @@ mod contents;
 mod damaged;
 mod direct;
 mod endpoint;
+mod erasing;
 mod examples;
 mod features;
 mod gateway;
 mod groups;
+mod invites;
 mod killed;
 mod limits;
 mod media;
@@ -38,6 +40,9 @@ mod races;
 mod reading;
 mod refusals;
 mod resending;
+mod roles;
+mod uploads;
+mod watching;
 mod webhooks;
 
 #[path = "../security/mod.rs"]

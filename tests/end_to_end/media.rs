@@ -55,7 +55,7 @@ fn of(conversation: &str, seq: u64) -> String {
 }
 
 /// What stands behind a URL that a client was given.
-async fn fetch(download: &Value) -> Answer {
+pub async fn fetch(download: &Value) -> Answer {
     Call::new("GET", download["url"].as_str().unwrap().to_owned()).send().await
 }
 

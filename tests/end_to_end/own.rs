@@ -43,10 +43,26 @@ async fn what_one_device_chooses_the_others_show() {
     let newer = told["version"].as_u64().unwrap();
     assert!(newer > version && told["marked_unread"] == false, "{told}");
 
-    let (_, synced) = laptop.sync(&json!({})).await;
+    // Each choice leaves the others as they are.
     let mut chosen = muted;
     chosen["version"] = json!(newer);
     chosen["marked_unread"] = json!(false);
+    for (field, to) in [("pinned", true), ("archived", true), ("pinned", false), ("pinned", true)] {
+        let now = choose(&server, "bo", STATE, json!({ field: to })).await;
+        assert!(now["version"].as_u64() > chosen["version"].as_u64(), "{now}");
+        chosen["version"] = now["version"].clone();
+        chosen[field] = json!(to);
+        assert_eq!(now, chosen);
+        let mut frame = chosen.clone();
+        frame["type"] = json!("state");
+        for device in [&mut phone, &mut laptop] {
+            let newest =
+                |told: &Value| told["type"] == "state" && told["version"] == now["version"];
+            assert_eq!(device.wait_for("what was chosen", newest).await, frame);
+        }
+    }
+
+    let (_, synced) = laptop.sync(&json!({})).await;
     chosen.as_object_mut().unwrap().remove("conversation_id");
     assert_eq!(synced["conversations"][0]["state"], chosen);
     let list = server.get("bo", "/api/conversations").await.expect(200);

@@ -8,6 +8,7 @@ use petrel_test_client::frames;
 use serde_json::{Value, json};
 
 use crate::look::{each, pick};
+use crate::media;
 use crate::server::{Server, crowd};
 
 /// This user has a phone.
@@ -143,6 +144,124 @@ async fn nobody_is_woken_by_edits_reactions_and_what_they_wrote_themselves() {
     let pushes = pushes.into();
     assert_eq!(each(&pushes, "/seq"), json!([1, 5]));
     assert_eq!(each(&pushes, "/preview"), json!(["one", null]), "nobody looks into what is sealed");
+}
+
+#[tokio::test]
+async fn who_sends_what_is_sealed_says_whether_it_wakes() {
+    let server = Server::start().await;
+    has_a_phone(&server, "bo").await;
+    let mut ana = server.connect("ana").await;
+    let sealed = |push: Value| json!({"type": "sealed", "ciphertext": "c2VjcmV0", "push": push});
+    let unsaid = json!({"type": "sealed", "ciphertext": "c2VjcmV0"});
+    for (seen, content) in (0..).zip([sealed(json!(false)), sealed(json!(true)), unsaid.clone()]) {
+        let sent = ana.ask(&frames::send("d:ana:bo", seen, &frames::new_id(), content)).await;
+        assert_eq!(sent["type"], "sent", "{sent}");
+    }
+    for push in [json!("no"), json!(0), json!(null), json!([])] {
+        let frame = frames::send("d:ana:bo", 3, &frames::new_id(), sealed(push));
+        assert_eq!(ana.ask(&frame).await["code"], "bad_request", "{frame}");
+    }
+    let mut pushes = server.pushed_out().await;
+    pushes.sort_by_key(|push| push["seq"].as_u64());
+    assert!(pushes.iter().all(|p| !p.to_string().contains("c2VjcmV0")), "{pushes:?}");
+    let pushes = pushes.into();
+    assert_eq!(each(&pushes, "/seq"), json!([2, 3]));
+    assert_eq!(each(&pushes, "/preview"), json!([null, null]));
+    // What does not wake does not count either.
+    let unread = server.get("bo", "/api/unread").await.expect(200);
+    assert_eq!(pick(&unread, &["messages", "badge"]), json!({"messages": 2, "badge": 2}));
+    let read = server.get("bo", "/api/conversations/d:ana:bo/messages?after=0").await.expect(200);
+    assert_eq!(each(&read["messages"], "/content"), json!([sealed(json!(false)), unsaid, unsaid]));
+}
+
+#[tokio::test]
+async fn each_of_a_users_phones_is_woken_whatever_its_make() {
+    let server = Server::start().await;
+    for platform in ["apns", "apns_sandbox", "fcm"] {
+        let path = format!("/api/devices/{platform}/push");
+        let body = json!({"platform": platform, "token": "the same for all"});
+        server.request_as("bo", "PUT", &path).json(&body).send().await.expect(204);
+    }
+    server.connect("ana").await.say("d:ana:bo", 0, "ring").await;
+    let pushes = server.pushed_out().await;
+    let endpoints: BTreeSet<_> = pushes.iter().map(|push| push["endpoint"].to_string()).collect();
+    assert_eq!((pushes.len(), endpoints.len()), (3, 3), "{pushes:?}");
+}
+
+#[tokio::test]
+async fn who_wants_no_words_on_his_phone_gets_none_and_others_do() {
+    let server = Server::start().await;
+    let users = ["bo", "cy"].map(str::to_owned);
+    have_phones(&server, &users).await;
+    let hide = json!({"hide_previews": true});
+    server.request_as("bo", "PATCH", "/api/profile").json(&hide).send().await.expect(200);
+    let group = server.found("ana", &users).await;
+    server.connect("ana").await.say(&group, 1, "the surprise is at eight").await;
+    let pushes = Value::from(server.pushed_out().await);
+    let mut shown: Vec<_> =
+        each(&pushes, "/preview").as_array().unwrap().iter().map(Value::to_string).collect();
+    shown.sort();
+    assert_eq!(shown, ["\"the surprise is at eight\"", "null"]);
+}
+
+#[tokio::test]
+async fn a_push_says_by_name_and_picture_who_wrote() {
+    let server = Server::start().await;
+    let users = ["bo", "cy"].map(str::to_owned);
+    have_phones(&server, &users).await;
+    let profile = async |user: &str, change: Value| {
+        let patch = server.request_as(user, "PATCH", "/api/profile").json(&change);
+        patch.send().await.expect(200)
+    };
+    // Who wants no words is told who wrote all the same.
+    profile("cy", json!({"hide_previews": true})).await;
+    let group = server.found("ana", &users).await;
+    let mut ana = server.connect("ana").await;
+    let face = media::upload(&server, "ana", "image/webp", "a face").await;
+    let mut told = vec![];
+    for (seen, change) in (1..).zip([
+        json!({"name": null}),
+        json!({"name": "Ana 👋", "avatar": face}),
+        json!({"avatar": null}),
+    ]) {
+        profile("ana", change).await;
+        ana.say(&group, seen, "hello").await;
+        let pushes = server.pushed_out().await;
+        assert_eq!(pushes.len(), 2 * (told.len() + 1), "one for each phone");
+        let (first, second) = (&pushes[pushes.len() - 2], &pushes[pushes.len() - 1]);
+        let who = ["sender_id", "sender_name", "sender_avatar"];
+        assert_eq!(pick(first, &who), pick(second, &who));
+        let previews = [&first["preview"], &second["preview"]];
+        assert_eq!(previews.iter().filter(|p| p.is_null()).count(), 1, "{previews:?}");
+        told.push(pick(first, &who));
+    }
+    let who = |name: Value, avatar: Value| json!({"sender_id": "ana", "sender_name": name, "sender_avatar": avatar});
+    let name = || json!("Ana 👋");
+    assert_eq!(
+        told,
+        [who(Value::Null, Value::Null), who(name(), face.clone()), who(name(), Value::Null)]
+    );
+    // It is what the phone fetches.
+    let look = format!("/api/media/{}/avatar", face.as_str().unwrap());
+    let download = server.get("bo", &look).await.expect(200);
+    assert_eq!(media::fetch(&download).await.expect(200), "a face");
+}
+
+#[tokio::test]
+async fn a_phone_that_changes_hands_shows_nothing_of_its_last_owner() {
+    let server = Server::start().await;
+    let phone = json!({"platform": "fcm", "token": "one"});
+    for owner in ["bo", "cy"] {
+        let put = server.request_as(owner, "PUT", "/api/devices/phone/push");
+        put.json(&phone).send().await.expect(204);
+    }
+    let mut ana = server.connect("ana").await;
+    ana.say("d:ana:bo", 0, "for bo alone").await;
+    ana.say("d:ana:cy", 0, "hello").await;
+    let pushes = server.pushed_out().await.into();
+    assert_eq!(each(&pushes, "/preview"), json!(["hello"]));
+    let account = server.operate("GET", "/api/admin/users/bo", &Value::Null).await.expect(200);
+    assert_eq!(account["devices"], json!([]), "it is his no more");
 }
 
 #[tokio::test]

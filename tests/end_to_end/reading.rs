@@ -1,5 +1,6 @@
 //! How far everyone got, who types, and reading back and forth.
 
+use futures::stream::{self, StreamExt};
 use petrel_test_client::{Client, frames};
 use serde_json::{Value, json};
 
@@ -103,6 +104,87 @@ async fn the_author_may_ask_how_many_have_a_message_and_who() {
 }
 
 #[tokio::test]
+async fn the_readers_of_a_message_to_many_come_page_by_page() {
+    let server = Server::with(&["--memory"]).await;
+    let users = crowd(230);
+    let group = server.found(&users[0], &users[1..]).await;
+    let message = json!({"conversation_id": group, "content": frames::text("who has this?")});
+    server.post(&users[0], "/api/messages", &message).await.expect(201);
+    let ack = format!("/api/conversations/{group}/ack");
+    // All of the others but the last, and the first fifty have read it.
+    let have = &users[1..229];
+    let acks = have.iter().enumerate().map(|(n, user)| {
+        let body = if n < 50 { json!({"read": 2}) } else { json!({"delivered": 2}) };
+        let (server, ack) = (&server, &ack);
+        async move { server.post(user, ack, &body).await.expect(204) }
+    });
+    stream::iter(acks.collect::<Vec<_>>()).buffer_unordered(8).collect::<Vec<_>>().await;
+
+    let path = format!("/api/conversations/{group}/receipts?seq=2");
+    let (mut readers, mut sizes, mut page) = (vec![], vec![], String::new());
+    loop {
+        let answer = server.get(&users[0], &format!("{path}{page}")).await.expect(200);
+        assert_eq!(
+            pick(&answer, &["members", "delivered", "read"]),
+            json!({"members": 229, "delivered": 228, "read": 50}),
+            "of all of them, on every page"
+        );
+        let shown = answer["readers"].as_array().unwrap();
+        sizes.push(shown.len());
+        readers.extend(shown.iter().map(|r| r["user_id"].clone()));
+        match answer["page"].as_str() {
+            Some(last) => {
+                assert_eq!(readers.last().unwrap(), last);
+                page = format!("&page={last}");
+            }
+            None => break,
+        }
+    }
+    assert_eq!(sizes, [100, 100, 28]);
+    assert_eq!(json!(readers), json!(have), "each once, by id");
+    // A page may begin behind anyone; behind the last there is nothing.
+    let behind =
+        async |user: &str| server.get(&users[0], &format!("{path}&page={user}")).await.expect(200);
+    assert_eq!(behind("user199z").await["readers"][0]["user_id"], "user200");
+    assert_eq!(
+        pick(&behind("zoe").await, &["readers", "page"]),
+        json!({"readers": [], "page": null})
+    );
+}
+
+/// The bound is on members: it falls and rises with those who come and go.
+#[tokio::test]
+async fn a_receipt_reaches_the_author_in_a_group_of_32_and_none_comes_in_one_of_33() {
+    let server = Server::start().await;
+    let users = crowd(33);
+    let (author, reader, last) = (&users[0], &users[1], &users[32]);
+    let group = server.found(author, &users[1..32]).await;
+    let (mut writes, mut reads) = (server.connect(author).await, server.connect(reader).await);
+    let receipt = |read: u64| {
+        json!({"type": "receipt", "conversation_id": group, "user_id": reader,
+            "delivered": read, "read": read})
+    };
+    writes.say(&group, 1, "we are 32").await;
+    reads.send(&frames::ack(&group, None, Some(2))).await;
+    assert_eq!(writes.wait_for_type("receipt").await, receipt(2));
+
+    let members = format!("/api/conversations/{group}/members");
+    server.post(author, &members, &json!({"user_ids": [last]})).await.expect(200);
+    writes.say(&group, 3, "we are 33").await;
+    // Over HTTP, where who acks is answered after the authors were told.
+    let ack = format!("/api/conversations/{group}/ack");
+    server.post(reader, &ack, &json!({"read": 4})).await.expect(204);
+
+    let leave = server.request_as(last, "DELETE", &format!("{members}/{last}"));
+    leave.send().await.expect(200);
+    writes.say(&group, 5, "we are 32 again").await;
+    reads.send(&frames::ack(&group, None, Some(6))).await;
+    assert_eq!(writes.wait_for_type("receipt").await, receipt(6), "and none before it");
+    let told = writes.take_mailbox();
+    assert!(told.iter().all(|frame| frame["type"] != "receipt"), "{told:?}");
+}
+
+#[tokio::test]
 async fn typing_reaches_the_others_who_are_online_and_is_stored_nowhere() {
     let server = Server::start().await;
     let (mut ana, mut bo) = (server.connect("ana").await, server.connect("bo").await);
@@ -151,6 +233,9 @@ async fn history_reads_up_and_down_and_says_whether_there_is_more() {
         (frames::history_before(CHAT, 5, 3), vec![2, 3, 4], true),
         (frames::history_before(CHAT, 4, 3), vec![1, 2, 3], false),
         (frames::history_before(CHAT, 99, 100), vec![1, 2, 3, 4, 5, 6, 7], false),
+        (frames::history_before(CHAT, 99, 7), vec![1, 2, 3, 4, 5, 6, 7], false),
+        (frames::history_before(CHAT, 99, 3), vec![5, 6, 7], true),
+        (frames::history_before(CHAT, 9, 6), vec![2, 3, 4, 5, 6, 7], true),
         (frames::history_before(CHAT, 1, 3), vec![], false),
     ] {
         assert_eq!(page(frame.clone()).await, (seqs, more), "{frame}");
@@ -160,6 +245,41 @@ async fn history_reads_up_and_down_and_says_whether_there_is_more() {
     let by_http = server.get("bo", &path).await.expect(200);
     let frame = ana.ask(&frames::history_before(CHAT, 5, 3)).await;
     assert_eq!(by_http, json!({"messages": frame["messages"], "more": true}));
+}
+
+#[tokio::test]
+async fn history_around_a_seq_shows_both_sides_of_it_over_a_socket() {
+    let server = Server::start().await;
+    let mut ana = server.connect("ana").await;
+    said(&mut ana, 7).await;
+    let around = |seq: u64, limit: u64| json!({"action": "history", "conversation_id": CHAT, "around": seq, "limit": limit});
+    let all = || json!([1, 2, 3, 4, 5, 6, 7]);
+    for (seq, limit, seqs, more_before, more) in [
+        (4, 4, json!([3, 4, 5, 6]), true, true),
+        (4, 3, json!([3, 4, 5]), true, true),
+        (4, 1, json!([4]), true, true),
+        (1, 4, json!([1, 2, 3, 4]), false, true),
+        (7, 4, json!([6, 7]), true, false),
+        (4, 100, all(), false, false),
+        // What is not there has two sides too.
+        (0, 3, json!([1, 2, 3]), false, true),
+        (8, 4, json!([6, 7]), true, false),
+        (u64::MAX, 100, all(), false, false),
+    ] {
+        let frame = around(seq, limit);
+        let batch = ana.ask(&frame).await;
+        assert_eq!(each(&batch["messages"], "/seq"), seqs, "{frame}: {batch}");
+        assert_eq!(
+            pick(&batch, &["conversation_id", "more_before", "more"]),
+            json!({"conversation_id": CHAT, "more_before": more_before, "more": more}),
+            "{frame}"
+        );
+    }
+    // The same over HTTP.
+    let path = format!("/api/conversations/{CHAT}/messages?around=4&limit=3");
+    let by_http = server.get("bo", &path).await.expect(200);
+    let frame = ana.ask(&around(4, 3)).await;
+    assert_eq!(by_http, pick(&frame, &["messages", "more", "more_before"]));
 }
 
 #[tokio::test]

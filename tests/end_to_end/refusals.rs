@@ -2,8 +2,10 @@
 //!
 //! Every answer is compared as a whole, but for `message`, which is written for developers and may change.
 
+mod documented;
 mod frames;
 mod handshakes;
+mod operators;
 mod requests;
 
 use petrel_test_client::frames::{new_id, text};

@@ -12,10 +12,14 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use petrel_test_client::frames;
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 
+use crate::document::Document;
+use crate::examples::names::Names;
+use crate::examples::{story, update, write};
 use crate::server::{Server, run};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -250,4 +254,48 @@ async fn a_receiver_that_makes_no_sense_starts_nothing() {
     }
     let output = run(folder.path(), &["serve", "--webhook-url", "https://example.com/"]).await;
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// A request, and what the receiver is told of it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    shows: String,
+    who: String,
+    request: String,
+    body: Value,
+    #[serde(default)]
+    tells: Value,
+}
+
+/// `docs/examples/webhooks.json`, a story from its top to its end. `PETREL_UPDATE=1` writes down what was told instead.
+#[tokio::test]
+async fn every_webhook_example_is_told_as_it_is_written() {
+    const STORY: &str = "examples/webhooks.json";
+    let mut all: Vec<Told> = story(STORY);
+    let document = Document::read("openapi.json");
+    let receiver = Receiver::start().await;
+    let server = server(&receiver, &[secret(1)]).await;
+    let mut names = Names::new(server.addr());
+    for (n, example) in all.iter_mut().enumerate() {
+        let (method, target) = example.request.split_once(' ').unwrap();
+        let call = server.request_as(&example.who, method, &names.real(target));
+        let answer = call.json(&names.real_in(&example.body)).send().await;
+        assert!(answer.status < 300, "{}: {}", example.request, answer.body);
+        let came = receiver.until(|came| came.len() > n).await;
+        let told = came[n].json();
+        let written = names.written(&told);
+        if update() {
+            example.tells = written;
+        } else {
+            document.check_event(&told);
+            let hint = "PETREL_UPDATE=1 writes it down";
+            assert_eq!(written, example.tells, "{}; {hint}", example.shows);
+        }
+    }
+    server.wait_until("all is told", |s| s["queues"]["webhook"]["messages"] == 0).await;
+    assert_eq!(receiver.came().len(), all.len(), "each tells of one thing");
+    if update() {
+        write(STORY, &all);
+    }
 }

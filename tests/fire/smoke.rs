@@ -43,6 +43,8 @@ fn a_short_soak_leaves_nothing_open() {
     assert_eq!(figures["connection_rows_after"], 0, "{report}");
     // Everyone left and came back.
     assert!(figures["sockets_opened"].as_u64().unwrap() > 12, "{report}");
+    // How much else was done depends on the machine; that it was answered as documented does not.
+    assert!(figures["acts"].as_object().unwrap().len() > 1, "{report}");
 }
 
 #[test]

@@ -106,10 +106,9 @@ impl Scene {
     /// The conversations that a row's request can be about.
     fn of(&self, row: &Row) -> Vec<(String, String)> {
         let nowhere = format!("g:{}", new_id());
-        let mut pairs = vec![(self.group.clone(), nowhere)];
-        if !row.groups_only {
-            pairs.push((DIRECT.to_owned(), "d:ana:nobody".to_owned()));
-        }
+        let mut pairs =
+            vec![(self.group.clone(), nowhere), (DIRECT.to_owned(), "d:ana:nobody".to_owned())];
+        pairs.retain(|(there, _)| row.is_for(there));
         pairs
     }
 }

@@ -43,8 +43,19 @@ pub struct Row {
     /// The body or the frame; empty if there is none.
     pub body: &'static str,
     pub who: Who,
-    /// Whether it is for groups alone.
-    pub groups_only: bool,
+    /// Which conversations it is for.
+    pub of: Of,
+}
+
+/// What a request may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Any conversation, or none.
+    All,
+    /// Groups alone.
+    Groups,
+    /// Direct conversations alone.
+    Direct,
 }
 
 const fn http(
@@ -54,15 +65,19 @@ const fn http(
     body: &'static str,
     who: Who,
 ) -> Row {
-    Row { way: Way::Http(method), route, path, body, who, groups_only: false }
+    Row { way: Way::Http(method), route, path, body, who, of: Of::All }
 }
 
 const fn frame(action: &'static str, body: &'static str, who: Who) -> Row {
-    Row { way: Way::Frame(action), route: "", path: "", body, who, groups_only: false }
+    Row { way: Way::Frame(action), route: "", path: "", body, who, of: Of::All }
 }
 
 const fn of_groups(row: Row) -> Row {
-    Row { groups_only: true, ..row }
+    Row { of: Of::Groups, ..row }
+}
+
+const fn of_direct(row: Row) -> Row {
+    Row { of: Of::Direct, ..row }
 }
 
 const ONE: &str = "/api/conversations/{id}";
@@ -195,6 +210,13 @@ pub const ROUTES: &[Row] = &[
         "/api/conversations/{conversation}",
         r#"{"name":"crew","post":"all"}"#,
         Who::Admins,
+    )),
+    of_direct(http(
+        "PATCH",
+        ONE,
+        "/api/conversations/{conversation}",
+        r#"{"retention_days":30}"#,
+        Who::Writers,
     )),
     of_groups(http(
         "PATCH",
@@ -358,6 +380,15 @@ impl Row {
     pub fn guarded() -> impl Iterator<Item = &'static Self> {
         let guarded = [Who::Members, Who::Writers, Who::Admins];
         ROUTES.iter().filter(move |row| guarded.contains(&row.who))
+    }
+
+    /// Whether the request can be about this conversation.
+    pub fn is_for(&self, conversation: &str) -> bool {
+        match self.of {
+            Of::All => true,
+            Of::Groups => conversation.starts_with("g:"),
+            Of::Direct => conversation.starts_with("d:"),
+        }
     }
 
     /// Path and body for this conversation, message id and caller.

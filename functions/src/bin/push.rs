@@ -1,8 +1,8 @@
 //! The push queue.
 
-use petrel_functions::{needs, runtime};
+use petrel_functions::runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    runtime::queue(needs::PUSH).await
+    runtime::pushes().await
 }

@@ -124,7 +124,7 @@ async fn what_is_forbidden_costs_what_is_missing_costs() {
             ("ex", &group, NOWHERE),
             ("eve", "d:ana:bo", "d:ana:nobody"),
         ] {
-            if row.groups_only && there.starts_with("d:") {
+            if !row.is_for(there) {
                 continue;
             }
             let (refused, cost) = all.pass(row, user, there).await;

@@ -208,9 +208,7 @@ async fn listed(
     let most: usize = asked["max-keys"].parse().unwrap();
     let seen = seen.lock().unwrap();
     let keys = seen.objects.keys().filter(|k| k.starts_with(prefix) && k.as_str() > after);
-    let contents: String =
-        keys.take(most).map(|k| format!("<Contents><Key>{k}</Key></Contents>")).collect();
-    format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
+    list(keys.take(most).map(String::as_str))
 }
 
 async fn read(
@@ -265,8 +263,19 @@ async fn closed(Path(id): Path<String>) -> StatusCode {
 /// Everyone has one file.
 async fn one_file(Query(asked): Query<BTreeMap<String, String>>) -> String {
     let key = format!("{}{}", asked["prefix"], "9".repeat(32));
-    let contents = format!("<Contents><Key>{key}</Key></Contents>");
-    format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
+    list([key.as_str()])
+}
+
+/// A list of these objects, which are all that there are.
+fn list<'a>(keys: impl IntoIterator<Item = &'a str>) -> String {
+    let keys: Vec<_> = keys.into_iter().collect();
+    let contents: String =
+        keys.iter().map(|k| format!("<Contents><Key>{k}</Key></Contents>")).collect();
+    format!(
+        "<ListBucketResult><KeyCount>{}</KeyCount><IsTruncated>false</IsTruncated>{contents}\
+         </ListBucketResult>",
+        keys.len(),
+    )
 }
 
 async fn looked_at(Path((_, id)): Path<(String, String)>) -> StatusCode {

@@ -20,7 +20,7 @@ const FUNCTIONS: [&str; 11] = [
 ];
 
 /// What may be absent. The template passes empty parameters on.
-const OPTIONAL: [&str; 19] = [
+const OPTIONAL: [&str; 20] = [
     "PETREL_ALLOWED_ORIGINS",
     "PETREL_APNS_ARN",
     "PETREL_APNS_SANDBOX_ARN",
@@ -31,6 +31,7 @@ const OPTIONAL: [&str; 19] = [
     "PETREL_LIMITS",
     "PETREL_MAX_FILE_MB",
     "PETREL_MAX_PHOTO_MB",
+    "PETREL_MAX_RETENTION_DAYS",
     "PETREL_MEDIA_SCAN",
     "PETREL_METRICS_NAMESPACE",
     "PETREL_OPERATOR_SCOPE",
@@ -52,7 +53,9 @@ fn nonsense(variable: &str) -> &'static [&'static str] {
             &["queue", "arn:aws:sqs:eu-central-1:1:q", "https://sqs.eu-central-1.amazonaws.com"]
         }
         "PETREL_ARCHIVE_BUCKET" => &["no bucket", "Archive", "arn:aws:s3:::archive", "-archive"],
-        "PETREL_HOT_DAYS" | "PETREL_RETENTION_DAYS" => &["0", "3651", "a month"],
+        "PETREL_HOT_DAYS" | "PETREL_RETENTION_DAYS" | "PETREL_MAX_RETENTION_DAYS" => {
+            &["0", "3651", "a month"]
+        }
         "PETREL_WEBSOCKET_ENDPOINT" => &["wss://a.example/prod", "a.example", "https://"],
         "PETREL_TOKEN_ISSUER" => &["issuer", "http://issuer.example"],
         "PETREL_JWKS_URL" => &["keys", "http://issuer.example/keys"],

@@ -194,7 +194,7 @@ async fn one_who_is_blocked_writes_nothing_and_is_told_nothing() {
     memory.block(&id("bo"), &id("ana")).await.unwrap();
     let posts = memory.posts().len();
     let mut writers = 0;
-    for row in Row::guarded().filter(|row| !row.groups_only) {
+    for row in Row::guarded().filter(|row| row.is_for("d:ana:bo")) {
         let blocked = answer(&memory, row, ANA, "d:ana:bo").await;
         let stranger = answer(&memory, row, EVE, "d:ana:nobody").await;
         if row.who == Who::Writers {

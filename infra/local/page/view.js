@@ -22,8 +22,24 @@ function changed({ sender_id, content: { change } }, me) {
   const whom = join((change.members ?? []).map(name));
   if (change.kind === 'created') return `${who} created “${change.name}”`;
   if (change.kind === 'added') return `${who} added ${whom}`;
+  if (change.kind === 'role') return `${who} made ${name(change.member)} ${change.role}`;
+  if (change.kind === 'updated') return `${who} ${updates(change)}`;
   if (change.members?.length === 1 && change.members[0] === sender_id) return `${who} left`;
   return `${who} removed ${whom}`;
+}
+
+/** What is other than before, of a conversation as a whole. */
+function updates(change) {
+  const all = { all: 'everyone', admins: 'admins' };
+  const days = change.retention_days;
+  const parts = [];
+  if (change.name !== undefined) parts.push(`named it “${change.name}”`);
+  if (change.avatar !== undefined) parts.push(`${change.avatar === null ? 'took away' : 'changed'} the picture`);
+  if (change.post !== undefined) parts.push(`let ${all[change.post]} write`);
+  if (change.add !== undefined) parts.push(`let ${all[change.add]} add members`);
+  if (days === 0) parts.push('let messages be kept as long as others are');
+  if (days > 0) parts.push(`let messages be kept for ${days} ${days === 1 ? 'day' : 'days'}`);
+  return join(parts);
 }
 
 /** The words of an entry, after its edits and its deletion. */

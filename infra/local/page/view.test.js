@@ -55,6 +55,19 @@ test('membership reads as a sentence', () => {
   assert.deepEqual([titleOf(c, 'ana'), preview(c).line], ['Team', 'bo removed you']);
 });
 
+test('what holds for a conversation, and who may what, reads as a sentence', () => {
+  const say = (sender_id, change) => {
+    const c = direct(entry(1, { sender_id, content: { type: 'system', change } }));
+    return rows(c).at(-1).line;
+  };
+  assert.equal(say('bo', { kind: 'role', member: 'ana', role: 'admin' }), 'bo made you admin');
+  assert.equal(say('ana', { kind: 'updated', retention_days: 1 }), 'You let messages be kept for 1 day');
+  assert.equal(say('bo', { kind: 'updated', retention_days: 30 }), 'bo let messages be kept for 30 days');
+  assert.equal(say('bo', { kind: 'updated', retention_days: 0 }), 'bo let messages be kept as long as others are');
+  assert.equal(say('bo', { kind: 'updated', name: 'Crew', avatar: null, post: 'admins', add: 'all' }),
+    'bo named it “Crew”, took away the picture, let admins write, and let everyone add members');
+});
+
 test('a notice of the server is a line of its own, and nobody said it', () => {
   const c = direct(entry(1), entry(2, { sender_id: '@system', content: { type: 'notice', text: 'be kind' } }));
   const { kind, line } = rows(c).at(-1);

@@ -119,13 +119,16 @@ struct Serve {
     /// Less than a day is for trying it out: what a caller without state repeats later than that is stored twice.
     #[arg(long, default_value_t = 365 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     retention: u64,
+    /// Most days for which a conversation may have its messages kept by a rule of its own
+    #[arg(long, default_value_t = 3_650, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    max_retention_days: u32,
     /// Pushes do not say how much their user has not read
     #[arg(long)]
     no_push_badge: bool,
     /// Pushes do not carry the first words of the message
     #[arg(long)]
     no_push_preview: bool,
-    /// Seconds in which a message can be edited; 0 is always
+    /// Seconds in which a message can be edited, at most half of `--hot`, which is what 0 means
     #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=31_536_000))]
     edit_window: u32,
     /// How much may be done in a while; beyond, `rate_limited` (repeatable; NAME=0 is no limit)
@@ -353,6 +356,7 @@ fn run_server(args: Serve) -> Result<(), Failure> {
             push_badge: !args.no_push_badge,
             push_preview: !args.no_push_preview,
             edit_window_s: args.edit_window,
+            max_retention_days: args.max_retention_days,
             max_photo_bytes: args.media.max_photo * MB,
             max_file_bytes: args.media.max_file * MB,
             scan: args.media.scan,

@@ -23,6 +23,7 @@ CHECKS = [
     storage.tables_keep,
     storage.queues_lose_nothing,
     storage.timers_are_heard,
+    storage.files_are_heard,
     storage.queues_are_private,
     storage.buckets_keep,
     storage.buckets_are_private,

@@ -16,6 +16,28 @@ TIMERS = {
     "userIdentity": {"type": ["Service"], "principalId": ["dynamodb.amazonaws.com"]},
     "dynamodb": {"Keys": {"sk": {"S": ["timer"]}}},
 }
+# What the function behind the media bucket is told of: bytes that arrived, and verdicts, of this bucket and no other.
+MEDIA = [{"Ref": "MediaBucket"}]
+FILES = {
+    "MediaFunctionStored": {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": MEDIA}},
+    },
+    "MediaFunctionScannedByGuardDuty": {
+        "source": ["aws.guardduty"],
+        "detail-type": ["GuardDuty Malware Protection Object Scan Result"],
+        "detail": {"s3ObjectDetails": {"bucketName": MEDIA}},
+    },
+    "MediaFunctionScannedByAnother": {"source": ["petrel.scanner"], "detail": {"bucket": MEDIA}},
+}
+# What the function itself looks at, word for word.
+READ_BY_MEDIA = [
+    'source == "aws.s3"',
+    'event_name == "REMOVE"',
+    'principal_id == "dynamodb.amazonaws.com"',
+    "keys::read_upload(",
+]
 
 BUCKETS = {"MediaBucket": "INTELLIGENT_TIERING", "ArchiveBucket": "GLACIER_IR"}
 
@@ -162,6 +184,38 @@ def timers_are_heard(t):
         yield "ArchiveFunction may outlive its lease"
     if dict(t.of("AWS::SQS::Queue")).get(UNARCHIVED, {}).get("MessageRetentionPeriod") != 14 * 24 * 3600:
         yield f"{UNARCHIVED} does not keep for 14 days"
+
+
+def files_are_heard(t):
+    """The media function hears of what arrives, of verdicts on it and of uploads that ran out, and of nothing else."""
+    tells = t.properties("MediaBucket").get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+    if tells.get("EventBridgeEnabled") is not True:
+        yield "MediaBucket tells nobody what arrives"
+    rules = {n: p for n, p in t.of("AWS::Events::Rule") if arn("MediaFunction") in [g["Arn"] for g in p["Targets"]]}
+    for name in sorted(FILES.keys() | rules.keys()):
+        p = rules.get(name, {})
+        if p.get("EventPattern") != FILES.get(name):
+            yield f"{name} hears of {json.dumps(p.get('EventPattern'))}"
+        if p.get("State", "ENABLED") != "ENABLED":
+            yield f"{name} is off"
+    begins = {t.key(at): {"S": [{"prefix": t.key(prefix)}]} for at, prefix in (("PK", "FILE"), ("SK", "USER"))}
+    ran_out = {"eventName": ["REMOVE"], "userIdentity": {"type": ["Service"]}, "dynamodb": {"Keys": begins}}
+    sources = [p for _, p in t.of("AWS::Lambda::EventSourceMapping") if p.get("FunctionName") == {"Ref": "MediaFunction"}]
+    if [p.get("EventSourceArn") for p in sources] != [{"Fn::GetAtt": ["ConversationsTable", "StreamArn"]}]:
+        yield "MediaFunction does not read the stream of ConversationsTable alone"
+    for p in sources:
+        filters = [json.loads(f["Pattern"]) for f in p.get("FilterCriteria", {}).get("Filters", [])]
+        if filters != [ran_out]:
+            yield f"MediaFunction hears of {json.dumps(filters)}"
+        if p.get("StartingPosition") != "TRIM_HORIZON":
+            yield "MediaFunction misses the uploads that run out before it listens"
+        if p.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield "MediaFunction does not report where it failed"
+        if p.get("MaximumRetryAttempts") != 100 or p.get("BisectBatchOnFunctionError") is not True:
+            yield "MediaFunction lets one upload stop the others for ever"
+    for words in READ_BY_MEDIA:
+        if words not in t.media:
+            yield f"functions/src/media.rs does not look at {words}"
 
 
 def queues_are_private(t):

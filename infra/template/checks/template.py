@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 
+ROOT = Path(__file__).parents[3]
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
@@ -16,6 +18,8 @@ class Template:
         self.outputs = expanded.get("Outputs", {})
         self.resources = expanded["Resources"]
         self.operations = operations
+        self.keys = (ROOT / "shared/aws/src/keys.rs").read_text(encoding="utf-8")
+        self.media = (ROOT / "functions/src/media.rs").read_text(encoding="utf-8")
 
     def of(self, kind):
         """(logical id, properties) of every resource of a type."""
@@ -38,6 +42,11 @@ class Template:
                     yield no, f"not {condition}"
             else:
                 yield statement, None
+
+    def key(self, name):
+        """What shared/aws/src/keys.rs calls so."""
+        found = re.search(rf'^pub const {name}: &str = "(.*)";$', self.keys, flags=re.MULTILINE)
+        return found[1] if found else None
 
     def table(self, heading):
         """The rows of the first table below a heading of docs/operations.md, as lists of cells without backticks."""

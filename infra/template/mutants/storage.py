@@ -238,6 +238,101 @@ def lease_is_outlived(r, _):
     props(r, "ArchiveFunction")["Timeout"] = 900
 
 
+@mutant("files_are_heard")
+def the_bucket_is_silent(r, _):
+    del props(r, "MediaBucket")["NotificationConfiguration"]
+
+
+@mutant("files_are_heard")
+def other_buckets_are_heard(r, _):
+    del props(r, "MediaFunctionStored")["EventPattern"]["detail"]
+
+
+@mutant("files_are_heard")
+def what_is_deleted_is_taken_for_stored(r, _):
+    props(r, "MediaFunctionStored")["EventPattern"]["detail-type"].append("Object Deleted")
+
+
+@mutant("files_are_heard")
+def verdicts_on_other_buckets(r, _):
+    props(r, "MediaFunctionScannedByGuardDuty")["EventPattern"]["detail"] = {}
+
+
+@mutant("files_are_heard")
+def anyone_is_a_scanner(r, _):
+    del props(r, "MediaFunctionScannedByAnother")["EventPattern"]["source"]
+
+
+@mutant("files_are_heard")
+def no_scanner_of_ones_own(r, _):
+    del r["MediaFunctionScannedByAnother"]
+
+
+@mutant("files_are_heard")
+def a_rule_is_off(r, _):
+    props(r, "MediaFunctionScannedByGuardDuty")["State"] = "DISABLED"
+
+
+@mutant("files_are_heard")
+def a_rule_more(r, _):
+    r["Other"] = r["MediaFunctionStored"]
+
+
+def uploads(r):
+    """The event source of uploads that ran out."""
+    return props(r, "MediaFunctionRanOut")
+
+
+@mutant("files_are_heard")
+def everything_that_changes_is_heard(r, _):
+    del uploads(r)["FilterCriteria"]
+
+
+def refilter(r, old, new):
+    only = uploads(r)["FilterCriteria"]["Filters"][0]
+    only["Pattern"] = only["Pattern"].replace(old, new)
+
+
+@mutant("files_are_heard")
+def loans_are_taken_for_uploads(r, _):
+    refilter(r, '"u#"', '"l#"')
+
+
+@mutant("files_are_heard")
+def no_upload_begins_so(r, _):
+    refilter(r, '"f#"', '"m#"')
+
+
+@mutant("files_are_heard")
+def uploads_begin_otherwise(_, t):
+    t.keys = t.keys.replace('"f#"', '"file#"')
+
+
+@mutant("files_are_heard")
+def owners_begin_otherwise(_, t):
+    t.keys = t.keys.replace('"u#"', '"user#"')
+
+
+@mutant("files_are_heard")
+def other_events_are_read(_, t):
+    t.media = t.media.replace('"REMOVE"', '"INSERT"')
+
+
+@mutant("files_are_heard")
+def early_uploads_are_missed(r, _):
+    uploads(r)["StartingPosition"] = "LATEST"
+
+
+@mutant("files_are_heard")
+def one_upload_stops_all(r, _):
+    del uploads(r)["MaximumRetryAttempts"]
+
+
+@mutant("files_are_heard")
+def a_whole_batch_comes_again(r, _):
+    del uploads(r)["FunctionResponseTypes"]
+
+
 @mutant("tables_keep")
 def no_stream(r, _):
     del props(r, "ConversationsTable")["StreamSpecification"]

@@ -25,6 +25,12 @@ pub(crate) const REASON_CHECK: &str = "ConditionalCheckFailed";
 /// Why an action of a transaction cancelled it: another write was changing the item.
 pub(crate) const REASON_CONFLICT: &str = "TransactionConflict";
 
+/// For a call of a port with all its requests, their attempts and the pauses between them: every function that makes it has
+/// more time, and tells its caller that it failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(6);
+/// For a call that makes many requests one after another.
+pub(crate) const LONG_LIMIT: Duration = Duration::from_secs(15);
+
 /// How many items one BatchGetItem takes.
 const BATCH: usize = 100;
 /// How often a batch is asked for, until what is still missing makes it fail.
@@ -43,6 +49,11 @@ where
         Err(error) if error.code().is_some_and(|code| codes.contains(&code)) => Ok(None),
         Err(error) => Err(Error::port(error)),
     }
+}
+
+/// What the call returns, unless it takes longer.
+pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|elapsed| Err(Error::port(elapsed)))
 }
 
 /// Whether a write met a transaction on its item.
@@ -71,6 +82,10 @@ pub(crate) fn lost(error: &TransactWriteItemsError) -> bool {
 
 /// Reads a query page by page, up to `limit` items.
 pub(crate) async fn read_all(query: QueryFluentBuilder, limit: usize) -> Result<Vec<Item>> {
+    within(LIMIT, read_pages(query, limit)).await
+}
+
+async fn read_pages(query: QueryFluentBuilder, limit: usize) -> Result<Vec<Item>> {
     let mut found = vec![];
     if limit == 0 {
         return Ok(found);
@@ -125,11 +140,14 @@ impl Dynamo {
     }
 
     async fn batches(&self, table: &str, keys: Vec<Item>, strong: bool) -> Result<Vec<Item>> {
-        let mut found = vec![];
-        for batch in keys.chunks(BATCH) {
-            self.batch(table, batch.to_vec(), strong, &mut found).await?;
-        }
-        Ok(found)
+        within(LIMIT, async {
+            let mut found = vec![];
+            for batch in keys.chunks(BATCH) {
+                self.batch(table, batch.to_vec(), strong, &mut found).await?;
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn batch(

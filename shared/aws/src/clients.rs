@@ -20,7 +20,7 @@ use crate::Dynamo;
 use crate::archive::S3;
 use crate::files::{MediaBucket, s3_client};
 use crate::gateway::ApiGateway;
-use crate::https::{self, CONNECT_TIMEOUT, HttpKeys};
+use crate::https::{self, CONNECT_TIMEOUT, ENDPOINT_URL, HttpKeys, patience};
 use crate::keys::Tables;
 use crate::moderation::Topic;
 use crate::pushes::Sns;
@@ -91,13 +91,13 @@ pub fn function_config(env: Env<'_>) -> Result<SdkConfig, SettingsError> {
         .behavior_version(BehaviorVersion::latest())
         .http_client(https::client(env).map_err(SettingsError::Https)?)
         .sleep_impl(TokioSleep::new())
-        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, patience(env)))
         .retry_config(retries(ATTEMPTS))
         .region(get("AWS_REGION").map(Region::new))
         .use_fips(is_on("AWS_USE_FIPS_ENDPOINT"))
         .use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"))
         .service_config(Endpoints::read(env));
-    config.set_endpoint_url(get("AWS_ENDPOINT_URL"));
+    config.set_endpoint_url(get(ENDPOINT_URL));
     if let (Some(id), Some(secret)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
         let credentials = Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "Lambda");
         config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
@@ -128,7 +128,7 @@ impl LoadServiceConfig for Endpoints {
 
 /// The same for a program on a machine, whose credentials may stand in files or come from elsewhere: the SDK's own loader.
 /// One HTTPS client for all (rustls on ring, Amazon's roots; `SSL_CERT_FILE` names others), 1 s to connect, 2.5 s an
-/// attempt, 6 s a call, at most 3 attempts.
+/// attempt, 6 s a call, at most 3 attempts; longer on an endpoint of one's own.
 ///
 /// # Errors
 /// If the HTTPS client cannot be built.
@@ -136,7 +136,7 @@ pub async fn sdk_config(env: Env<'_>) -> Result<SdkConfig, SettingsError> {
     let client = https::client(env).map_err(SettingsError::Https)?;
     let mut config = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
-        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, patience(env)))
         .retry_config(retries(ATTEMPTS));
     // Lambda sets it. Elsewhere the SDK looks for it in files and asks the machine's metadata service.
     if let Some(region) = settings::get(env, "AWS_REGION") {
@@ -145,11 +145,19 @@ pub async fn sdk_config(env: Env<'_>) -> Result<SdkConfig, SettingsError> {
     Ok(config.load().await)
 }
 
-fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+/// What a post, a job or a push may take: as many times longer as this configuration waits for another call.
+fn post_timeouts(config: &SdkConfig) -> TimeoutConfig {
+    let attempt = config.timeout_config().and_then(TimeoutConfig::operation_attempt_timeout);
+    let times = attempt.map_or(1, |it| it.as_millis() / ATTEMPT_TIMEOUT.as_millis());
+    timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT, u32::try_from(times).unwrap_or(1))
+}
+
+/// These, so many times longer.
+fn timeouts(attempt: Duration, operation: Duration, times: u32) -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
+        .connect_timeout(CONNECT_TIMEOUT * times)
+        .operation_attempt_timeout(attempt * times)
+        .operation_timeout(operation * times)
         .build()
 }
 
@@ -244,7 +252,7 @@ fn gateway(config: &SdkConfig, settings: &Settings) -> Arc<dyn Gateway> {
     };
     let config = aws_sdk_apigatewaymanagement::config::Builder::from(config)
         .endpoint_url(endpoint)
-        .timeout_config(timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT))
+        .timeout_config(post_timeouts(config))
         .retry_config(retries(POST_ATTEMPTS))
         .build();
     Arc::new(ApiGateway::new(aws_sdk_apigatewaymanagement::Client::from_conf(config)))
@@ -258,7 +266,7 @@ fn jobs(config: &SdkConfig, settings: &Settings) -> Arc<dyn Jobs> {
     };
     // Short as for posts: when the queue is out, the core delivers by itself, and its time is bounded.
     let config = aws_sdk_sqs::config::Builder::from(config)
-        .timeout_config(timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT))
+        .timeout_config(post_timeouts(config))
         .retry_config(retries(POST_ATTEMPTS))
         .build();
     Arc::new(Sqs::new(aws_sdk_sqs::Client::from_conf(config), queues))
@@ -287,7 +295,7 @@ fn moderation(config: &SdkConfig, settings: &Settings) -> Arc<dyn Moderation> {
 
 fn notifier(config: &SdkConfig, settings: &Settings) -> Arc<dyn Notifier> {
     let config = aws_sdk_sns::config::Builder::from(config)
-        .timeout_config(timeouts(POST_ATTEMPT_TIMEOUT, POST_TIMEOUT))
+        .timeout_config(post_timeouts(config))
         .retry_config(retries(POST_ATTEMPTS))
         .build();
     Arc::new(Sns::new(aws_sdk_sns::Client::from_conf(config), settings.platforms.clone()))

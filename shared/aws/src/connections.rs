@@ -15,7 +15,7 @@ use petrel_core::ports::{
 };
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, is_conflict, unless};
+use crate::calls::{CHECK_FAILED, LIMIT, is_conflict, unless, within};
 use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
@@ -113,11 +113,9 @@ impl Dynamo {
             .key(keys::USER_ID, s(user.as_str()))
             .update_expression(expression)
     }
-}
 
-#[async_trait]
-impl Connections for Dynamo {
-    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
+    /// Puts the connection in its device's place, unless a newer one stands there.
+    async fn take_place(&self, connection: &Connection) -> Result<Option<Registered>> {
         let value = item([
             (keys::CONNECTION_ID, s(connection.id.as_str())),
             (keys::CONNECTED_AT, n(connection.connected_at)),
@@ -152,6 +150,13 @@ impl Connections for Dynamo {
         }
         Err(Error::port("the user's item is changing"))
     }
+}
+
+#[async_trait]
+impl Connections for Dynamo {
+    async fn register(&self, connection: &Connection) -> Result<Option<Registered>> {
+        within(LIMIT, self.take_place(connection)).await
+    }
 
     async fn remove(
         &self,
@@ -160,25 +165,28 @@ impl Connections for Dynamo {
         id: &ConnectionId,
         now: u64,
     ) -> Result<Option<Sockets>> {
-        for attempt in 0..ATTEMPTS {
-            self.back_off(attempt).await;
-            let update = self
-                .update(user, "REMOVE #device SET #seen = :now")
-                .expression_attribute_names("#seen", keys::LAST_SEEN)
-                .expression_attribute_values(":now", n(now))
-                .return_values(ReturnValue::AllNew)
-                .condition_expression("#device.#id = :id")
-                .expression_attribute_names("#device", keys::device(device))
-                .expression_attribute_names("#id", keys::CONNECTION_ID)
-                .expression_attribute_values(":id", s(id.as_str()))
-                .send()
-                .await;
-            if !is_conflict(&update) {
-                let done = unless(update, &[CHECK_FAILED])?;
-                return done.map(|done| updated(done.attributes)).transpose();
+        within(LIMIT, async {
+            for attempt in 0..ATTEMPTS {
+                self.back_off(attempt).await;
+                let update = self
+                    .update(user, "REMOVE #device SET #seen = :now")
+                    .expression_attribute_names("#seen", keys::LAST_SEEN)
+                    .expression_attribute_values(":now", n(now))
+                    .return_values(ReturnValue::AllNew)
+                    .condition_expression("#device.#id = :id")
+                    .expression_attribute_names("#device", keys::device(device))
+                    .expression_attribute_names("#id", keys::CONNECTION_ID)
+                    .expression_attribute_values(":id", s(id.as_str()))
+                    .send()
+                    .await;
+                if !is_conflict(&update) {
+                    let done = unless(update, &[CHECK_FAILED])?;
+                    return done.map(|done| updated(done.attributes)).transpose();
+                }
             }
-        }
-        Err(Error::port("the user's item is changing"))
+            Err(Error::port("the user's item is changing"))
+        })
+        .await
     }
 
     async fn sockets(&self, users: &[UserId]) -> Result<Vec<(UserId, Sockets)>> {
@@ -193,20 +201,23 @@ impl Connections for Dynamo {
     }
 
     async fn watched(&self, user: &UserId, until: u64) -> Result<Sockets> {
-        let update = self
-            .update(user, "SET #watched = :until")
-            .condition_expression("attribute_not_exists(#watched) OR #watched < :until")
-            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
-            .expression_attribute_values(":until", n(until))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await;
-        if let Some(done) = unless(update, &[CHECK_FAILED])? {
-            return updated(done.attributes);
-        }
-        // A later time stands there.
-        let found = self.sockets(std::slice::from_ref(user)).await?.pop();
-        Ok(found.map(|(_, sockets)| sockets).unwrap_or_default())
+        within(LIMIT, async {
+            let update = self
+                .update(user, "SET #watched = :until")
+                .condition_expression("attribute_not_exists(#watched) OR #watched < :until")
+                .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
+                .expression_attribute_values(":until", n(until))
+                .return_values(ReturnValue::AllNew)
+                .send()
+                .await;
+            if let Some(done) = unless(update, &[CHECK_FAILED])? {
+                return updated(done.attributes);
+            }
+            // A later time stands there.
+            let found = self.sockets(std::slice::from_ref(user)).await?.pop();
+            Ok(found.map(|(_, sockets)| sockets).unwrap_or_default())
+        })
+        .await
     }
 
     async fn set_away(&self, user: &UserId, away: bool) -> Result<Sockets> {
@@ -245,12 +256,12 @@ impl Connections for Dynamo {
         Ok(found)
     }
 
-    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        self.take_endpoint(endpoint).await
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<Option<Endpoint>> {
+        within(LIMIT, self.take_endpoint(endpoint)).await
     }
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        self.drop_endpoint(endpoint).await
+        within(LIMIT, self.drop_endpoint(endpoint)).await
     }
 
     async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {

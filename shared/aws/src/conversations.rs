@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put as PutAction, TransactWriteItem,
+    AttributeValue, ConditionCheck, Delete, Put as PutAction, PutRequest, TransactWriteItem,
+    WriteRequest,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use petrel_core::error::{Error, Result};
@@ -13,14 +14,16 @@ use petrel_core::ids::{ConversationId, InviteId, Seq, UserId};
 use petrel_core::ports::{Change, Conversations, OwnState, Put, UserConversation, Watermarks};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, CONFLICT, REASON_CHECK, cancelled_for, lost, read_all, unless};
+use crate::calls::{
+    CHECK_FAILED, CONFLICT, LONG_LIMIT, REASON_CHECK, cancelled_for, lost, read_all, unless, within,
+};
 use crate::item::{Item, malformed, n, s, text};
 use crate::keys;
 use crate::log;
 use crate::people::block_key;
 use crate::rows::{
-    invite_key, member_key, new_info, new_invite, new_member, new_row, read_info, read_invite,
-    read_member, read_row, row_key,
+    invite_key, left_key, member_key, new_info, new_invite, new_member, new_row, read_info,
+    read_invite, read_member, read_row, row_key,
 };
 
 /// How many rows are opened at once.
@@ -202,13 +205,16 @@ impl Conversations for Dynamo {
         members: &[(UserId, Role)],
     ) -> Result<Put> {
         // One after another: transactions that check the same item at once would cancel each other.
-        for (i, chunk) in members.chunks(FOUNDERS).enumerate() {
-            let info = (i == 0).then_some(info);
-            if self.found_chunk(group, info, chunk).await? == Put::Taken {
-                return Ok(Put::Taken);
+        within(LONG_LIMIT, async {
+            for (i, chunk) in members.chunks(FOUNDERS).enumerate() {
+                let info = (i == 0).then_some(info);
+                if self.found_chunk(group, info, chunk).await? == Put::Taken {
+                    return Ok(Put::Taken);
+                }
             }
-        }
-        Ok(Put::Stored)
+            Ok(Put::Stored)
+        })
+        .await
     }
 
     async fn change(&self, change: &Change) -> Result<Put> {
@@ -355,5 +361,28 @@ impl Conversations for Dynamo {
 
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         Ok(self.get(&self.tables.conversations, block_key(owner, other)).await?.is_some())
+    }
+
+    async fn note_left(&self, group: &ConversationId, users: &[UserId]) -> Result<()> {
+        // Each once: DynamoDB refuses a batch that names a key twice.
+        let users: BTreeSet<&UserId> = users.iter().collect();
+        let note = |user| {
+            let put = PutRequest::builder().set_item(Some(left_key(user, group))).build();
+            Ok(WriteRequest::builder().put_request(put.map_err(Error::port)?).build())
+        };
+        let notes = users.into_iter().map(note).collect::<Result<Vec<_>>>()?;
+        self.write_each(&self.tables.conversations, &notes).await
+    }
+
+    async fn left(&self, user: &UserId, limit: usize) -> Result<Vec<ConversationId>> {
+        let notes = self.partition(&keys::left(user), keys::GROUP, None, limit).await?;
+        let group = |note: &Item| ConversationId::parse(text(note, keys::SK)?).map_err(Error::port);
+        notes.iter().map(group).collect()
+    }
+
+    async fn forget_left(&self, user: &UserId, group: &ConversationId) -> Result<()> {
+        let delete = self.client.delete_item().table_name(&self.tables.conversations);
+        delete.set_key(Some(left_key(user, group))).send().await.map_err(Error::port)?;
+        Ok(())
     }
 }

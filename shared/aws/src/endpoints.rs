@@ -58,8 +58,8 @@ impl Dynamo {
         Ok(found)
     }
 
-    /// Gives the endpoint to this device, and takes it from the one before.
-    pub(crate) async fn take_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+    /// Gives the endpoint to this device, and takes it from the one before; what this device had until then.
+    pub(crate) async fn take_endpoint(&self, endpoint: &Endpoint) -> Result<Option<Endpoint>> {
         for attempt in 0..ATTEMPTS {
             self.back_off(attempt).await;
             let before = self.owner(&endpoint.id).await?;
@@ -69,7 +69,7 @@ impl Dynamo {
             let own = |e: &&Endpoint| e.user == endpoint.user && e.device == endpoint.device;
             let replaced = stands.iter().find(own);
             if before.as_ref() == Some(endpoint) && replaced == Some(endpoint) {
-                return Ok(());
+                return Ok(None);
             }
             // The endpoint that this device had until now is nobody's; its note goes, if it names this device.
             let replaced = replaced.filter(|e| e.id != endpoint.id);
@@ -90,7 +90,7 @@ impl Dynamo {
                 actions.push(self.forgetting(replaced)?);
             }
             if self.transact(actions).await?.is_none() {
-                return Ok(());
+                return Ok(replaced.cloned());
             }
         }
         Err(Error::port("an endpoint is changing hands"))

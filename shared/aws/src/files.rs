@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::operation::head_object::HeadObjectError;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_types::service_config::ServiceConfigKey;
 use petrel_core::error::{Error, Result};
@@ -36,6 +37,13 @@ pub(crate) fn checked(config: Builder) -> Builder {
     config
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+}
+
+/// Fails for a list that was cut off: the SDK takes it for a whole one.
+pub(crate) fn whole(list: &ListObjectsV2Output) -> Result<()> {
+    let named = usize::try_from(list.key_count().unwrap_or(-1)).ok();
+    let whole = named == Some(list.contents().len()) && list.is_truncated().is_some();
+    whole.then_some(()).ok_or_else(|| Error::port("a list of objects is not whole"))
 }
 
 /// The bucket of media.
@@ -137,6 +145,7 @@ impl Files for MediaBucket {
             list = list.start_after(keys::file(owner, page));
         }
         let found = list.send().await.map_err(Error::port)?;
+        whole(&found)?;
         let keys = found.contents().iter().filter_map(|object| object.key());
         keys.map(|key| {
             let id = key.strip_prefix(&prefix).unwrap_or_default();

@@ -24,6 +24,9 @@ use crate::token::FetchKeys;
 const AMAZON_ROOTS: &str = include_str!("roots.pem");
 /// For a new TCP and TLS connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many times longer than AWS an endpoint of one's own may take: an emulator shares its machine with whatever calls it, and
+/// mostly does one thing at a time. Who gives up on what is under way and asks again has it done twice.
+const PATIENCE: u32 = 8;
 /// A connection that was idle for longer is not used again: who has been frozen between two events may find that the
 /// other side has given it up without a word, and would wait for a whole attempt. AWS's SDK for Java takes 60 s too.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,6 +34,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest key set, bytes.
 const MAX_KEYS_BYTES: usize = 256 * 1024;
+
+/// Names one endpoint for all services.
+pub(crate) const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -74,8 +80,8 @@ pub(crate) fn connector_through(
 }
 
 /// Speaks HTTPS, and plain HTTP where the URL says so.
-fn connector(roots: Roots) -> Result<Connector, BoxError> {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+fn connector(roots: Roots, connect_timeout: Duration) -> Result<Connector, BoxError> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(connect_timeout).build();
     Ok(Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(roots.context()?)
@@ -84,10 +90,16 @@ fn connector(roots: Roots) -> Result<Connector, BoxError> {
         .build())
 }
 
+/// How many times longer than on AWS whatever is called may take. One endpoint for all services is none of AWS.
+pub(crate) fn patience(env: Env<'_>) -> u32 {
+    if settings::get(env, ENDPOINT_URL).is_some() { PATIENCE } else { 1 }
+}
+
 /// The client for AWS. It also speaks plain HTTP, for an emulator. One connector for all: the SDK's own client would
 /// read the roots once more for each service.
 pub(crate) fn client(env: Env<'_>) -> Result<SharedHttpClient, BoxError> {
-    let connector = SharedHttpConnector::new(connector(Roots::for_aws(env))?);
+    let connect_timeout = CONNECT_TIMEOUT * patience(env);
+    let connector = SharedHttpConnector::new(connector(Roots::for_aws(env), connect_timeout)?);
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
@@ -96,6 +108,7 @@ pub(crate) fn client(env: Env<'_>) -> Result<SharedHttpClient, BoxError> {
 pub struct HttpKeys {
     url: Uri,
     connector: Connector,
+    timeout: Duration,
 }
 
 impl HttpKeys {
@@ -115,8 +128,10 @@ impl HttpKeys {
         }
         let roots =
             if host.ends_with(".amazonaws.com") { Roots::for_aws(env) } else { Roots::Platform };
-        let connector = connector(roots).map_err(SettingsError::Https)?;
-        Ok(Self { url: uri, connector })
+        let patience = patience(env);
+        let connector =
+            connector(roots, CONNECT_TIMEOUT * patience).map_err(SettingsError::Https)?;
+        Ok(Self { url: uri, connector, timeout: KEYS_TIMEOUT * patience })
     }
 
     async fn get(&self) -> Result<Vec<u8>, BoxError> {
@@ -143,7 +158,7 @@ impl HttpKeys {
 #[async_trait]
 impl FetchKeys for HttpKeys {
     async fn fetch(&self) -> Result<Vec<u8>, BoxError> {
-        tokio::time::timeout(KEYS_TIMEOUT, self.get()).await?
+        tokio::time::timeout(self.timeout, self.get()).await?
     }
 }
 

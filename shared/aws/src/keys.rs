@@ -35,12 +35,12 @@ pub const CONTENT: &str = "c";
 /// messages: the places of the edits of this entry (NS), so that a delete finds them. Absent: there are none.
 pub const EDITS: &str = "ed";
 
-/// conversations, partition key: a conversation's id, [`user`] or [`timer`].
+/// conversations, partition key: a conversation's id, [`user`], [`left`] or [`timer`].
 pub const PK: &str = "pk";
 /// conversations, sort key: [`INFO`], [`member`], [`invite`], [`FLOOR`], [`redaction`], [`row`], [`PROFILE`], [`block`],
-/// [`watcher`] or [`TIMER`].
+/// [`watcher`], [`TIMER`] or, in a partition of [`left`], a group's id.
 pub const SK: &str = "sk";
-/// conversations, sort key of what holds for a group. Sorts before its members and begins as they do: one query reads both.
+/// conversations, sort key of what holds for a conversation. Sorts before its members and begins as they do: one query reads both.
 pub const INFO: &str = "m";
 /// conversations, info: the group's name.
 pub const NAME: &str = "name";
@@ -89,6 +89,8 @@ pub const LEASE: &str = "until";
 pub const GONE: &str = "gone";
 /// conversations, floor: the ordinal at `gone` (N).
 pub const GONE_ORDINAL: &str = "gone_ordinal";
+/// When the first entry in the archive was sent.
+pub const OLDEST_AT: &str = "oldest_at";
 /// conversations, floor: how often it was moved (N).
 pub const VERSION: &str = "version";
 /// conversations, sort key of the only row in the partition of a conversation's timer.
@@ -141,6 +143,8 @@ pub const ROW: &str = "c#";
 pub const GROUP_ROWS: &str = "c#g:";
 /// Sorts right behind all of those.
 pub const BEHIND_GROUP_ROWS: &str = "c#g;";
+/// Begins the sort key of a group, where that is its id.
+pub const GROUP: &str = "g:";
 /// Begins the name of a device's map.
 pub const DEVICE: &str = "d#";
 /// Begins the name of a device's push endpoint (S).
@@ -191,6 +195,12 @@ pub fn invite(invite: &InviteId) -> String {
 /// A conversation, in a user's partition.
 pub fn row(conversation: &ConversationId) -> String {
     format!("{ROW}{conversation}")
+}
+
+/// The partition of the groups that a user has left, where a group's id is the sort key. Not the user's own: what is there goes
+/// before what is here has been looked at.
+pub fn left(user: &UserId) -> String {
+    format!("l#{user}")
 }
 
 /// A blocked user, in a user's partition.

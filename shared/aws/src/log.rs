@@ -10,7 +10,7 @@ use petrel_core::ports::{Floor, Log, MAX_EDITS, Put};
 use uuid::Uuid;
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, CONFLICT, lost, read_all, unless};
+use crate::calls::{CHECK_FAILED, CONFLICT, LIMIT, lost, read_all, unless, within};
 use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
@@ -309,14 +309,17 @@ impl Log for Dynamo {
     }
 
     async fn put_changing(&self, entry: &Entry) -> Result<Put> {
-        let actions = match &entry.content {
-            Content::Edit { target, .. } => self.editing(entry, *target)?,
-            Content::Delete { target } => match self.deleting_entry(entry, *target).await? {
-                Some(actions) => actions,
-                None => return Ok(Put::Taken),
-            },
-            _ => return self.put(entry).await,
-        };
-        self.write_all(actions).await
+        within(LIMIT, async {
+            let actions = match &entry.content {
+                Content::Edit { target, .. } => self.editing(entry, *target)?,
+                Content::Delete { target } => match self.deleting_entry(entry, *target).await? {
+                    Some(actions) => actions,
+                    None => return Ok(Put::Taken),
+                },
+                _ => return self.put(entry).await,
+            };
+            self.write_all(actions).await
+        })
+        .await
     }
 }

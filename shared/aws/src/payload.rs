@@ -76,6 +76,9 @@ fn apns(notification: &Notification) -> Value {
     if let Some(badge) = notification.badge {
         payload["aps"]["badge"] = badge.into();
     }
+    if let Some(avatar) = &notification.sender_avatar {
+        payload["sender_avatar"] = avatar.as_str().into();
+    }
     if notification.mentioned {
         payload["mentioned"] = true.into();
     }
@@ -118,6 +121,9 @@ fn fcm(notification: &Notification) -> Value {
         message["android"]["notification"]["notification_count"] = badge.into();
         message["data"]["badge"] = badge.to_string().into();
     }
+    if let Some(avatar) = &notification.sender_avatar {
+        message["data"]["sender_avatar"] = avatar.as_str().into();
+    }
     if notification.mentioned {
         message["data"]["mentioned"] = "true".into();
     }
@@ -132,7 +138,7 @@ fn collapse_id(notification: &Notification) -> String {
 
 #[cfg(test)]
 mod tests {
-    use petrel_core::ids::{ConversationId, Seq, UserId};
+    use petrel_core::ids::{ConversationId, MediaId, Seq, UserId};
 
     use super::*;
 
@@ -142,6 +148,7 @@ mod tests {
             seq: Seq::new(42),
             sender_id: UserId::parse("ana").unwrap(),
             sender_name: None,
+            sender_avatar: None,
             preview: preview.map(str::to_owned),
             badge: None,
             mentioned: false,
@@ -215,11 +222,14 @@ mod tests {
             badge: Some(7),
             mentioned: true,
             sender_name: name,
+            sender_avatar: Some(MediaId::new(7)),
             ..notification(None)
         };
         let apple = opened(&of(Kind::Apns("APNS"), &told), "APNS");
         assert_eq!((&apple["aps"]["badge"], &apple["mentioned"]), (&json!(7), &json!(true)));
         assert_eq!(apple["aps"]["alert"]["title"], "Ana");
+        let avatar = json!(MediaId::new(7));
+        assert_eq!(apple["sender_avatar"], avatar);
         let firebase = opened(&of(Kind::Gcm, &told), "GCM");
         let message = &firebase["fcmV1Message"]["message"];
         assert_eq!(message["android"]["notification"]["notification_count"], 7);
@@ -228,6 +238,7 @@ mod tests {
             (&json!("7"), &json!("Ana"))
         );
         assert_eq!(message["data"]["mentioned"], "true");
+        assert_eq!(message["data"]["sender_avatar"], avatar);
         // Nothing unread takes the number away; not counted leaves it as it is.
         let none = Notification { badge: Some(0), ..notification(None) };
         assert_eq!(opened(&of(Kind::Apns("APNS"), &none), "APNS")["aps"]["badge"], 0);
@@ -241,6 +252,7 @@ mod tests {
             seq: Seq::new(u64::MAX),
             sender_id: user("a"),
             sender_name: Some("\u{2028}".repeat(42)),
+            sender_avatar: Some(MediaId::parse(&"\\".repeat(128)).unwrap()),
             preview: Some("\u{1}".repeat(120)),
             badge: Some(u64::MAX),
             mentioned: true,

@@ -10,7 +10,7 @@ use petrel_core::people::{Audience, DisplayName, Profile, ProfileChange};
 use petrel_core::ports::{People, Regard, UserConversation};
 
 use crate::Dynamo;
-use crate::calls::read_all;
+use crate::calls::{LONG_LIMIT, read_all, within};
 use crate::item::{Item, at, flag, item, malformed, n, s, text};
 use crate::keys;
 use crate::rows::{read_row, row_key};
@@ -59,7 +59,8 @@ fn read_owned_profile(item: &Item) -> Result<(UserId, Profile)> {
 /// What is absent was never set.
 fn read_profile_fields(item: &Item) -> Result<Profile> {
     let set = |name: &'static str| item.contains_key(name).then(|| text(item, name)).transpose();
-    let name = set(keys::NAME)?.map(DisplayName::parse).transpose().map_err(Error::port)?;
+    // One that a later rule would refuse is not shown.
+    let name = set(keys::NAME)?.and_then(|name| DisplayName::parse(name).ok());
     let avatar = set(keys::AVATAR)?.map(MediaId::parse).transpose().map_err(Error::port)?;
     let hide_read_receipts = flag(item, keys::HIDE_READ_RECEIPTS)?;
     let hide_previews = flag(item, keys::HIDE_PREVIEWS)?;
@@ -92,6 +93,45 @@ fn changes(change: &ProfileChange) -> Vec<(&'static str, Option<AttributeValue>)
         all.push((keys::PRESENCE, Some(s(audience_name(presence)))));
     }
     all
+}
+
+impl Dynamo {
+    async fn erase_own(&self, user: &UserId, limit: usize) -> Result<bool> {
+        // All but the rows of groups, of which each goes with the member's.
+        let [below, above] = ["#sk < :groups", "#sk >= :groups"].map(|side| {
+            self.client
+                .query()
+                .table_name(&self.tables.conversations)
+                .key_condition_expression(format!("#pk = :pk AND {side}"))
+                .expression_attribute_names("#pk", keys::PK)
+                .expression_attribute_names("#sk", keys::SK)
+                .expression_attribute_values(":pk", s(keys::user(user)))
+        });
+        let below = below.expression_attribute_values(":groups", s(keys::GROUP_ROWS));
+        let mut items = read_all(below, limit).await?;
+        let above = above.expression_attribute_values(":groups", s(keys::BEHIND_GROUP_ROWS));
+        items.extend(read_all(above, limit - items.len()).await?);
+        let full = items.len() == limit;
+        let key = |found: &Item| {
+            let (pk, sk) = name(found)?;
+            Ok(item([(keys::PK, s(pk)), (keys::SK, s(sk))]))
+        };
+        let these = items.iter().map(key).collect::<Result<Vec<_>>>()?;
+        self.delete_all(&self.tables.conversations, these).await?;
+        if full {
+            return Ok(true);
+        }
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.connections)
+            .key(keys::USER_ID, s(user.as_str()))
+            .update_expression("REMOVE #seen, #watched, #away")
+            .expression_attribute_names("#seen", keys::LAST_SEEN)
+            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
+            .expression_attribute_names("#away", keys::AWAY);
+        update.send().await.map(|_| false).map_err(Error::port)
+    }
 }
 
 #[async_trait]
@@ -242,40 +282,7 @@ impl People for Dynamo {
     }
 
     async fn erase(&self, user: &UserId, limit: usize) -> Result<bool> {
-        // All but the rows of groups, of which each goes with the member's.
-        let [below, above] = ["#sk < :groups", "#sk >= :groups"].map(|side| {
-            self.client
-                .query()
-                .table_name(&self.tables.conversations)
-                .key_condition_expression(format!("#pk = :pk AND {side}"))
-                .expression_attribute_names("#pk", keys::PK)
-                .expression_attribute_names("#sk", keys::SK)
-                .expression_attribute_values(":pk", s(keys::user(user)))
-        });
-        let below = below.expression_attribute_values(":groups", s(keys::GROUP_ROWS));
-        let mut items = read_all(below, limit).await?;
-        let above = above.expression_attribute_values(":groups", s(keys::BEHIND_GROUP_ROWS));
-        items.extend(read_all(above, limit - items.len()).await?);
-        let full = items.len() == limit;
-        let key = |found: &Item| {
-            let (pk, sk) = name(found)?;
-            Ok(item([(keys::PK, s(pk)), (keys::SK, s(sk))]))
-        };
-        let these = items.iter().map(key).collect::<Result<Vec<_>>>()?;
-        self.delete_all(&self.tables.conversations, these).await?;
-        if full {
-            return Ok(true);
-        }
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.connections)
-            .key(keys::USER_ID, s(user.as_str()))
-            .update_expression("REMOVE #seen, #watched, #away")
-            .expression_attribute_names("#seen", keys::LAST_SEEN)
-            .expression_attribute_names("#watched", keys::WATCHED_UNTIL)
-            .expression_attribute_names("#away", keys::AWAY);
-        update.send().await.map(|_| false).map_err(Error::port)
+        within(LONG_LIMIT, self.erase_own(user, limit)).await
     }
 
     async fn blockers(&self, users: &[UserId], other: &UserId) -> Result<BTreeSet<UserId>> {

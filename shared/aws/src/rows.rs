@@ -158,6 +158,11 @@ pub(crate) fn invite_key(group: &ConversationId, id: &InviteId) -> Item {
     item([(keys::PK, s(group.as_str())), (keys::SK, s(keys::invite(id)))])
 }
 
+/// The whole of a note that a user has left a group.
+pub(crate) fn left_key(user: &UserId, group: &ConversationId) -> Item {
+    item([(keys::PK, s(keys::left(user))), (keys::SK, s(group.as_str()))])
+}
+
 pub(crate) fn new_invite(invite: &Invite) -> Item {
     let mut new = invite_key(&invite.group, &invite.id);
     new.extend(item([

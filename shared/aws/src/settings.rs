@@ -21,6 +21,8 @@ pub const ARCHIVE_BUCKET: &str = "PETREL_ARCHIVE_BUCKET";
 pub const HOT_DAYS: &str = "PETREL_HOT_DAYS";
 /// Days, 1 to 3650, that a message is kept. Absent: 365.
 pub const RETENTION_DAYS: &str = "PETREL_RETENTION_DAYS";
+/// Most days for which a conversation may have its messages kept by a rule of its own.
+pub const MAX_RETENTION_DAYS: &str = "PETREL_MAX_RETENTION_DAYS";
 /// The URL of the queue of fan-out jobs.
 pub const FANOUT_QUEUE_URL: &str = "PETREL_FANOUT_QUEUE_URL";
 /// The URL of the queue of push jobs.
@@ -241,6 +243,10 @@ fn core(env: Env<'_>) -> Result<CoreSettings, SettingsError> {
             let days: u64 = value.parse().map_err(|_| SettingsError::invalid(name, &value))?;
             *seconds = days * DAY_S;
         }
+    }
+    if let Some(value) = checked(env, MAX_RETENTION_DAYS)? {
+        settings.max_retention_days =
+            value.parse().map_err(|_| SettingsError::invalid(MAX_RETENTION_DAYS, &value))?;
     }
     if let Some(value) = checked(env, EDIT_WINDOW_S)? {
         settings.edit_window_s =

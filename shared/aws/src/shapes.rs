@@ -6,10 +6,10 @@ use petrel_core::limits::Limits;
 use crate::settings::{
     ALLOWED_ORIGINS, APNS_ARN, APNS_SANDBOX_ARN, ARCHIVE_BUCKET, CONNECTIONS_TABLE,
     CONVERSATIONS_TABLE, EDIT_WINDOW_S, FANOUT_QUEUE_URL, FCM_ARN, HOT_DAYS, JWKS_URL, LIMITS,
-    MAX_DELAY_S, MAX_EDIT_WINDOW_S, MAX_FILE_MB, MAX_PHOTO_MB, MEDIA_BUCKET, MEDIA_SCAN,
-    MESSAGES_TABLE, METRICS_NAMESPACE, MODERATION_TOPIC_ARN, OPERATOR_SCOPE, PUSH_BADGE,
-    PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL, RETENTION_DAYS, TOKEN_AUDIENCE, TOKEN_ISSUER,
-    WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL, WEBSOCKET_ENDPOINT,
+    MAX_DELAY_S, MAX_EDIT_WINDOW_S, MAX_FILE_MB, MAX_PHOTO_MB, MAX_RETENTION_DAYS, MEDIA_BUCKET,
+    MEDIA_SCAN, MESSAGES_TABLE, METRICS_NAMESPACE, MODERATION_TOPIC_ARN, OPERATOR_SCOPE,
+    PUSH_BADGE, PUSH_DELAY_S, PUSH_PREVIEW, PUSH_QUEUE_URL, RETENTION_DAYS, TOKEN_AUDIENCE,
+    TOKEN_ISSUER, WEBHOOK_QUEUE_URL, WEBHOOK_SECRETS, WEBHOOK_URL, WEBSOCKET_ENDPOINT,
 };
 use crate::webhook::{self, Reach, Signer};
 
@@ -50,7 +50,9 @@ fn shape(name: &str) -> Shape {
             "the name of an S3 bucket: 3 to 63 of a-z 0-9 . -, a letter or digit at each end",
             is_bucket,
         ),
-        HOT_DAYS | RETENTION_DAYS => ("a number of days from 1 to 3650", are_days),
+        HOT_DAYS | RETENTION_DAYS | MAX_RETENTION_DAYS => {
+            ("a number of days from 1 to 3650", are_days)
+        }
         LIMITS => ("limits such as messages=600/60,sockets=0, with commas between them", |value| {
             Limits::default().set(value).is_ok()
         }),

@@ -193,6 +193,18 @@ impl Conversations for Unset {
     async fn blocks(&self, _: &UserId, _: &UserId) -> Result<bool> {
         self.fail()
     }
+
+    async fn note_left(&self, _: &ConversationId, _: &[UserId]) -> Result<()> {
+        self.fail()
+    }
+
+    async fn left(&self, _: &UserId, _: usize) -> Result<Vec<ConversationId>> {
+        self.fail()
+    }
+
+    async fn forget_left(&self, _: &UserId, _: &ConversationId) -> Result<()> {
+        self.fail()
+    }
 }
 
 #[async_trait]
@@ -278,7 +290,7 @@ impl Connections for Unset {
         self.fail()
     }
 
-    async fn set_endpoint(&self, _: &Endpoint) -> Result<()> {
+    async fn set_endpoint(&self, _: &Endpoint) -> Result<Option<Endpoint>> {
         self.fail()
     }
 

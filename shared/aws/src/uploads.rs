@@ -8,7 +8,7 @@ use petrel_core::media::{ContentType, File, Keep, Sha256, Upload, UploadState};
 use petrel_core::ports::Uploads;
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, unless};
+use crate::calls::{CHECK_FAILED, LIMIT, unless, within};
 use crate::item::{Item, at, item, malformed, n, number, s, text};
 use crate::keys;
 
@@ -78,6 +78,53 @@ fn read_fields(id: &MediaId, item: &Item) -> Result<Upload> {
     })
 }
 
+impl Dynamo {
+    async fn keep_until(
+        &self,
+        owner: &UserId,
+        id: &MediaId,
+        now_s: u64,
+        keep: Keep,
+    ) -> Result<bool> {
+        // DynamoDB removes what has run out some time later: until then it is there, and gone for us.
+        let (change, condition) = match keep {
+            Keep::Until(_) => ("SET #t = :end", "#s <> :blocked AND #t > :now AND #t < :end"),
+            Keep::Shown => (
+                "SET #a = :shown REMOVE #t",
+                "attribute_exists(#s) AND #s <> :blocked AND (attribute_not_exists(#t) OR #t > :now)",
+            ),
+        };
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.conversations)
+            .set_key(Some(upload_key(owner, id)))
+            .update_expression(change)
+            .condition_expression(condition)
+            .expression_attribute_names("#s", keys::STATE)
+            .expression_attribute_names("#t", keys::TTL)
+            .expression_attribute_values(":blocked", s(state_name(UploadState::Blocked)))
+            .expression_attribute_values(":now", n(now_s));
+        let update = match keep {
+            Keep::Until(end) => update.expression_attribute_values(":end", n(end)),
+            Keep::Shown => update
+                .expression_attribute_names("#a", keys::SHOWN)
+                .expression_attribute_values(":shown", AttributeValue::Bool(true)),
+        };
+        if unless(update.send().await, &[CHECK_FAILED])?.is_some() {
+            return Ok(true);
+        }
+        let Keep::Until(end) = keep else { return Ok(false) };
+        // It may be kept for as long already.
+        let upload = self.upload(id).await?;
+        Ok(upload.is_some_and(|upload| {
+            upload.owner == *owner
+                && upload.state != UploadState::Blocked
+                && upload.expires_at_s.is_none_or(|its| its >= end && its > now_s)
+        }))
+    }
+}
+
 #[async_trait]
 impl Uploads for Dynamo {
     async fn announce(&self, upload: &Upload) -> Result<()> {
@@ -116,42 +163,7 @@ impl Uploads for Dynamo {
     }
 
     async fn keep(&self, owner: &UserId, id: &MediaId, now_s: u64, keep: Keep) -> Result<bool> {
-        // DynamoDB removes what has run out some time later: until then it is there, and gone for us.
-        let (change, condition) = match keep {
-            Keep::Until(_) => ("SET #t = :end", "#s <> :blocked AND #t > :now AND #t < :end"),
-            Keep::Shown => (
-                "SET #a = :shown REMOVE #t",
-                "attribute_exists(#s) AND #s <> :blocked AND (attribute_not_exists(#t) OR #t > :now)",
-            ),
-        };
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.conversations)
-            .set_key(Some(upload_key(owner, id)))
-            .update_expression(change)
-            .condition_expression(condition)
-            .expression_attribute_names("#s", keys::STATE)
-            .expression_attribute_names("#t", keys::TTL)
-            .expression_attribute_values(":blocked", s(state_name(UploadState::Blocked)))
-            .expression_attribute_values(":now", n(now_s));
-        let update = match keep {
-            Keep::Until(end) => update.expression_attribute_values(":end", n(end)),
-            Keep::Shown => update
-                .expression_attribute_names("#a", keys::SHOWN)
-                .expression_attribute_values(":shown", AttributeValue::Bool(true)),
-        };
-        if unless(update.send().await, &[CHECK_FAILED])?.is_some() {
-            return Ok(true);
-        }
-        let Keep::Until(end) = keep else { return Ok(false) };
-        // It may be kept for as long already.
-        let upload = self.upload(id).await?;
-        Ok(upload.is_some_and(|upload| {
-            upload.owner == *owner
-                && upload.state != UploadState::Blocked
-                && upload.expires_at_s.is_none_or(|its| its >= end && its > now_s)
-        }))
+        within(LIMIT, self.keep_until(owner, id, now_s, keep)).await
     }
 
     async fn forget(&self, owner: &UserId, id: &MediaId) -> Result<()> {

@@ -7,9 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use http::{Request, Uri};
@@ -77,7 +76,7 @@ impl Signer {
 pub struct HttpWebhook {
     url: Uri,
     signer: Signer,
-    connector: Connector,
+    connector: SharedHttpConnector,
 }
 
 impl HttpWebhook {
@@ -86,12 +85,25 @@ impl HttpWebhook {
     /// # Errors
     /// If the URL is none that may be called, or the secrets are none.
     pub fn new(url: &str, secrets: &str, reach: Reach) -> Result<Self, SettingsError> {
+        let connector = https::connector_through(Resolver(reach)).map_err(SettingsError::Https)?;
+        Self::over(url, secrets, reach, SharedHttpConnector::new(connector))
+    }
+
+    /// The same over a connection of one's own, which has to keep to the reach by itself.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over(
+        url: &str,
+        secrets: &str,
+        reach: Reach,
+        connector: SharedHttpConnector,
+    ) -> Result<Self, SettingsError> {
         let invalid = || SettingsError::invalid(settings::WEBHOOK_URL, url);
         let uri = receiver(url, reach).ok_or_else(invalid)?;
         // The secret itself is not quoted.
         let signer = Signer::parse(secrets)
             .ok_or_else(|| SettingsError::invalid(settings::WEBHOOK_SECRETS, "not to be shown"))?;
-        let connector = https::connector_through(Resolver(reach)).map_err(SettingsError::Https)?;
         Ok(Self { url: uri, signer, connector })
     }
 

@@ -28,7 +28,7 @@ pub enum Allowed {
     Admins,
 }
 
-/// What holds for a group as a whole.
+/// What holds for a conversation as a whole. Of a direct one that is how long it keeps messages, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupInfo {
     /// Shown to its members.
@@ -39,14 +39,26 @@ pub struct GroupInfo {
     pub add: Allowed,
     /// Its picture, an upload of the admin who set it. Whoever knows its id may look at it.
     pub avatar: Option<MediaId>,
-    /// Days that its messages are kept, 1 to 3650; `None`: as long as the operator has them kept.
+    /// Days that its messages are kept, at least 1; `None`: as long as the operator has them kept.
     pub retention_days: Option<u32>,
 }
 
-/// A group as its rows have it.
+impl GroupInfo {
+    /// What holds for a group that has just come into being.
+    pub const fn founded(name: String) -> Self {
+        Self { name, post: Allowed::All, add: Allowed::Admins, avatar: None, retention_days: None }
+    }
+
+    /// What holds for a direct conversation whose members have chosen nothing. It has no name and no picture.
+    pub const fn direct() -> Self {
+        Self::founded(String::new())
+    }
+}
+
+/// A conversation as its rows have it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Roster {
-    /// `None` if the group does not exist.
+    /// `None` if the group does not exist, and of a direct conversation whose members have chosen nothing.
     pub info: Option<GroupInfo>,
     /// In the order of their user ids.
     pub members: Vec<Member>,

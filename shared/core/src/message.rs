@@ -1,6 +1,11 @@
 //! An entry of a conversation's log and what it may hold. Knows nothing of frames or tables.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, Role};
@@ -39,10 +44,18 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
         /// What the bytes are.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "object_or_null"
+        )]
         file: Option<File>,
         /// What to show before they are loaded.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "object_or_null"
+        )]
         preview: Option<Preview>,
         /// Whom it is for above all, at most [`MAX_MENTIONS`]: their phones are woken though they muted the conversation.
         /// Who is no member is not reached.
@@ -128,7 +141,7 @@ pub enum Why {
     Expired,
 }
 
-/// A change of a group. Its place in the log is the place from which it holds.
+/// A change of a conversation. Its place in the log is the place from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -182,10 +195,55 @@ pub enum GroupChange {
 }
 
 /// A field that is there, be it `null`.
-pub(crate) fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     d: D,
 ) -> std::result::Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(d).map(Some)
+}
+
+/// What stands as an object. Of what serde derives a list would do too, if it held the fields in order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        d.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
+/// A field that is an object.
+pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    d: D,
+) -> std::result::Result<T, D::Error> {
+    Object::deserialize(d).map(|Object(value)| value)
+}
+
+/// A field that is an object, or `null`.
+pub(crate) fn object_or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    d: D,
+) -> std::result::Result<Option<T>, D::Error> {
+    Option::<Object<T>>::deserialize(d).map(|found| found.map(|Object(value)| value))
+}
+
+/// A field that is a list of objects, or `null`.
+pub(crate) fn objects_or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    d: D,
+) -> std::result::Result<Option<Vec<T>>, D::Error> {
+    let found = Option::<Vec<Object<T>>>::deserialize(d)?;
+    Ok(found.map(|list| list.into_iter().map(|Object(value)| value).collect()))
 }
 
 impl Content {

@@ -65,6 +65,8 @@ mod variants {
         JoinedIgnored,
         /// `deliver`: what cannot be queued is not delivered from here.
         QueueOutStopsSending,
+        /// `send`: asks for the archive first, and so needs it.
+        SendNeedsArchive,
         /// `deliver`: a 410 removes a connection however young it is.
         RemoveYoung,
         /// `deliver`: a 410 counts as delivered.
@@ -167,6 +169,10 @@ mod variants {
         OverIsUnread,
         /// Unread: what is gone counts.
         GoneIsUnread,
+        /// Unread: where only some is over, it counts until the archiver has come.
+        PartOverIsUnread,
+        /// Archive: the floor keeps the time of what was the oldest entry when that goes.
+        OldestStays,
         /// `send`: what is over can be answered and changed.
         ExpiredIsNamed,
         /// Receipts: who has read what is over is told.
@@ -183,6 +189,10 @@ mod variants {
         ErasureUnsettled,
         /// Erasure: the user stays in his groups.
         ErasedStaysMember,
+        /// `change`: that someone has left is noted nowhere.
+        LeavingUnnoted,
+        /// Invites: one holds also when its maker may not add any more.
+        InviteOutlivesMaker,
         /// Erasure: his profile, his list and his blocks stay.
         OwnStays,
         /// Erasure: an upload's bytes go before what is known of it.
@@ -199,10 +209,52 @@ mod variants {
         MediaBeforeJoining,
         /// `media`: what a scanner has blocked can be read.
         BlockedIsRead,
+        /// `send`: a `seen` beyond the head is believed.
+        SeenBeyondHead,
+        /// Receipts: authors who have left are told all the same.
+        ReceiptToRemoved,
+        /// Receipts: everyone is told, whoever wrote it.
+        ReceiptToAll,
+        /// Own state: the other side of a direct conversation is told too.
+        StateToPeer,
+        /// `typing`: whoever knows a group's id is shown to type in it.
+        TypingByStrangers,
+        /// `push`: what is written is shown also of who hides it.
+        PreviewShown,
+        /// `media`: what a scanner has not spoken of can be read.
+        PendingIsRead,
+        /// Scanning: an old `clean` opens what was blocked since.
+        VerdictUndone,
+        /// Uploads: an event that comes late opens what was blocked.
+        EventReopens,
+        /// Uploads: bytes of which nothing is known stay.
+        OrphanStays,
+        /// Uploads: the row runs out, and the bytes stay.
+        BytesStay,
+        /// `send`: what was lent once is lent for ever.
+        LentForever,
+        /// Pictures: what is shown runs out all the same.
+        PictureNotKept,
+        /// Pictures: whoever knows the id of an upload sees it.
+        AnyPicture,
+        /// `push`: who signs out is forgotten by the push service, and his row stays.
+        RemovedStays,
+        /// Operators: a device that is signed out is woken still.
+        SignedOutStays,
+        /// `push`: what takes no more pushes stays.
+        DisabledStays,
+        /// `push`: what a device had before stays at the push service.
+        ReplacedStays,
+        /// `push`: the row goes before the push service has forgotten the endpoint.
+        RowGoesFirst,
+        /// `push`: who signs out needs the push service.
+        SignOutNeedsPushService,
+        /// Erasure: what the push service does not forget stays there.
+        ErasedPhoneStays,
     }
 
     impl Mutant {
-        /// Those of files, which have a story of their own (`tests/simulation/tests/media.rs`).
+        /// Those of files, which a story finds as well (`tests/simulation/tests/media.rs`).
         pub const MEDIA: &[Self] = &[
             Self::AnyonesUpload,
             Self::UnfinishedSent,

@@ -10,8 +10,8 @@ use crate::ids::MediaId;
 /// Longest name of a user, bytes.
 const MAX_NAME_BYTES: usize = 128;
 
-/// The name that a user goes by: 1 to 128 bytes, no control characters, not only white space. Anyone may take any name:
-/// it proves nothing.
+/// The name that a user goes by: 1 to 128 bytes, something to be seen, no control characters nor any that turn the direction of
+/// the text. Anyone may take any name: it proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DisplayName(String);
@@ -22,12 +22,10 @@ impl DisplayName {
     /// # Errors
     /// `bad_request` when a rule above is broken.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if text.len() > MAX_NAME_BYTES || text.trim().is_empty() {
+        if text.is_empty() || text.len() > MAX_NAME_BYTES {
             return Err(Error::bad_request(format!("a name is 1 to {MAX_NAME_BYTES} bytes")));
         }
-        if text.chars().any(char::is_control) {
-            return Err(Error::bad_request("a name has no control characters"));
-        }
+        check_shown(text)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -35,6 +33,28 @@ impl DisplayName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A name is shown among other words: it has something to be seen, is one line, and does not turn the text around it.
+///
+/// # Errors
+/// `bad_request`.
+pub(crate) fn check_shown(name: &str) -> Result<(), Error> {
+    // White space, or of no width.
+    let blank = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    };
+    // Line ends, and what begins another direction of writing.
+    let apart =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if name.chars().any(apart) {
+        return Err(Error::bad_request("a name has no control characters"));
+    }
+    if name.chars().all(blank) {
+        return Err(Error::bad_request("a name has something to be seen"));
+    }
+    Ok(())
 }
 
 impl fmt::Display for DisplayName {

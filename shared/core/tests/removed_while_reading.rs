@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::executor::block_on;
 use petrel_core::ids::{ConversationId, Seq, UserId};
-use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Log, Put, mint};
+use petrel_core::message::Content;
+use petrel_core::ports::mint;
 use petrel_core::services::{NewGroup, Outgoing, Range, SendRequest, SyncRequest};
-use petrel_core::testing::Memory;
+use petrel_core::testing::{Meanwhile, Memory, Racing};
 use petrel_core::{App, Caller, ErrorKind, Result};
 
 /// Before the first read of the group's log of this kind: bo is removed, and then a secret is stored.
@@ -59,29 +59,15 @@ async fn say(app: &App, group: &ConversationId, words: &str) {
 }
 
 #[async_trait]
-impl Log for RemovesBo {
-    async fn newest(
-        &self,
-        c: &ConversationId,
-        from: Seq,
-        before: Option<Seq>,
-        limit: usize,
-    ) -> Result<Vec<Entry>> {
+impl Meanwhile for RemovesBo {
+    async fn before_newest(&self, c: &ConversationId, _: usize) -> Result<()> {
         self.pass(Read::Newest, c).await;
-        self.memory.newest(c, from, before, limit).await
+        Ok(())
     }
 
-    async fn after(&self, c: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
+    async fn before_after(&self, c: &ConversationId) -> Result<()> {
         self.pass(Read::After, c).await;
-        self.memory.after(c, after, limit).await
-    }
-
-    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
-        self.memory.put_changing(entry).await
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<Put> {
-        self.memory.put(entry).await
+        Ok(())
     }
 }
 
@@ -98,14 +84,14 @@ async fn group_of_two(memory: &Arc<Memory>) -> ConversationId {
 async fn about_to_be_removed(before: Read, again: bool) -> (Arc<Memory>, App, ConversationId) {
     let memory = Arc::new(Memory::default());
     let group = group_of_two(&memory).await;
-    let log = RemovesBo {
+    let removes = RemovesBo {
         memory: memory.clone(),
         group: group.clone(),
         before,
         again,
         done: false.into(),
     };
-    let app = App { log: Arc::new(log), ..memory.app() };
+    let app = App { log: Racing::new(memory.clone(), removes), ..memory.app() };
     (memory, app, group)
 }
 
@@ -163,6 +149,20 @@ fn sync_leaves_the_conversation_out() {
             let (_, app, group) = about_to_be_removed(before, again).await;
             let synced = app.sync(&caller("bo"), &sync(&[(&group, cursor)])).await.unwrap();
             assert!(synced.batches.is_empty() && synced.conversations.is_empty());
+        }
+    });
+}
+
+#[test]
+fn the_list_without_messages_leaves_the_conversation_out() {
+    block_on(async {
+        for again in [false, true] {
+            let (memory, app, group) = about_to_be_removed(Read::Newest, again).await;
+            let other = group_of_two(&memory).await;
+            let listed = app.overview(&caller("bo"), None).await.unwrap().conversations;
+            assert_eq!(listed.iter().map(|c| &c.id).collect::<Vec<_>>(), [&other]);
+            let listed = app.overview(&caller("bo"), None).await.unwrap().conversations;
+            assert_eq!(listed.iter().any(|c| c.id == group), again, "the next time");
         }
     });
 }

@@ -8,48 +8,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::executor::block_on;
-use petrel_core::ids::{ConversationId, Seq, UserId};
+use petrel_core::ids::{Seq, UserId};
 use petrel_core::message::Entry;
-use petrel_core::ports::{Log, Put};
+use petrel_core::ports::Put;
 use petrel_core::services::NewGroup;
-use petrel_core::testing::Memory;
+use petrel_core::testing::{Meanwhile, Memory, Racing};
 use petrel_core::{App, Caller, ErrorKind, Result};
 
 /// Refuses so many puts.
-struct Refuses(Arc<Memory>, AtomicUsize);
+struct Refuses(AtomicUsize);
 
 #[async_trait]
-impl Log for Refuses {
-    async fn newest(
-        &self,
-        c: &ConversationId,
-        from: Seq,
-        before: Option<Seq>,
-        limit: usize,
-    ) -> Result<Vec<Entry>> {
-        self.0.newest(c, from, before, limit).await
-    }
-
-    async fn after(&self, c: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
-        self.0.after(c, after, limit).await
-    }
-
-    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
-        self.0.put_changing(entry).await
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<Put> {
+impl Meanwhile for Refuses {
+    async fn before_put(&self, _: &Entry) -> Result<Option<Put>> {
         let left = |n: usize| n.checked_sub(1);
-        if self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
-            return Ok(Put::Taken);
-        }
-        self.0.put(entry).await
+        let refused = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok();
+        Ok(refused.then_some(Put::Taken))
     }
 }
 
 fn found(refusals: usize) -> Result<Entry> {
     let memory = Arc::new(Memory::default());
-    let log = Arc::new(Refuses(memory.clone(), AtomicUsize::new(refusals)));
+    let log = Racing::new(memory.clone(), Refuses(AtomicUsize::new(refusals)));
     let app = App { log, ..memory.app() };
     let members = vec![UserId::parse("bo").unwrap()];
     let group = NewGroup { name: "trip".into(), members, request_id: None };

@@ -1,5 +1,8 @@
 //! The frames that a client sends.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -69,4 +72,18 @@ pub fn history_before(conversation: &str, before: u64, limit: u64) -> Value {
 /// Whether the user types.
 pub fn typing(conversation: &str, active: bool) -> Value {
     json!({ "action": "typing", "conversation_id": conversation, "active": active })
+}
+
+/// Who of these users is online, and word when that changes.
+pub fn watch(users: &[&str]) -> Value {
+    json!({ "action": "presence", "user_ids": users, "watch": true })
+}
+
+/// The announcement of an upload of these bytes, over HTTP.
+pub fn announcement(content_type: &str, bytes: &str) -> Value {
+    json!({
+        "content_type": content_type,
+        "size": bytes.len(),
+        "sha256": BASE64_STANDARD.encode(digest(&SHA256, bytes.as_bytes())),
+    })
 }

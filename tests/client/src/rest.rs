@@ -62,15 +62,57 @@ impl Rest {
     /// # Errors
     /// When nobody answers, or not with JSON.
     pub async fn ask_as(&self, token: &str, path: &str) -> Result<Answer> {
-        let request = Request::get(format!("{}{path}", self.base));
-        let request = request.header("authorization", format!("Bearer {token}"));
-        let (head, body) = self.answer(request.body(String::new())?).await?;
+        self.request(token, "GET", path, None).await
+    }
+
+    /// Makes any request as this token's user; a refusal is an answer too. An answer without a body has `null`.
+    ///
+    /// # Errors
+    /// When nobody answers, or not with JSON.
+    pub async fn request(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(body.map(ToString::to_string).unwrap_or_default())?;
+        let (head, body) = self.answer(request).await?;
         let header = head.headers.get("retry-after").and_then(|value| value.to_str().ok());
         Ok(Answer {
             status: head.status.as_u16(),
             retry_after: header.and_then(|value| value.parse().ok()),
-            body: serde_json::from_slice(&body)?,
+            body: if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? },
         })
+    }
+
+    /// Stores the bytes of an upload: `upload` says how, and no token goes with it. Returns the status.
+    ///
+    /// # Errors
+    /// When nobody answers, or `upload` says nothing that can be done.
+    pub async fn store(&self, upload: &Value, bytes: &str) -> Result<u16> {
+        let field = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
+        let mut request =
+            Request::builder().method(field(&upload["method"]).as_str()).uri(field(&upload["url"]));
+        for (name, value) in upload["headers"].as_object().into_iter().flatten() {
+            request = request.header(name, field(value));
+        }
+        let (head, _) = self.answer(request.body(bytes.to_owned())?).await?;
+        Ok(head.status.as_u16())
+    }
+
+    /// What lies at this URL, which is its own permission, and the status.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn fetch(&self, url: &str) -> Result<(u16, Vec<u8>)> {
+        let (head, body) = self.answer(Request::get(url).body(String::new())?).await?;
+        Ok((head.status.as_u16(), body))
     }
 
     /// Posts `body` to `path`.

@@ -1,10 +1,10 @@
 //! Every example of the documents, told to the real server: `docs/examples/http.json` and `docs/examples/frames.json`, each a story from
-//! its top to its end. What is answered must be what is written there, and what the schemas say.
+//! its top to its end (`webhooks.json` is told in `webhooks.rs`, where there is a receiver). What is answered must be what is written there, and what the schemas say.
 //!
 //! `PETREL_UPDATE=1` writes down what was answered instead; `cargo test -p petrel-core --test documents` then makes the
 //! documents of it.
 
-mod names;
+pub mod names;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,29 +42,36 @@ struct Example {
     answer: Option<Value>,
 }
 
-/// A frame, what answers it, and what arrives at every socket besides.
+/// A frame, or a request, what answers the frame, and what arrives at every socket besides.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     shows: String,
     who: String,
-    sends: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sends: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Vec<Value>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     arrives: BTreeMap<String, Vec<Value>>,
 }
 
-fn story<T: DeserializeOwned>(name: &str) -> Vec<T> {
+/// A story of `docs`.
+pub fn story<T: DeserializeOwned>(name: &str) -> Vec<T> {
     serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap()
 }
 
 /// Whether the story is told to be written down.
-fn update() -> bool {
+pub fn update() -> bool {
     std::env::var_os("PETREL_UPDATE").is_some()
 }
 
-fn write(name: &str, story: &impl Serialize) {
+/// Writes a story down.
+pub fn write(name: &str, story: &impl Serialize) {
     fs::write(file(name), serde_json::to_string_pretty(story).unwrap() + "\n").unwrap();
 }
 
@@ -140,7 +147,16 @@ async fn every_frame_example_is_answered_as_it_is_written() {
     }
     for line in &mut told {
         let socket = sockets.get_mut(&line.who).unwrap();
-        socket.send(&names.real_in(&line.sends)).await;
+        if let Some(sends) = &line.sends {
+            socket.send(&names.real_in(sends)).await;
+        }
+        if let Some(request) = &line.request {
+            let (method, path) = request.split_once(' ').unwrap();
+            let user = line.who.split('/').next().unwrap();
+            let call = server.request_as(user, method, &names.real(path));
+            let answer = call.json(&names.real_in(&json!(line.body))).send().await;
+            assert!(answer.status < 300, "{request}: {}", answer.body);
+        }
         // When this is answered, the frame before it was taken; frames of one socket are handled side by side.
         let (mut answers, mut arrived) = (vec![], BTreeMap::new());
         let aside = json!({"action": "sync", "request_id": ASIDE});
@@ -173,10 +189,12 @@ async fn every_frame_example_is_answered_as_it_is_written() {
         if update() {
             (line.answers, line.arrives) = (answers, arrived);
         } else {
-            document.check_frame("Client", "action", &line.sends);
+            if let Some(sends) = &line.sends {
+                document.check_frame("Client", "action", sends);
+            }
             let hint = "PETREL_UPDATE=1 writes it down";
-            assert_eq!(answers, line.answers, "{}; {hint}", line.sends);
-            assert_eq!(arrived, line.arrives, "{}; {hint}", line.sends);
+            assert_eq!(answers, line.answers, "{}; {hint}", line.shows);
+            assert_eq!(arrived, line.arrives, "{}; {hint}", line.shows);
         }
     }
     if update() {

@@ -195,6 +195,7 @@ async fn bad_sends_of_several_messages_are_refused_with_the_first_id() {
         (several(json!([])), &nameless),
         (several(json!({})), &nameless),
         (several(json!([7])), &nameless),
+        (several(json!([[new_id(), text("x")]])), &nameless),
         (several(json!([item("x", text("x"))])), &nameless),
     ];
     let table = table.into_iter().map(|(frame, expected)| (frame.to_string(), expected.clone()));
@@ -245,6 +246,15 @@ async fn bad_acks_syncs_histories_and_typings() {
         in_chat("history", json!({"after": 0, "limit": 0})),
         in_chat("history", json!({"after": 0, "limit": 101})),
         in_chat("history", json!({"after": 0, "limit": -5})),
+        in_chat("history", json!({"around": 1, "before": 2})),
+        in_chat("history", json!({"around": 1, "after": 0})),
+        in_chat("history", json!({"around": 1, "after": 0, "before": 2})),
+        in_chat("history", json!({"around": -1})),
+        in_chat("history", json!({"around": 0.5})),
+        in_chat("history", json!({"around": "1"})),
+        in_chat("history", json!({"around": null})),
+        in_chat("history", json!({"around": 1, "limit": 0})),
+        in_chat("history", json!({"around": 1, "limit": 101})),
         bare("typing", json!({"active": true})),
         in_chat("typing", json!({})),
         in_chat("typing", json!({"active": "yes"})),
@@ -258,6 +268,7 @@ async fn bad_acks_syncs_histories_and_typings() {
             ("ack", json!({"conversation_id": id, "delivered": 99})),
             ("history", json!({"conversation_id": id, "after": 0})),
             ("history", json!({"conversation_id": id, "before": 99})),
+            ("history", json!({"conversation_id": id, "around": 1})),
             ("typing", json!({"conversation_id": id, "active": true})),
         ]
     };

@@ -57,6 +57,8 @@ enum Run {
     /// Mounts a small tmpfs in a mount namespace of its own: needs Linux, and root or user namespaces.
     Full(FullArgs),
     /// Mixed load for a long time: memory, open files, sockets and rows must stay level
+    ///
+    /// A crowd writes; `--others` people beside it use the rest of the API, and every answer must be a documented one.
     Soak(SoakArgs),
     /// More at the same time than the server handles: it must say `busy` and until when, and answer everyone afterwards
     Overload(OverloadArgs),

@@ -6,6 +6,7 @@ mod cli;
 mod crowd;
 mod full;
 mod kills;
+mod others;
 mod overload;
 mod report;
 mod samples;

@@ -1,5 +1,5 @@
-//! Mixed load for a long time: messages to groups and neighbours, acks, syncs, sockets that come and go. Memory must stay
-//! level, and nothing may be open afterwards that was not before.
+//! Mixed load for a long time: messages to groups and neighbours, acks, syncs, sockets that come and go, and a few people
+//! who do all the rest that clients do. Memory must stay level, and nothing may be open afterwards that was not before.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::crowd::{Crowd, Plan};
 use crate::kills::finish_people;
+use crate::others::Others;
 use crate::report::{Report, Spread, figures};
 use crate::samples::{Sample, sample, slope};
 use crate::site::{Site, state, stop};
@@ -23,9 +24,11 @@ const SLACK_MIB: f64 = 16.0;
 
 /// How fast it may grow after the first third of a run that is long enough for a slope to say something, MiB per hour: what
 /// is kept per message would show, and what has not settled by then (SQLite's cache, the allocator) does not matter.
-const SLOPE_MIB_PER_HOUR: f64 = 60.0;
+const SLOPE_MIB_PER_HOUR: f64 = 30.0;
 /// That long, s.
 const LONG: u32 = 600;
+/// Long enough for every kind of act, s.
+const ALL_ACTS: u32 = 60;
 
 /// How to soak.
 #[derive(Args, Clone, Debug)]
@@ -42,6 +45,9 @@ pub struct SoakArgs {
     /// Everyone leaves and comes back after about so long
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     stays: u64,
+    /// People beside them who do the rest that clients do (groups, invites, files, edits, presence ...), one act a second
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(0..=20))]
+    others: u8,
     /// Looks at what the server takes
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(6..=10_000))]
     samples: u32,
@@ -49,8 +55,9 @@ pub struct SoakArgs {
 
 /// Runs it.
 pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
-    let SoakArgs { seconds, people, rate, stays, samples: looks } = *args;
-    let mut server = site.start()?;
+    let SoakArgs { seconds, people, rate, stays, others, samples: looks } = *args;
+    // Soon, so that none is still to come when everyone has left.
+    let mut server = site.start_with(&["--push-delay", "1"])?;
     let addr = server.listening().await?;
     let plan = Plan {
         people: people.into(),
@@ -62,6 +69,7 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
     };
     let before = sample(server.pid(), &addr, 0.0, 0).await?;
     let mut crowd = Crowd::gather(&plan, &addr, site.key()?).await?;
+    let beside = Others::gather(others.into(), &addr, &site.key()?, seed);
     let began = Instant::now();
     let step = Duration::from_secs(seconds.into()) / looks;
     let (mut sent, mut delivered) = (Spread::new()?, Spread::new()?);
@@ -82,6 +90,7 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
         }
         samples.push(taken);
     }
+    let beside = beside.finish().await;
     let (books, late) = finish_people(&mut crowd).await?;
     let logs = crowd.read_logs(&addr).await?;
     gone(&addr).await?;
@@ -95,6 +104,10 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
 
     let (checked, mut problems) = check::check(&logs, &books);
     problems.extend(late);
+    if others > 0 && seconds >= ALL_ACTS {
+        problems.extend(beside.left_out());
+    }
+    problems.extend(beside.problems);
     problems.extend(left_behind(&before, &after, rows));
     let late = &samples[samples.len() / 3..];
     let (first, last) = (late.first().map_or(0.0, |s| s.rss_mib), after.rss_mib);
@@ -106,6 +119,9 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
     let highest = samples.iter().map(|s| s.rss_mib).fold(0.0, f64::max);
     let numbers = [
         ("conversations", json!(crowd.conversations())),
+        ("acts", json!(beside.acts)),
+        ("acts_told_to_wait", json!(beside.told_to_wait)),
+        ("files_read_back_in_the_end", json!(beside.files)),
         ("until_sent", sent.figure()),
         ("until_delivered_by_push", delivered.figure()),
         ("rss_mib_before", json!(before.rss_mib)),
@@ -122,7 +138,7 @@ pub async fn run(site: &Site, args: &SoakArgs, seed: u64) -> Result<Report> {
     Ok(Report {
         run: "soak",
         settings: format!(
-            "{seconds} s, {people} people who leave after about {stays} s and come back, about {rate} messages/s"
+            "{seconds} s, {people} people who leave after about {stays} s and come back, about {rate} messages/s, and {others} who do the rest"
         ),
         seed,
         seconds: began.elapsed().as_secs_f64(),
@@ -189,7 +205,7 @@ mod tests {
     #[test]
     fn memory_that_grows_all_the_while_is_found_in_a_long_run() {
         assert_eq!(too_steep(LONG, SLOPE_MIB_PER_HOUR), None);
-        let says = "memory grows by 61 MiB an hour after the first third".to_owned();
+        let says = "memory grows by 31 MiB an hour after the first third".to_owned();
         assert_eq!(too_steep(LONG, SLOPE_MIB_PER_HOUR + 1.0), Some(says));
         assert_eq!(too_steep(LONG - 1, 10.0 * SLOPE_MIB_PER_HOUR), None, "too short to tell");
     }

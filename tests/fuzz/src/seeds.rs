@@ -49,7 +49,7 @@ fn frames() -> Vec<String> {
     let told = story.as_array().expect("a list");
     let lines: Vec<String> = told
         .iter()
-        .map(|l| format!("{}{}", letter(l["who"].as_str().unwrap()), l["sends"]))
+        .filter_map(|l| Some(format!("{}{}", letter(l["who"].as_str()?), l.get("sends")?)))
         .collect();
     let mut all: Vec<String> = lines.chunks(4).map(|few| few.join("\n")).collect();
     all.extend(lines);
@@ -226,7 +226,7 @@ fn items() -> Vec<String> {
         format!(
             "f{}",
             json!({"Item": {"pk": {"S": GROUP}, "sk": {"S": "floor"}, "archived": {"N": "1"},
-            "closing": {"N": "2"}, "until": {"N": "0"}, "gone": {"N": "0"}, "gone_ordinal": {"N": "0"},
+            "closing": {"N": "2"}, "until": {"N": "0"}, "gone": {"N": "0"}, "gone_ordinal": {"N": "0"}, "oldest_at": {"N": "0"},
             "version": {"N": "3"}}})
         ),
         format!("x{}", many(json!({"pk": {"S": GROUP}, "sk": {"S": "r#00000000000000000002"}}))),
@@ -235,6 +235,7 @@ fn items() -> Vec<String> {
             "l{}",
             json!({"Item": {"pk": {"S": format!("f#{MEDIA}")}, "sk": {"S": "l#ana"}, "ttl": {"N": "9"}}})
         ),
+        format!("L{}", many(json!({"pk": {"S": "l#ana"}, "sk": {"S": GROUP}}))),
     ]
 }
 

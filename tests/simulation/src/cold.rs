@@ -12,7 +12,7 @@ use crate::invocation::Task;
 use crate::mutants::Mutant;
 use crate::truth::{ColdOf, Write, Wrote, version};
 
-/// What is archived: much sooner than in earnest, and down to the newest few. No put is under way for as long as an entry
+/// What is archived: much sooner than in earnest, and in many runs down to the newest few (`retention` chooses). No put is under way for as long as an entry
 /// is hot. In most runs nothing expires, in others after days: see `retention`.
 pub const KEEPING: Keeping =
     Keeping { hot_s: 4 * 3_600, tail: 3, least: 1, retention_s: u64::MAX / 1_000 };
@@ -187,6 +187,8 @@ impl Core {
                 if new.archived > stood.archived {
                     self.passed(Path::Archived);
                 }
+                let held = self.tells_its_oldest(&of, new);
+                self.must(held.map_err(|e| format!("{of}: {e}")));
                 if new.gone > stood.gone {
                     self.passed(Path::Expired);
                     let held = self.may_go(&of, new.gone, new.gone_ordinal);

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use petrel_core::ids::{ConnectionId, ConversationId, UserId};
+use petrel_core::ids::{ConnectionId, ConversationId, MediaId, UserId};
 use petrel_core::limits::{Limits, Usage};
 use petrel_core::services::Keeping;
 use uuid::Uuid;
@@ -18,8 +18,10 @@ use crate::erasure::Erasure;
 use crate::faults::{Fault, Faults, Path};
 use crate::gateway::Gateway;
 use crate::invocation::Notes;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Owed};
+use crate::media::FileEvent;
 use crate::mutants::Mutant;
+use crate::phones::Phones;
 use crate::queue::Queue;
 use crate::truth::{Truth, Write};
 
@@ -58,6 +60,12 @@ pub enum Event {
     Visible(u64),
     /// A conversation's timer vanishes, and the stream tells of it.
     TimerGone(ConversationId),
+    /// A device should have heard of an entry by now.
+    Owed(Owed),
+    /// A client's `PUT` reaches the bucket of files.
+    FilePut(crate::media::Put),
+    /// The time of an upload's row is over, unless it was put off.
+    FileEnds(MediaId),
     /// An outage begins.
     Begins(Fault),
     /// An outage ends.
@@ -90,6 +98,8 @@ pub struct Core {
     pub gateway: Gateway,
     /// The jobs.
     pub queue: Queue,
+    /// The phones.
+    pub phones: Phones,
     /// What was done to deliver each entry.
     pub ledger: Ledger,
     /// What is known of each running invocation.
@@ -98,6 +108,12 @@ pub struct Core {
     pub limits: Limits,
     /// Whether events are told, in this run.
     pub webhook: bool,
+    /// Whether people send files, in this run.
+    pub files: bool,
+    /// Whether someone scans them, in this run.
+    pub scan: bool,
+    /// What the media function was told in vain: an operator sends it again.
+    pub failed_files: Vec<FileEvent>,
     /// Whether there is an operator, in this run.
     pub operator: bool,
     /// How long what lies where, in this run.
@@ -111,6 +127,8 @@ pub struct Core {
     /// The sockets that were known when a user was disabled. Others have lost their rows (displaced, or after a 410 that
     /// was no truth), and end by themselves.
     pub marked: BTreeMap<UserId, BTreeSet<ConnectionId>>,
+    /// What was reported: the id of its event, and by whom.
+    pub reported: BTreeMap<String, UserId>,
     /// Who is disabled, and was said to be cut off.
     pub cut_off: BTreeSet<UserId>,
     /// What users did of late: as if one environment ran every function.
@@ -137,10 +155,14 @@ impl Core {
             truth: Truth::default(),
             gateway: Gateway::default(),
             queue: Queue::default(),
+            phones: Phones::default(),
             ledger: Ledger::new(),
             notes: BTreeMap::new(),
             limits: Limits::OFF,
             webhook: false,
+            files: false,
+            scan: false,
+            failed_files: vec![],
             operator: false,
             keeping: crate::cold::KEEPING,
             erasures: BTreeMap::new(),
@@ -148,6 +170,7 @@ impl Core {
             swept: 0,
             cut_off: BTreeSet::new(),
             marked: BTreeMap::new(),
+            reported: BTreeMap::new(),
             usage: Arc::default(),
             mutant,
             broken: None,

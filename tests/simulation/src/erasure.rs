@@ -14,7 +14,7 @@ use crate::frames::Held;
 use crate::http::Request;
 use crate::invocation::{Notes, Task};
 use crate::mutants::Mutant;
-use crate::truth::{LogOf, Own, Truth, Wrote};
+use crate::truth::{LogOf, Own, Stored, Truth, Wrote};
 
 /// A function that works for a user ends so long after it began at most, ms: the time-outs of the template.
 const LIVES_MS: u64 = 20_000;
@@ -50,15 +50,21 @@ fn says(content: &Content) -> bool {
     !anothers && !content.is_emptied()
 }
 
-/// The first entry of this user's that says something still.
-fn left_of<'a>(log: &'a LogOf, user: &UserId, gone: Seq) -> Option<&'a Entry> {
-    let left = |e: &&Entry| {
+/// When one was disabled who is not, ms since 1970.
+const NEVER: u64 = u64::MAX;
+
+/// The first entry of this user's that says something still; but for what has come since he was disabled over a socket that no row
+/// named: an erasure does not wait for that, as `docs/security.md` says.
+fn left_of<'a>(log: &'a LogOf, user: &UserId, gone: Seq, disabled: u64) -> Option<&'a Entry> {
+    let left = |s: &&Stored| {
+        let e = &s.entry;
         e.sender_id == *user
+            && !(s.strayed && s.at >= disabled)
             && e.seq > gone
             && says(&e.content)
             && !log.deleted.contains_key(&e.seq)
     };
-    log.history.iter().map(|s| &s.entry).find(left)
+    log.history.iter().find(left).map(|s| &s.entry)
 }
 
 impl Core {
@@ -173,6 +179,7 @@ impl Core {
                 }
                 Own::Profile => {
                     self.truth.profiles.remove(user);
+                    self.truth.hides_previews.remove(user);
                     let off = crate::truth::Since { on: false, at: self.moment };
                     self.truth.hides.insert(user.clone(), off);
                     self.truth.audiences.insert(user.clone(), (Default::default(), self.moment));
@@ -185,17 +192,35 @@ impl Core {
         Wrote::Yes
     }
 
-    /// Whom an erasure takes out of a group has nothing left there: nobody would find it later.
+    /// Who leaves a group is noted: an erasure would not find what he wrote there. Whom one takes out has nothing left there, and
+    /// one that has been there takes the note away, be it that somebody else has just written it.
     pub fn may_leave(&self, change: &Change, by: Option<Invocation>) -> Held {
-        let (entry, user) = (&change.entry, self.erases(by));
-        let Some(user) = user.filter(|user| change.removed.contains(user)) else { return Ok(()) };
-        self.nothing_says(user, &entry.conversation_id)
+        let group = &change.entry.conversation_id;
+        for user in &change.removed {
+            let noted = self.truth.left.get(user).is_some_and(|left| left.contains(group));
+            if !noted && !self.erasures.contains_key(user) {
+                return Err(format!("{user} leaves {group}, and it is noted nowhere"));
+            }
+            if !noted {
+                self.nothing_says(user, group)?;
+            }
+        }
+        match self.erases(by).filter(|user| change.removed.contains(user)) {
+            Some(user) => self.nothing_says(user, group),
+            None => Ok(()),
+        }
+    }
+
+    /// That someone has left a group is forgotten when nothing of his is left there.
+    pub fn may_forget(&self, user: &UserId, group: &ConversationId) -> Held {
+        self.nothing_says(user, group)
     }
 
     fn nothing_says(&self, user: &UserId, of: &ConversationId) -> Held {
         let Some(log) = self.truth.log(of) else { return Ok(()) };
         let gone = self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
-        match left_of(log, user, gone) {
+        let disabled = self.truth.disabled_since.get(user).copied().unwrap_or(NEVER);
+        match left_of(log, user, gone, disabled) {
             Some(left) => {
                 Err(format!("{user} is erased from {of}, and {} says it still", left.seq))
             }
@@ -228,14 +253,12 @@ impl Core {
         self.must(held.map_err(|e| format!("an erasure has ended, and {e}")));
     }
 
-    /// Nothing is left of a user: neither words where he belonged, nor what he had by himself. What others have written since
+    /// Nothing is left of a user: neither words anywhere, nor what he had by himself. What others have written since
     /// the call began (a row, as they began to write to him; that they watch him) is theirs.
     fn nothing_is_left(&self, by: Invocation, user: &UserId) -> Held {
         let began = self.notes.get(&by).map_or(0, |n| n.began);
         let truth = &self.truth;
-        let direct =
-            truth.logs.keys().filter(|of| of.pair().is_some_and(|(a, b)| a == *user || b == *user));
-        for of in direct {
+        for of in truth.logs.keys() {
             self.nothing_says(user, of)?;
         }
         let written = |of: &ConversationId| truth.written.get(&(user.clone(), of.clone()));
@@ -251,9 +274,7 @@ impl Core {
         if let Some(other) = truth.blocked_by(user).next() {
             return Err(format!("{user} blocks {other}"));
         }
-        if truth.uploads.get(user).is_some_and(|uploads| !uploads.is_empty()) {
-            return Err(format!("{user} has uploads"));
-        }
+        self.files_are_erased(user)?;
         if truth.endpoints.get(user).is_some_and(|phones| !phones.is_empty()) {
             return Err(format!("{user} has a phone"));
         }
@@ -266,13 +287,12 @@ impl Core {
         Ok(())
     }
 
-    /// The groups that a user has left with words of his in them.
-    pub fn left_behind(&self, user: &UserId) -> Vec<ConversationId> {
+    /// The conversations with words of a user's in them.
+    pub fn speaks_in(&self, user: &UserId) -> Vec<ConversationId> {
         let gone =
             |of: &ConversationId| self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
-        let groups = self.truth.logs.iter().filter(|(of, _)| of.pair().is_none());
-        groups
-            .filter(|(of, log)| left_of(log, user, gone(of)).is_some())
+        let logs = self.truth.logs.iter();
+        logs.filter(|(of, log)| left_of(log, user, gone(of), NEVER).is_some())
             .map(|(of, _)| of.clone())
             .collect()
     }

@@ -51,6 +51,16 @@ kinds! {
         PushOut "push-out" 4000,
         /// The archive's objects can be neither read nor written for a while.
         ArchiveOut "archive-out" 4000,
+        /// The bucket of files takes and shows nothing for a while.
+        FilesOut "files-out" 4000,
+        /// A client does not hear that its file is stored, and stores it again.
+        PutAnswerLost "put-answer-lost" 2000,
+        /// The bucket, the scanner or the table tell of a file twice.
+        FileEventDoubled "file-event-doubled" 2000,
+        /// They tell of it late, after others.
+        FileEventLate "file-event-late" 3000,
+        /// The table removes an upload's row days after its end.
+        ExpiryLate "expiry-late" 3000,
         /// The stream tells of a timer twice.
         TimerDoubled "timer-doubled" 2000,
         /// The stream tells of a timer late, up to days.
@@ -137,6 +147,10 @@ kinds! {
         Told "event-told" 0,
         /// An operator disabled a user.
         Disabled "user-disabled" 0,
+        /// Who moderates was told of a message.
+        Reported "reported" 0,
+        /// An operator's notice was stored.
+        Noticed "notice-stored" 0,
         /// An operator closed a socket.
         Cut "socket-cut" 0,
         /// A caller was not a member.
@@ -169,6 +183,24 @@ kinds! {
         DeadLetter "dead-letter" 0,
         /// A push reached the push service.
         Pushed "pushed" 0,
+        /// A user's app registered its phone.
+        PhoneRegistered "phone-registered" 0,
+        /// A phone was another user's before.
+        ChangedHands "phone-changed-hands" 0,
+        /// A user's app signed out.
+        PhoneRemoved "phone-removed" 0,
+        /// An operator signed a device out.
+        SignedOut "signed-out-by-hand" 0,
+        /// An operator closed all sockets of a user, or of a device.
+        CutByHand "cut-by-hand" 0,
+        /// The push service forgot an endpoint.
+        EndpointForgotten "endpoint-forgotten" 0,
+        /// It did not, and whoever signed out was signed out all the same.
+        EndpointLeft "endpoint-left" 0,
+        /// It forgot one that somebody else had been given in that moment.
+        ForgottenInVain "endpoint-lost-in-a-race" 0,
+        /// A push came to whose the phone was when its job read that, and was not any more.
+        PushOvertaken "push-overtaken" 0,
         /// A push was not needed any more.
         PushSkipped "push-skipped" 0,
         /// A push could not be queued, and was counted as lost.
@@ -241,6 +273,40 @@ kinds! {
         Muted "push-muted" 0,
         /// A phone was woken by a message that mentions its user.
         Mentioned "push-mentioned" 0,
+        /// Two services or more were out at the same time.
+        OutTogether "outages-together" 0,
+        /// Nobody but the next sync tells a device of an entry.
+        LeftToSync "left-to-sync" 0,
+        /// Someone was told that another types.
+        TypingTold "typing-told" 0,
+        /// A client stored the bytes of a file.
+        FileStored "file-stored" 0,
+        /// An upload was complete, or could be read.
+        FileComplete "file-complete" 0,
+        /// A file was sent by who had uploaded it.
+        FileSent "file-sent" 0,
+        /// It was sent on by someone else.
+        FileForwarded "file-forwarded" 0,
+        /// Someone was let read it.
+        FileRead "file-read" 0,
+        /// Someone was let send it on.
+        FileLent "file-lent" 0,
+        /// Someone came before its bytes, or before a scanner.
+        FileNotReady "file-not-ready" 0,
+        /// A scanner blocked it.
+        FileBlocked "file-blocked" 0,
+        /// It became a picture of someone, or of a group.
+        PictureShown "picture-shown" 0,
+        /// Someone looked at such a picture.
+        PictureSeen "picture-seen" 0,
+        /// The table removed the row of an upload.
+        UploadEnded "upload-ended" 0,
+        /// Bytes went of which nothing was known any more.
+        BytesRemoved "bytes-removed" 0,
+        /// The media function failed for good, and an operator told it again.
+        FileEventFailed "file-event-failed" 0,
+        /// Weeks passed at once.
+        Weeks "weeks" 0,
         /// The gateway gave up on a function that still ran.
         GaveUp "gateway-time-out" 0,
     }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use petrel_core::events::{Event, Report};
 use petrel_core::ids::{ConversationId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Why};
+use petrel_core::services::Page;
+use petrel_core::wire::ServerFrame;
 use serde_json::Value;
 
 use crate::core::{Core, Invocation};
@@ -41,13 +44,31 @@ impl Core {
             }
             Some("state") => self.state(user, frame),
             Some("synced") => self.synced(user, frame, by),
-            Some("receipt") => self.receipt(frame, by),
+            Some("receipt") => self.receipt(user, frame, by),
+            Some("typing") => self.typing(user, frame, by),
             Some("presence") => self.presence(user, frame, by),
             _ => Ok(()),
         };
         self.must(
             held.map_err(|e| format!("{user} was told {}: {e}", crate::gateway::brief(frame))),
         );
+    }
+
+    /// Who moderates is told what the reporter may read, and nothing else. Up to the message and after it, for what comes first
+    /// there may be over by the time that the second is read.
+    pub fn must_report(&mut self, by: Invocation, report: &Report) {
+        let (mut through, after): (Vec<_>, Vec<_>) =
+            report.context.iter().cloned().partition(|e| e.seq < report.message.seq);
+        through.push(report.message.clone());
+        for messages in [through, after] {
+            let conversation = report.conversation_id.clone();
+            let page = Page { conversation, messages, more: false, more_before: None };
+            let frame = serde_json::to_value(ServerFrame::batch(&page)).unwrap_or_default();
+            self.must_read(&report.reporter_id, &frame, Some(by));
+        }
+        let id = Event::Reported(Box::new(report.clone())).id();
+        self.reported.insert(id, report.reporter_id.clone());
+        self.passed(Path::Reported);
     }
 
     /// The entries are those of the log, one after another, and the user may read them.
@@ -101,28 +122,70 @@ impl Core {
     fn state(&self, user: &UserId, frame: &Value) -> Held {
         let of = ConversationId::parse(frame["conversation_id"].as_str().unwrap_or_default());
         let of = of.map_err(|e| e.to_string())?;
-        let Some(row) = self.truth.row(user, &of) else { return Ok(()) };
         let told = frame["version"].as_u64().unwrap_or(0);
-        let whole = serde_json::to_value(row.own).unwrap_or_default();
+        let chose = self.truth.chose.get(&(user.clone(), of.clone()));
+        let own = chose.and_then(|chose| chose.get(&told));
+        let own = own.ok_or_else(|| format!("they never chose version {told} of {of}"))?;
+        let whole = serde_json::to_value(own).unwrap_or_default();
         let same = ["muted_until", "pinned", "archived", "marked_unread"]
             .iter()
             .all(|name| frame[*name] == whole[*name]);
-        if told == row.own.version && !same {
+        if !same {
             return Err(format!("version {told} of {of} is {whole}"));
         }
         Ok(())
     }
 
-    fn receipt(&mut self, frame: &Value, by: Option<Invocation>) -> Held {
+    /// How far another got is told to those who wrote it, as long as they belong.
+    fn receipt(&mut self, user: &UserId, frame: &Value, by: Option<Invocation>) -> Held {
         let of = ConversationId::parse(frame["conversation_id"].as_str().unwrap_or_default());
         let of = of.map_err(|e| e.to_string())?;
-        let head = self.truth.log(&of).map_or(0, |log| log.head().get());
+        let reader = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
+        let reader = reader.map_err(|e| e.to_string())?;
+        self.belong(user, &reader, &of, by)?;
+        let log = self.truth.log(&of);
+        let head = log.map_or(0, |log| log.head().get());
+        if !log.is_some_and(|log| log.places.keys().any(|(author, _)| author == user)) {
+            return Err("they wrote nothing there".into());
+        }
         let (delivered, read) = (frame["delivered"].as_u64(), frame["read"].as_u64());
         if delivered.is_none_or(|d| d > head) || read > delivered {
             return Err(format!("the head is {head}"));
         }
-        let reader = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
-        self.may_tell_read(&reader.map_err(|e| e.to_string())?, read.unwrap_or(0), by)
+        self.may_tell_read(&reader, read.unwrap_or(0), by)
+    }
+
+    /// That someone types is told to those who belong with them, and to nobody who blocks them.
+    fn typing(&mut self, user: &UserId, frame: &Value, by: Option<Invocation>) -> Held {
+        let of = ConversationId::parse(frame["conversation_id"].as_str().unwrap_or_default());
+        let of = of.map_err(|e| e.to_string())?;
+        let typist = UserId::parse(frame["user_id"].as_str().unwrap_or_default());
+        let typist = typist.map_err(|e| e.to_string())?;
+        self.belong(user, &typist, &of, by)?;
+        let began = by.and_then(|by| self.notes.get(&by)).map_or(0, |n| n.began);
+        if of.pair().is_some() && self.truth.blocked(user, &typist, began) {
+            return Err(format!("they block {typist}"));
+        }
+        self.passed(Path::TypingTold);
+        Ok(())
+    }
+
+    /// Who is told and whom it is about belonged, each, at some moment since it was asked; and they are two.
+    fn belong(
+        &self,
+        user: &UserId,
+        other: &UserId,
+        of: &ConversationId,
+        by: Option<Invocation>,
+    ) -> Held {
+        let began = by.and_then(|by| self.notes.get(&by)).map_or(0, |n| n.began);
+        if user == other {
+            return Err("it is about themselves".into());
+        }
+        match [user, other].into_iter().find(|user| !self.belonged(user, of, began)) {
+            Some(stranger) => Err(format!("{stranger} does not belong to {of}")),
+            None => Ok(()),
+        }
     }
 
     /// Nobody learns of the presence of who hides it from them, and nobody is told what was no more so when it was looked at.
@@ -135,7 +198,9 @@ impl Core {
             if !online && told["last_seen"].is_null() {
                 continue;
             }
-            if self.truth.hidden(who, &user, began) {
+            // An erasure may have taken the row that made them contacts since it was looked at.
+            let erased = [who, &user].into_iter().any(|user| self.erasures.contains_key(user));
+            if self.truth.hidden(who, &user, began) && !erased {
                 return Err(format!("{user} hides whether they are online"));
             }
             self.passed(Path::PresenceShown);
@@ -177,7 +242,17 @@ impl Core {
         let mut told = BTreeMap::new();
         for c in list {
             let id = ConversationId::parse(c["id"].as_str().unwrap_or_default());
-            told.insert(id.map_err(|e| e.to_string())?, c);
+            let id = id.map_err(|e| e.to_string())?;
+            let began = by.and_then(|by| self.notes.get(&by)).map_or(0, |n| n.began);
+            if !self.belonged(user, &id, began) {
+                return Err(format!("they do not belong to {id}"));
+            }
+            let head = c["head"].as_u64().map(Seq::new);
+            let newest = self.truth.log(&id).zip(head).and_then(|(log, head)| log.at(head));
+            if !newest.is_some_and(|newest| newest.readable(user)) {
+                return Err(format!("the head of {id} is none of theirs"));
+            }
+            told.insert(id, c);
         }
         for (of, (joined, head)) in heads {
             // Whoever left or came again meanwhile may find it missing.
@@ -278,7 +353,10 @@ impl Core {
             // A dozen lost races are reason enough.
             // An operator is told to ask again as long as a socket may open.
             "busy" if notes.name.starts_with("Disable") || notes.name.starts_with("Erase") => false,
-            "busy" => !notes.hurt && notes.conflicts < 8 && !notes.refused,
+            "busy" => {
+                let hurt = notes.hurt || notes.hurt_by_s3 && !notes.task.says_something_new();
+                !hurt && notes.conflicts < 8 && !notes.refused
+            }
             // What stood before is answered, however much was sent since; but not to who asks too much of anything.
             "rate_limited" => {
                 let asks = error["message"].as_str().is_some_and(|m| m.starts_with("you ask"));

@@ -107,9 +107,11 @@ impl Core {
     }
 
     /// An operator is told that a user is cut off: no socket of his is open, and as long as he is disabled none is.
-    pub fn must_be_cut_off(&mut self, user: &UserId) {
-        // Enabled meanwhile: then nothing holds any more.
-        if !self.truth.disabled.contains_key(user) {
+    pub fn must_be_cut_off(&mut self, by: Invocation, user: &UserId) {
+        // Enabled meanwhile: then nothing holds any more, also if somebody has disabled him again.
+        let began = self.notes.get(&by).map_or(0, |n| n.began);
+        let enabled = self.truth.disabled_until.get(user).is_some_and(|until| *until > began);
+        if enabled || !self.truth.disabled.contains_key(user) {
             return;
         }
         let known =
@@ -170,6 +172,17 @@ impl Core {
     /// An operator closes a connection.
     pub fn close_by_hand(&mut self, by: Invocation, id: &ConnectionId) -> Posted {
         self.moment += 1;
+        let closed = self.close_one(by, id);
+        if closed != Posted::Accepted
+            && let Some(notes) = self.notes.get_mut(&by)
+        {
+            // It may be open, or open yet.
+            notes.refused = true;
+        }
+        closed
+    }
+
+    fn close_one(&mut self, by: Invocation, id: &ConnectionId) -> Posted {
         if self.strikes(Fault::CloseRefused) || self.faults.is_out(Fault::GatewayOverload) {
             return Posted::Later;
         }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use petrel_core::events::Reason;
 use petrel_core::group::{Allowed, Role};
-use petrel_core::ids::{ConversationId, InviteCode, InviteId, MessageId, Seq, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, InviteCode, InviteId, MessageId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
 use petrel_core::people::ProfileChange;
+use petrel_core::ports::Platform;
 use petrel_core::services::{
     Ack, Erased, ErasurePage, Group, Intent, NewGroup, NewInvite, Outgoing, OwnChange, Page, Range,
     Receipts, SendRequest, Sent, SyncRequest, Unread,
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 use crate::core::{Core, Event, Invocation};
 use crate::faults::Path;
 use crate::invocation::Task;
+use crate::media::{FileAnswer, FileCall};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub enum Request {
     Say(UserId, ConversationId, MessageId, Content),
     /// `PATCH …/state`.
     Choose(UserId, ConversationId, OwnChange),
+    /// `GET /api/conversations`.
+    Overview(UserId),
     /// `GET /api/unread`.
     Unread(UserId),
     /// `POST /api/conversations`, with a `request_id`.
@@ -57,6 +62,12 @@ pub enum Request {
     Receipts(UserId, ConversationId, Seq),
     /// `GET /api/conversations/{id}`.
     Group(UserId, ConversationId),
+    /// `POST …/messages/{seq}/report`.
+    Report(UserId, ConversationId, Seq),
+    /// An operator writes a notice, as the server, which stands first.
+    Notice(UserId, ConversationId, MessageId),
+    /// He founds a group for this user.
+    FoundFor(UserId, Vec<UserId>, u64),
     /// An operator disables this user.
     Disable(UserId),
     /// He enables him again.
@@ -73,6 +84,16 @@ pub enum Request {
     Profile(UserId, ProfileChange),
     /// `PUT` or, with `false`, `DELETE /api/blocks/{user}`.
     Block(UserId, UserId, bool),
+    /// `PUT /api/devices/{device}/push`, with this token.
+    Register(UserId, DeviceId, String),
+    /// `DELETE /api/devices/{device}/push`.
+    Unregister(UserId, DeviceId),
+    /// An operator signs a device of this user out.
+    SignOut(UserId, DeviceId),
+    /// He closes all sockets of this user.
+    Cut(UserId),
+    /// Something about files.
+    Files(UserId, FileCall),
 }
 
 /// What was answered.
@@ -98,6 +119,8 @@ pub enum Asked {
     Enabled(UserId),
     /// He is erased as far as that, in all or in one conversation.
     Erased(UserId, Option<ConversationId>, Erased),
+    /// Of files.
+    Files(FileAnswer),
     /// Nothing to say.
     Done,
     /// Refused.
@@ -111,6 +134,8 @@ pub struct Call {
     pub request: Request,
     /// How often yet.
     pub left: u32,
+    /// How often it was repeated.
+    pub tries: u32,
     /// Whether the caller waits no more.
     pub over: bool,
 }
@@ -122,6 +147,7 @@ impl Request {
             Self::Send(user, ..)
             | Self::Say(user, ..)
             | Self::Choose(user, ..)
+            | Self::Overview(user)
             | Self::Unread(user)
             | Self::Found(user, ..)
             | Self::Add(user, ..)
@@ -138,12 +164,20 @@ impl Request {
             | Self::Group(user, _)
             | Self::Profile(user, _)
             | Self::Block(user, ..)
+            | Self::Report(user, ..)
+            | Self::Notice(user, ..)
+            | Self::FoundFor(user, ..)
             | Self::Disable(user)
             | Self::Enable(user)
             | Self::Erase(user, _)
             | Self::EraseIn(user, ..)
             | Self::Keep(user, ..)
-            | Self::Export(user, ..) => user,
+            | Self::Export(user, ..)
+            | Self::Register(user, ..)
+            | Self::Unregister(user, _)
+            | Self::SignOut(user, _)
+            | Self::Cut(user)
+            | Self::Files(user, _) => user,
         }
     }
 
@@ -160,25 +194,45 @@ impl Request {
                 | Self::Update(..)
                 | Self::Join(..)
                 | Self::Keep(..)
+                | Self::Register(..)
+                | Self::Unregister(..)
+                | Self::Files(..)
         ) || self.is_operators()
     }
 
     /// Whether an operator asks, and goes on until it is done.
     pub fn is_operators(&self) -> bool {
-        matches!(self, Self::Disable(_) | Self::Enable(_) | Self::Erase(..) | Self::EraseIn(..))
+        matches!(
+            self,
+            Self::Disable(_)
+                | Self::Enable(_)
+                | Self::Erase(..)
+                | Self::EraseIn(..)
+                | Self::Notice(..)
+                | Self::FoundFor(..)
+                | Self::SignOut(..)
+                | Self::Cut(_)
+        )
     }
 
     fn about(&self) -> Option<ConversationId> {
         match self {
             Self::Found(..)
+            | Self::FoundFor(..)
             | Self::Sync(..)
+            | Self::Overview(_)
             | Self::Unread(_)
             | Self::Profile(..)
             | Self::Block(..)
             | Self::Disable(..)
             | Self::Enable(..)
             | Self::Erase(..)
-            | Self::EraseIn(..) => None,
+            | Self::EraseIn(..)
+            | Self::Register(..)
+            | Self::Unregister(..)
+            | Self::SignOut(..)
+            | Self::Cut(_) => None,
+            Self::Files(_, call) => call.about(),
             Self::Keep(_, of, _) | Self::Export(_, of, _) => Some(of.clone()),
             Self::Send(_, of, _)
             | Self::Say(_, of, ..)
@@ -193,6 +247,8 @@ impl Request {
             | Self::Read(_, of, _)
             | Self::Ack(_, of, ..)
             | Self::Receipts(_, of, _)
+            | Self::Report(_, of, _)
+            | Self::Notice(_, of, _)
             | Self::Group(_, of) => Some(of.clone()),
         }
     }
@@ -220,6 +276,20 @@ impl Request {
                 }
                 Err(error) => Err(error),
             },
+            Self::Report(_, of, seq) => {
+                let comment = Some("look".to_owned());
+                app.report(&caller, &of, seq, Reason::Abuse, comment).await.map(|_| Asked::Done)
+            }
+            Self::Notice(_, of, message_id) => {
+                let text = format!("http notice {message_id}");
+                let sent = app.post_notice(of.clone(), message_id, text).await;
+                sent.map(|sent| Asked::Sent(of, sent))
+            }
+            Self::FoundFor(owner, members, number) => {
+                let request_id = Some(format!("o{number}"));
+                let group = NewGroup { name: "crew".into(), members, request_id };
+                app.create_group_for(owner, group).await.map(Asked::Founded)
+            }
             Self::Keep(_, of, days) => {
                 let retention_days = Some(days);
                 let intent = Intent::Update {
@@ -245,6 +315,10 @@ impl Request {
             Self::Choose(_, of, change) => {
                 app.set_own(&caller, &of, change).await.map(|_| Asked::Done)
             }
+            Self::Overview(_) => app
+                .overview(&caller, None)
+                .await
+                .map(|listed| Asked::Frames(vec![value(&ServerFrame::synced(&listed))])),
             Self::Unread(_) => app.unread(&caller).await.map(Asked::Unread),
             Self::Found(_, members, number) => {
                 let request_id = Some(format!("r{number}"));
@@ -305,6 +379,16 @@ impl Request {
             Self::Block(_, other, false) => {
                 app.unblock(&caller, &other).await.map(|()| Asked::Done)
             }
+            Self::Register(_, device, token) => {
+                let set = app.set_push(&caller, device, Platform::Fcm, &token).await;
+                set.map(|()| Asked::Done)
+            }
+            Self::Unregister(_, device) => {
+                app.remove_push(&caller, &device).await.map(|()| Asked::Done)
+            }
+            Self::SignOut(user, device) => app.sign_out(&user, &device).await.map(|()| Asked::Done),
+            Self::Cut(user) => app.cut(&user).await.map(|_| Asked::Done),
+            Self::Files(_, call) => call.run(app, &caller).await.map(Asked::Files),
             Self::Group(_, of) => {
                 app.group(&caller, &of).await.map(|group| Asked::Group(of, group))
             }
@@ -348,6 +432,9 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
         Asked::Founded(entry) | Asked::Changed(Some(entry)) => {
             if let Asked::Founded(_) = asked {
                 core.passed(Path::Founded);
+                if entry.sender_id != user {
+                    core.broke(format!("a group of {user} was founded by {}", entry.sender_id));
+                }
             }
             let frame = crate::invocation::as_frame(entry);
             // Whoever repeats it long after may have left meanwhile; the answer is theirs all the same.
@@ -379,7 +466,7 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             // Whatever is written while it is counted may be in it or not.
             // Its end is the one thing that happened.
             let calm = core.notes.get(&by).is_some_and(|n| n.began + 1 == core.moment);
-            let recount = core.recount(&user);
+            let recount = core.recount(&user, by);
             let wrong = |told: &(u64, u64)| (unread.messages, unread.badge) != *told;
             if let Some(recount) = recount.filter(wrong).filter(|_| calm) {
                 core.broke(format!(
@@ -423,17 +510,20 @@ pub fn check(core: &mut Core, by: Invocation, asked: &Asked) {
             {
                 told["message_id"] = json!(id);
             }
+            core.must_be_refused_of_files(by, &user, error);
             let of = of.as_ref().map(ConversationId::as_str);
             core.must_be_refused(by, of, None, &told);
         }
-        Asked::CutOff(user) => core.must_be_cut_off(user),
+        Asked::Files(answer) => core.must_answer_of_files(by, &user, answer),
+        Asked::CutOff(user) => core.must_be_cut_off(by, user),
         Asked::Erased(user, of, erased) => {
             if of.is_none() {
-                core.must_be_cut_off(user);
+                core.must_be_cut_off(by, user);
             }
             core.must_be_erased(by, user, of.as_ref(), erased);
         }
-        Asked::Changed(None) | Asked::Enabled(_) | Asked::Done => {}
+        Asked::Done => core.told_of_phones(by),
+        Asked::Changed(None) | Asked::Enabled(_) => {}
     }
 }
 
@@ -449,7 +539,9 @@ impl Call {
         let operator = self.request.is_operators();
         if again && (self.left > 0 || operator) && self.request.insists() {
             self.left = self.left.saturating_sub(1);
-            let mut ms = core.dice.magnitude(20, 5_000);
+            self.tries += 1;
+            // An outage of hours is asked through with patience.
+            let mut ms = core.dice.magnitude(20, 5_000) << (self.tries / 8).min(6);
             // Mostly he waits as long as he is told.
             if let (true, Some(Asked::Refused(_, error))) = (operator, asked)
                 && core.dice.percent(80)

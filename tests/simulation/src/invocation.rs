@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use petrel_core::ids::{ConversationId, EndpointId, Seq, UserId};
 use petrel_core::message::Entry;
-use petrel_core::ports::{Job, Posted, Pushed};
+use petrel_core::ports::{Endpoint, Job, Posted, Pushed};
 use petrel_core::wire::{Answer, ServerFrame};
 use petrel_core::{App, Caller, Error};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::faults::Fault;
 use crate::frames::Heads;
 use crate::gateway::Phase;
 use crate::http::{Asked, Request};
+use crate::media::FileEvent;
 use crate::mutants::Mutant;
 use crate::ports;
 use crate::truth::Truth;
@@ -39,6 +40,25 @@ pub enum Task {
     Http(usize, Request),
     /// The stream tells that a conversation's timer is gone, for so many times more.
     Archive(ConversationId, u32),
+    /// Something about a file, for so many times more.
+    File(FileEvent, u32),
+}
+
+impl Task {
+    /// Whether someone says something by it that names no other entry: what S3 is not needed for.
+    pub fn says_something_new(&self) -> bool {
+        match self {
+            Self::Http(_, Request::Send(..)) => true,
+            Self::Http(_, Request::Say(.., content)) => content.target().is_none(),
+            Self::Route(_, frame) => {
+                let frame: Value = serde_json::from_str(frame).unwrap_or_default();
+                let messages = frame["messages"].as_array().into_iter().flatten();
+                let mut said = messages.chain([&frame]).map(|m| &m["content"]["target"]);
+                frame["action"] == "send" && said.all(Value::is_null)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// How an invocation ended.
@@ -57,6 +77,8 @@ pub enum Done {
     Http(Asked),
     /// The archiver, and whether it went well.
     Archived(bool),
+    /// The media function, and whether it went well.
+    Filed(bool),
 }
 
 /// How long the archiver may run: its time-out in the template, ms.
@@ -72,6 +94,8 @@ pub struct Notes {
     pub user: Option<UserId>,
     /// Over which socket.
     pub socket: Option<u64>,
+    /// Whether no row named that when it began.
+    pub strays: bool,
     /// When it began, in moments.
     pub began: u64,
     /// When it began, ms since 1970.
@@ -88,6 +112,12 @@ pub struct Notes {
     pub dies: u64,
     /// Whether a call that it must succeed in has failed.
     pub hurt: bool,
+    /// Whether a call of S3 has failed.
+    pub hurt_by_s3: bool,
+    /// Where users take pushes, as it has read that, and when, in moments.
+    pub phones: Vec<(Endpoint, u64)>,
+    /// The endpoint that the push service has named.
+    pub endpoint: Option<EndpointId>,
     /// Whether a frame of its own answer was refused by the gateway.
     pub refused: bool,
     /// Races it lost.
@@ -103,13 +133,20 @@ pub struct Notes {
     /// Whom it put back.
     pub put_back: Vec<((ConversationId, Seq), UserId)>,
     /// What it pushed.
-    pub pushes: Vec<(EndpointId, Pushed)>,
+    pub pushes: Vec<(Endpoint, Pushed)>,
     /// Whose push it put back.
     pub pushed_later: Vec<UserId>,
     /// The tables as they were when it began, for a broken variant.
     pub early: Option<Box<Truth>>,
     /// Whether the gateway has given it up.
     pub given_up: bool,
+}
+
+impl Notes {
+    /// Whether any call has failed that it may have needed.
+    pub const fn is_hurt(&self) -> bool {
+        self.hurt || self.hurt_by_s3
+    }
 }
 
 /// A running function.
@@ -141,18 +178,20 @@ impl Core {
             }
             Task::Http(_, request) => (format!("{request:?}"), None, 0),
             Task::Archive(of, _) => (format!("archive {of}"), None, 0),
+            Task::File(event, _) => (format!("{event:?}"), None, 0),
         };
         let user = match &task {
             Task::Http(_, request) => Some(request.user().clone()),
             _ => connection.map(|c| c.user.clone()),
         };
-        let delivers = !matches!(task, Task::Connect(_) | Task::Disconnect(_) | Task::Archive(..))
+        let delivers = matches!(task, Task::Route(..) | Task::Job(..) | Task::Http(..))
             && !name.contains("\"action\":\"sync\"");
         Notes {
             name,
             task,
             user,
             socket,
+            strays: false,
             began: 0,
             began_at: 0,
             gone: BTreeMap::new(),
@@ -161,6 +200,9 @@ impl Core {
             frozen: 0,
             dies: u64::MAX,
             hurt: false,
+            hurt_by_s3: false,
+            phones: vec![],
+            endpoint: None,
             refused: false,
             conflicts: 0,
             job,
@@ -187,10 +229,12 @@ pub fn start(hub: &Arc<Hub>, id: Invocation) -> Option<Running> {
     let user = core.notes.get(&id)?.user.clone();
     let heads = user.map(|u| core.heads(&u)).unwrap_or_default();
     let truth = early.then(|| Box::new(core.truth.clone()));
+    let over = core.notes.get(&id)?.socket.and_then(|n| core.gateway.sockets.get(&n));
+    let strays = over.is_some_and(|s| !core.truth.knows(&s.connection));
     let now = core.now;
     let gone = core.truth.cold.iter().map(|(of, cold)| (of.clone(), cold.floor.gone)).collect();
     let notes = core.notes.get_mut(&id)?;
-    (notes.began_at, notes.gone) = (now, gone);
+    (notes.began_at, notes.gone, notes.strays) = (now, gone, strays);
     if matches!(notes.task, Task::Archive(..)) {
         notes.dies = now + ARCHIVER_LIVES_MS;
     }
@@ -225,6 +269,9 @@ pub fn start(hub: &Arc<Hub>, id: Invocation) -> Option<Running> {
         }
         (Task::Archive(of, _), _) => {
             Box::pin(async move { Done::Archived(app.archive(&of).await.is_ok()) })
+        }
+        (Task::File(event, _), _) => {
+            Box::pin(async move { Done::Filed(event.run(&app).await.is_ok()) })
         }
         (Task::Http(_, request), _) => Box::pin(async move { Done::Http(request.run(&app).await) }),
         _ => return None,
@@ -291,10 +338,11 @@ impl Core {
                     self.must_be_delivered(id, &job);
                     self.must_have_put_back(id);
                     self.must_be_pushed(id, &job);
+                    self.must_have_taken_off(id);
                 }
                 self.finish(number, well);
             }
-            (Done::Archived(false), Task::Archive(of, left)) => self.timer_again(of, left),
+            (Done::Archived(false) | Done::Filed(false), task) => self.again(task),
             (Done::Http(asked), Task::Http(number, _)) => {
                 self.must_have_put_back(id);
                 crate::http::check(self, id, &asked);
@@ -302,8 +350,19 @@ impl Core {
             }
             _ => {}
         }
-        self.notes.remove(&id);
+        if self.notes.remove(&id).is_some_and(|notes| notes.hurt) {
+            self.is_unwell(id);
+        }
         http
+    }
+
+    /// A function failed or died that is told the same again.
+    pub fn again(&mut self, task: Task) {
+        match task {
+            Task::Archive(of, left) => self.timer_again(of, left),
+            Task::File(event, left) => self.file_again(event, left),
+            _ => {}
+        }
     }
 
     fn must_answer(&mut self, id: Invocation, asked: &Value, answer: &Value) {

@@ -3,14 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use petrel_core::events::Event;
+use petrel_core::events::Event as Told;
 use petrel_core::ids::{ConnectionId, ConversationId, Seq, UserId};
 use petrel_core::ports::{Connection, Job, Posted, Pushed};
 use serde_json::Value;
 
-use crate::core::{Core, Invocation};
+use crate::core::{Core, Event, Invocation};
 use crate::faults::Path;
 use crate::queue::MAX_PUT_BACK;
+
+/// A device syncs every 5 to 8 minutes; by then, and what the answer takes, it has heard of everything, ms.
+const HEARS_MS: u64 = 10 * 60_000;
 
 /// What was done for one entry, over all invocations.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,19 @@ pub struct Delivery {
     pub event_lost: bool,
     /// Whether the receiver has taken its event.
     pub told: bool,
+}
+
+/// An entry that a gateway would not take for a device, and no queue either.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// Which device.
+    pub device: usize,
+    /// Its socket.
+    pub socket: u64,
+    /// Which entry.
+    pub place: (ConversationId, Seq),
+    /// Since when, ms since 1970.
+    pub since: u64,
 }
 
 /// By entry.
@@ -108,8 +124,8 @@ impl Core {
                 let place = (conversation.clone(), *seq);
                 self.truth_ledger(place).pushes.extend(to.iter().cloned());
             }
-            Job::Webhook { event, .. } => {
-                let entry = event.about();
+            Job::Webhook { event: Told::Reported(_), .. } => {}
+            Job::Webhook { event: Told::Stored(entry), .. } => {
                 let place = (entry.conversation_id.clone(), entry.seq);
                 self.truth_ledger(place).announced = true;
             }
@@ -125,15 +141,31 @@ impl Core {
                     let place = (conversation.clone(), *seq);
                     self.truth_ledger(place).lost.extend(to.iter().cloned());
                 }
-                Job::Webhook { event, attempt: 0 } => {
-                    let entry = event.about();
+                Job::Webhook { event: Told::Stored(entry), attempt: 0 } => {
                     let place = (entry.conversation_id.clone(), entry.seq);
                     self.truth_ledger(place).event_lost = true;
                 }
                 Job::Webhook { .. } => {}
                 Job::FanOut { attempt: 0, .. } => self.passed(Path::Inline),
-                Job::FanOut { .. } | Job::Presence { .. } => {}
+                Job::FanOut { entry, to, .. } => {
+                    let place = (entry.conversation_id.clone(), entry.seq);
+                    to.iter().for_each(|user| self.leave_to_sync(&place, user));
+                }
+                Job::Presence { .. } => {}
             }
+        }
+    }
+
+    /// Nobody tells the user's devices of an entry any more: by their next sync, which is never further away than the
+    /// longest time between two of them, they have it.
+    fn leave_to_sync(&mut self, place: &(ConversationId, Seq), user: &UserId) {
+        self.passed(Path::LeftToSync);
+        let rows = self.truth.connections.get(user).into_iter().flatten();
+        let ids: Vec<ConnectionId> = rows.map(|(_, r)| r.connection.id.clone()).collect();
+        for id in ids {
+            let Some((socket, found)) = self.gateway.find(&id) else { continue };
+            let (device, place, since) = (found.device, place.clone(), self.now);
+            self.after(HEARS_MS, Event::Owed(Owed { device, socket, place, since }));
         }
     }
 
@@ -163,10 +195,16 @@ impl Core {
     /// The receiver took an event: it says what stands there.
     pub fn must_be_told(&mut self, id: &str, told: &Value) {
         let data = &told["data"];
+        if let Some(reporter) = self.reported.get(id) {
+            if data["reporter_id"] != reporter.as_str() {
+                self.broke(format!("{id} was reported by {reporter}: {told}"));
+            }
+            return;
+        }
         let Some(place) = place(data) else { return self.broke(format!("{id} tells of nothing")) };
         let stored = self.truth.log(&place.0).and_then(|log| log.at(place.1)).map(|s| &s.entry);
         let stands = stored.is_some_and(|entry| {
-            Event::Stored(entry.clone()).id() == id
+            Told::Stored(entry.clone()).id() == id
                 && data["message_id"] == entry.message_id.to_string()
                 && data["sender_id"] == entry.sender_id.as_str()
         });
@@ -259,6 +297,10 @@ impl Core {
     pub fn must_have_put_back(&mut self, by: Invocation) {
         let Some(notes) = self.notes.get(&by) else { return };
         if notes.generation >= MAX_PUT_BACK {
+            let left = notes.posts.iter().filter(|(.., posted)| *posted == Posted::Later);
+            let left: Vec<_> =
+                left.map(|(of, seq, u, _)| ((of.clone(), *seq), u.clone())).collect();
+            left.iter().for_each(|(place, user)| self.leave_to_sync(place, user));
             return;
         }
         let missing = notes.posts.iter().find(|(of, seq, user, posted)| {
@@ -302,7 +344,7 @@ impl Core {
             for (endpoint, at) in
                 self.truth.endpoints.get(user).into_iter().flatten().map(|(_, e)| e)
             {
-                let tried = notes.pushes.iter().find(|(id, _)| *id == endpoint.id);
+                let tried = notes.pushes.iter().find(|(e, _)| e == endpoint);
                 match tried {
                     None if waits && *at < notes.began => forgotten = Some(endpoint.id.clone()),
                     None => skipped += 1,

@@ -13,14 +13,17 @@ mod http;
 mod invocation;
 mod ledger;
 mod many;
+mod media;
 mod mutants;
 mod people;
+mod phones;
 mod ports;
 mod queue;
 mod rest;
 mod retention;
 mod rules;
 mod run;
+mod stale;
 mod standing;
 mod truth;
 

@@ -31,6 +31,14 @@ pub enum Mutant {
     AcceptsHole,
     /// A client takes any answer as an acknowledgement.
     TakesErrorForSent,
+    /// A client leaves out the sync that keeps its socket alive.
+    NoKeepAlive,
+    /// Whoever takes a phone over takes it from nobody.
+    TakenFromNobody,
+    /// The push service finds a token's endpoint, and does not enable it.
+    FoundAsItWas,
+    /// A push goes where its user took pushes before the last change of that.
+    StalePhones,
     /// A variant of a service.
     #[cfg(feature = "mutants")]
     Core(petrel_core::mutants::Mutant),
@@ -54,13 +62,16 @@ impl Mutant {
             Self::SeenTooHigh,
             Self::AcceptsHole,
             Self::TakesErrorForSent,
+            Self::NoKeepAlive,
+            Self::TakenFromNobody,
+            Self::FoundAsItWas,
+            Self::StalePhones,
         ];
         #[cfg(feature = "mutants")]
         let all = {
             use petrel_core::mutants::Mutant;
             let mut all = all;
-            let services = Mutant::ALL.iter().filter(|m| !Mutant::MEDIA.contains(m));
-            all.extend(services.map(|m| Self::Core(*m)));
+            all.extend(Mutant::ALL.iter().map(|m| Self::Core(*m)));
             all
         };
         all

@@ -10,6 +10,7 @@ mod people;
 
 use crate::core::{Core, Event, Hub, Invocation};
 use crate::faults::{Fault, Path};
+use crate::invocation::Notes;
 use crate::truth::{Write, Wrote};
 use petrel_core::App;
 use petrel_core::error::{Error, Result};
@@ -28,9 +29,9 @@ pub struct Ports {
 /// The product, for one invocation.
 pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
     let ports = Arc::new(Ports { hub: hub.clone(), invocation, skew });
-    let (limits, webhook, usage, keeping) = {
+    let (limits, webhook, usage, keeping, scan) = {
         let core = hub.lock();
-        (core.limits, core.webhook, core.usage.clone(), core.keeping.clone())
+        (core.limits, core.webhook, core.usage.clone(), core.keeping.clone(), core.scan)
     };
     App {
         log: ports.clone(),
@@ -49,7 +50,7 @@ pub fn app(hub: &Arc<Hub>, invocation: Invocation, skew: i64) -> App {
         world: ports,
         metrics: Arc::new(NoMetrics),
         usage,
-        settings: Settings { limits, webhook, keeping, ..Settings::default() },
+        settings: Settings { limits, webhook, keeping, scan, ..Settings::default() },
     }
 }
 
@@ -139,11 +140,18 @@ impl Ports {
 
     /// What the caller is told; from now on the invocation may answer `busy`.
     fn failed<T>(&self, what: &str) -> Result<T> {
+        self.fails_and(what, |notes| notes.hurt = true)
+    }
+
+    /// As [`Self::failed`], but that whoever says something new needs no S3.
+    fn failed_in_s3<T>(&self, what: &str) -> Result<T> {
+        self.fails_and(what, |notes| notes.hurt_by_s3 = true)
+    }
+
+    fn fails_and<T>(&self, what: &str, hurt: impl FnOnce(&mut Notes)) -> Result<T> {
         let mut core = self.hub.lock();
         core.note(|| format!("#{} {what}: failed", self.invocation));
-        if let Some(notes) = core.notes.get_mut(&self.invocation) {
-            notes.hurt = true;
-        }
+        core.notes.get_mut(&self.invocation).map(hurt);
         Err(Error::port("injected"))
     }
 }

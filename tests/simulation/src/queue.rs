@@ -1,9 +1,10 @@
-//! The queues as SQS is (doubled, late, reordered, visible again, dead after too many receives) and the push service.
+//! The queues as SQS is (doubled, late, reordered, visible again, dead after too many receives), and what leaves them for receivers and phones.
 
 use std::collections::BTreeMap;
 
+use petrel_core::events::Event as Told;
 use petrel_core::ids::{ConversationId, EndpointId, Seq, UserId};
-use petrel_core::ports::{Delivery, Endpoint, Hooked, Job, Notification, Pushed};
+use petrel_core::ports::{Delivery, Hooked, Job, Notification, Pushed};
 
 use crate::core::{Core, Event, Invocation};
 use crate::faults::{Fault, Path};
@@ -32,8 +33,6 @@ pub struct Message {
 pub struct Queue {
     /// By number.
     pub messages: BTreeMap<u64, Message>,
-    /// Endpoints that take no more.
-    disabled: Vec<EndpointId>,
 }
 
 impl Queue {
@@ -48,14 +47,28 @@ impl Queue {
 impl Core {
     /// Queues jobs, all or some or none of them, and says whether it went well.
     pub fn enqueue(&mut self, by: Invocation, jobs: Vec<Job>, delay_s: u32) -> bool {
+        let queued = self.try_enqueue(by, &jobs, delay_s);
+        let reports =
+            jobs.iter().any(|j| matches!(j, Job::Webhook { event: Told::Reported(_), .. }));
+        if reports
+            && !queued
+            && let Some(notes) = self.notes.get_mut(&by)
+        {
+            // Its caller is told, and reports once more.
+            notes.hurt = true;
+        }
+        queued
+    }
+
+    fn try_enqueue(&mut self, by: Invocation, jobs: &[Job], delay_s: u32) -> bool {
         self.moment += 1;
-        self.wanted(by, &jobs, delay_s);
+        self.wanted(by, jobs, delay_s);
         if self.is(Mutant::EnqueueLies) && self.dice.percent(20) {
             return true;
         }
         if self.faults.is_out(Fault::QueueOut) || self.strikes(Fault::FailsBefore) {
             self.note(|| format!("#{by} jobs.enqueue: refused"));
-            self.not_queued(by, &jobs);
+            self.not_queued(by, jobs);
             return false;
         }
         let partly = jobs.len() > 1 && self.strikes(Fault::QueuedPartly);
@@ -144,9 +157,8 @@ impl Core {
     /// A notification for a phone.
     pub fn push(&mut self, by: Invocation, to: &EndpointId, what: &Notification) -> Pushed {
         self.moment += 1;
-        let owner = self.truth.endpoints.values().flat_map(|d| d.values());
-        let owner: Option<Endpoint> = owner.map(|(e, _)| e).find(|e| e.id == *to).cloned();
-        let user = owner.map(|e| e.user);
+        let row = self.whose(by, to);
+        let user = row.as_ref().map(|row| row.user.clone());
         if let Some(user) = &user {
             let stored = self.truth.log(&what.conversation_id).and_then(|log| log.at(what.seq));
             if stored.is_none_or(|s| !s.readable(user) || s.entry.sender_id != what.sender_id) {
@@ -156,35 +168,14 @@ impl Core {
         if let Some(user) = &user {
             self.may_wake(by, user, what);
         }
-        let pushed = if self.faults.is_out(Fault::PushOut) || self.strikes(Fault::PushLater) {
-            Pushed::Later
-        } else if self.queue.disabled.contains(to) {
-            Pushed::Disabled
-        } else if self.strikes(Fault::PushDisabled) {
-            self.queue.disabled.push(to.clone());
-            Pushed::Disabled
-        } else {
-            self.passed(Path::Pushed);
-            Pushed::Accepted
-        };
+        let pushed = self.rings(to);
         self.note(|| {
             format!("#{by} push {} {} to {to}: {pushed:?}", what.conversation_id, what.seq)
         });
-        if let Some(notes) = self.notes.get_mut(&by) {
-            notes.pushes.push((to.clone(), pushed));
+        if let Some((notes, row)) = self.notes.get_mut(&by).zip(row) {
+            notes.pushes.push((row, pushed));
         }
         pushed
-    }
-
-    /// The push service forgets an endpoint; whether it did.
-    pub fn remove_endpoint(&mut self, by: Invocation, endpoint: &EndpointId) -> bool {
-        self.moment += 1;
-        let removed = !self.faults.is_out(Fault::PushOut) && !self.strikes(Fault::PushLater);
-        if removed {
-            self.queue.disabled.push(endpoint.clone());
-        }
-        self.note(|| format!("#{by} push.remove {endpoint}: {removed}"));
-        removed
     }
 }
 
@@ -199,7 +190,13 @@ impl Core {
         let quiet = self.is_quiet_since(user, of, began);
         // Whatever was written meanwhile may be in it or not; this very push is the one thing that happened.
         let calm = self.moment == began + 1;
-        let recount = self.recount(user);
+        let recount = self.recount(user, by);
+        let began_at = self.notes.get(&by).map_or(0, |n| n.began_at);
+        let hides = self.truth.hides_previews.get(user);
+        let hides = hides.is_some_and(|since| since + crate::stale::STALE_MS < began_at);
+        if hides && what.preview.is_some() {
+            self.broke(format!("{user}'s phone shows what was written, which they hide"));
+        }
         if mentioned {
             self.passed(Path::Mentioned);
         }

@@ -6,6 +6,7 @@ use petrel_core::ids::{ConversationId, Seq};
 
 use crate::client::Device;
 use crate::core::Core;
+use crate::ledger::Owed;
 use crate::retention::maybe_over;
 use crate::run::Run;
 use crate::truth::Stored;
@@ -36,7 +37,25 @@ impl Run {
                 core.broke(format!("at rest, {group} has no timer"));
             }
         }
+        let held = core.phones_agree();
+        core.must(held.map_err(|e| format!("at rest, {e}")));
+        let held = core.files_are_kept();
+        core.must(held.map_err(|e| format!("at rest, {e}")));
         core.all_is_told();
+    }
+}
+
+impl Run {
+    /// A device should have heard of an entry by now, if it may read it still.
+    pub(crate) fn must_have_heard(&mut self, owed: &Owed) {
+        let hub = self.hub.clone();
+        let mut core = hub.lock();
+        let device = &self.devices[owed.device];
+        let (of, seq) = &owed.place;
+        let reads = core.truth.row(&device.user, of).is_some_and(|row| row.joined <= *seq);
+        if reads && core.gateway.is_open(owed.socket) && !core.may_be_over(of, *seq) {
+            core.must(device.must_have_heard(owed));
+        }
     }
 }
 

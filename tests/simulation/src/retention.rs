@@ -3,6 +3,7 @@
 
 use petrel_core::ids::{ConversationId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
+use petrel_core::ports::Floor;
 use petrel_core::services::Keeping;
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use crate::cold::KEEPING;
 use crate::core::{Core, Invocation};
 use crate::dice::Dice;
 use crate::frames::Held;
-use crate::truth::{Stored, Truth};
+use crate::invocation::Notes;
+use crate::truth::{LogOf, Stored, Truth};
 
 /// A day, ms.
 pub const DAY_MS: u64 = 86_400_000;
@@ -29,6 +31,8 @@ pub fn choose(core: &mut Core, seed: u64) {
         // Never less than a day, which no group's rule is below either.
         core.keeping = Keeping { retention_s: dice.between(26, 80) * 3_600, ..KEEPING };
     }
+    // As the product's, or far less, so that there is much to archive.
+    core.keeping.tail = [3, 3, 20, 100][dice.index(4)];
     core.truth.retention_ms = core.keeping.retention_s.saturating_mul(1_000);
 }
 
@@ -38,8 +42,7 @@ pub type Kept = Vec<(u64, u64)>;
 impl Truth {
     /// The rules that held at some time since `from`, ms since 1970.
     pub fn kept(&self, of: &ConversationId, from: u64) -> Kept {
-        let log = self.log(of).filter(|_| of.pair().is_none());
-        let Some(log) = log else { return vec![(u64::MAX, self.retention_ms)] };
+        let Some(log) = self.log(of) else { return vec![(u64::MAX, self.retention_ms)] };
         let mut rules: Kept = vec![];
         let mut until = u64::MAX;
         for stored in log.history.iter().rev() {
@@ -71,6 +74,13 @@ pub fn maybe_over(rules: &Kept, entry: &Entry, now: u64) -> bool {
     rules.iter().any(over)
 }
 
+/// Whether the first that is unread is younger than a day by someone's clock: he looks no further, also if another's clock has let
+/// an archiver take it away.
+fn is_young(log: &LogOf, read: Seq, at: u64) -> bool {
+    let first = log.at(read.next());
+    first.is_some_and(|s| s.entry.sent_at.saturating_add(DAY_MS).saturating_add(SKEW_MS) > at)
+}
+
 impl Core {
     /// Whether the archiver may say that this is gone: its time is over.
     pub fn may_go(&self, of: &ConversationId, gone: Seq, ordinal: u64) -> Held {
@@ -84,6 +94,17 @@ impl Core {
             Ok(())
         } else {
             Err(format!("{gone} is gone before its time is over"))
+        }
+    }
+
+    /// The floor says when the oldest was sent of what lies in the archive.
+    pub fn tells_its_oldest(&self, of: &ConversationId, floor: &Floor) -> Held {
+        let oldest = floor.gone.next();
+        let stored = self.truth.log(of).and_then(|log| log.at(oldest));
+        let stored = stored.filter(|_| oldest <= floor.archived);
+        match stored.map_or(0, |s| s.entry.sent_at) {
+            at if at == floor.oldest_at => Ok(()),
+            at => Err(format!("the floor says {}, and {oldest} is of {at}", floor.oldest_at)),
         }
     }
 
@@ -179,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Unread is what a recount says of what is not gone; what is over is not in it once it is gone, or all of it is.
+    /// Unread is what a recount says of what is neither gone nor over.
     pub fn counted(
         &self,
         of: &ConversationId,
@@ -194,43 +215,50 @@ impl Core {
         }
         let head = Seq::new(head);
         let from = Seq::new(read).max(joined.prev());
-        let now = self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
         let notes = by.and_then(|by| self.notes.get(&by));
-        let before = notes.and_then(|n| n.gone.get(of)).copied().unwrap_or(Seq::ZERO);
-        let count = |gone: Seq| counting(&log.history, from.max(gone), head);
-        let (least, most) = (count(now), count(before));
-        let unread = told["unread"].as_u64().unwrap_or(u64::MAX);
-        let Some(newest) = log.at(head).map(|s| &s.entry) else { return Ok(()) };
+        let gone = self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
+        let gone_before = notes.and_then(|n| n.gone.get(of)).copied().unwrap_or(Seq::ZERO);
         let began = notes.map_or(0, |n| n.began_at);
         let rules = self.truth.kept(of, began);
+        let over = log.last(|e| maybe_over(&rules, e, self.now)).max(gone);
+        // Where the archive could not be read, what is over may be in it.
+        let hurt = notes.is_some_and(Notes::is_hurt);
+        let surely = log.last(|e| surely_over(&rules, e, began) && !hurt);
+        let over_before = if is_young(log, from, began) { surely } else { surely.max(gone_before) };
+        let count = |over: Seq| counting(&log.history, from.max(over), head);
+        let (least, most) = (count(over), count(over_before));
+        let unread = told["unread"].as_u64().unwrap_or(u64::MAX);
+        let Some(newest) = log.at(head).map(|s| &s.entry) else { return Ok(()) };
         // The newest alone is counted without a look at what is gone.
         let alone = unread == 1 && newest.content.counts() && count(Seq::ZERO) == 1;
-        let over = maybe_over(&rules, newest, self.now);
         let held = if surely_over(&rules, newest, began) {
             unread == 0
         } else {
-            (least..=most).contains(&unread) || alone || over && unread == 0
+            (least..=most).contains(&unread) || alone
         };
         if held { Ok(()) } else { Err(format!("{least} to {most} of {of} are unread")) }
     }
 
     /// How many messages a user has not read, as a recount of everything that was ever stored and is not gone says; and
     /// what the icon shows. `None` while it depends on whose clock is right.
-    pub fn recount(&self, user: &UserId) -> Option<(u64, u64)> {
+    pub fn recount(&self, user: &UserId, by: Invocation) -> Option<(u64, u64)> {
+        // Where the archive could not be read, what is over may be in it.
+        let began = self.notes.get(&by).filter(|notes| !notes.is_hurt())?.began_at;
         let (mut messages, mut badge) = (0, 0);
         for (of, row) in self.truth.rows.get(user).into_iter().flatten() {
             let Some(log) = self.truth.log(of) else { continue };
             let gone = self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
             let from = row.marks.read.max(row.joined.prev());
-            let mut unread = counting(&log.history, from.max(gone), log.head());
-            if let Some(head) = log.history.last().map(|s| &s.entry) {
-                let rules = self.truth.kept(of, self.now.saturating_sub(DAY_MS / 24));
-                if surely_over(&rules, head, self.now) {
-                    unread = 0;
-                } else if maybe_over(&rules, head, self.now) || head.seq <= gone {
-                    return None;
-                }
+            let rules = self.truth.kept(of, self.now.saturating_sub(DAY_MS / 24));
+            let surely = log.last(|e| surely_over(&rules, e, began));
+            let over = surely.max(gone);
+            let doubtful = log.last(|e| maybe_over(&rules, e, self.now)) > over.max(from);
+            let doubtful = doubtful || gone > surely.max(from) && is_young(log, from, began);
+            // The newest alone is counted without a look at what is gone.
+            if doubtful || surely < log.head() && log.head() <= gone {
+                return None;
             }
+            let unread = counting(&log.history, from.max(over), log.head());
             messages += unread;
             if !row.own.is_quiet(self.now) {
                 badge += unread.max(u64::from(row.own.marked_unread));
@@ -273,6 +301,14 @@ impl Core {
             Some(row) => Err(format!("{} is gone from the table, and its row stands", row.seq)),
             None => Ok(()),
         }
+    }
+}
+
+impl LogOf {
+    /// The highest seq for which this holds.
+    fn last(&self, holds: impl Fn(&Entry) -> bool) -> Seq {
+        let found = self.history.iter().rev().find(|s| holds(&s.entry));
+        found.map_or(Seq::ZERO, |s| s.entry.seq)
     }
 }
 

@@ -65,6 +65,8 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let faults = Faults::new(&mut dice, &options.dials);
     let mut core = Core::new(dice, faults, options.mutant, options.traced);
     crate::retention::choose(&mut core, seed);
+    crate::media::choose(&mut core, seed);
+    crate::phones::choose(&mut core, seed);
     let (people, devices) = People::new(&mut core, options.acts);
     // What was written before the run began knew no limit.
     core.limits = limits(seed);
@@ -212,9 +214,15 @@ impl Run {
                 let mut core = self.hub.lock();
                 core.timer_gone(&of);
             }
+            Event::Owed(owed) => self.must_have_heard(&owed),
+            Event::FilePut(put) => self.file_put(put),
+            Event::FileEnds(id) => self.hub.lock().file_has_ended(&id),
             Event::Begins(fault) => {
                 let mut core = self.hub.lock();
                 core.note(|| format!("outage begins: {}", fault.name()));
+                if !core.faults.out.is_empty() {
+                    core.passed(Path::OutTogether);
+                }
                 core.faults.out.push(fault);
             }
             Event::Ends(fault) => {
@@ -262,9 +270,10 @@ impl Run {
         if timed_out || core.strikes(Fault::Kill) {
             core.note(|| format!("#{id} is killed"));
             core.give_up(id);
-            if let Some(Task::Archive(of, left)) = core.notes.get(&id).map(|n| n.task.clone()) {
-                core.timer_again(of, left);
+            if let Some(task) = core.notes.get(&id).map(|n| n.task.clone()) {
+                core.again(task);
             }
+            core.is_unwell(id);
             drop(core);
             self.http_unanswered(id);
             self.running.remove(&id);

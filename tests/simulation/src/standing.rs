@@ -62,6 +62,9 @@ impl Standing {
                 now.roles.insert(member.clone(), *role);
             }
             GroupChange::Updated { name, post, add, avatar, retention_days } => {
+                if entry.conversation_id.pair().is_some() {
+                    now.info.get_or_insert(GroupInfo::direct());
+                }
                 if let Some(info) = &mut now.info {
                     info.avatar = avatar.clone().unwrap_or_else(|| info.avatar.clone());
                     info.name = name.clone().unwrap_or_else(|| info.name.clone());
@@ -76,11 +79,16 @@ impl Standing {
         now
     }
 
-    /// Whether its author may write the entry where this holds. `invites`: whether the group has an invite now.
+    /// Whether this user may add members, and have invites that hold.
+    pub fn may_add(&self, user: &UserId) -> bool {
+        self.allows(user, |info| info.add)
+    }
+
+    /// Whether its author may write the entry where this holds. `invited`: whether an invite holds.
     ///
     /// # Errors
     /// What forbids it.
-    pub fn allow(&self, entry: &Entry, invites: bool) -> Result<(), String> {
+    pub fn allow(&self, entry: &Entry, invited: bool) -> Result<(), String> {
         let by = &entry.sender_id;
         let admin = self.role(by) >= Some(Role::Admin);
         let may = match &entry.content {
@@ -88,7 +96,7 @@ impl Standing {
                 GroupChange::Created { .. } => self.info.is_none(),
                 GroupChange::Added { members } => {
                     members.iter().all(|u| self.role(u).is_none())
-                        && (self.allows(by, |i| i.add) || invites && members[..] == [by.clone()])
+                        && (self.may_add(by) || invited && members[..] == [by.clone()])
                 }
                 GroupChange::Removed { members, owner } => {
                     let left = self.roles.keys().any(|u| !members.contains(u));
@@ -113,6 +121,22 @@ impl Standing {
             Ok(())
         } else {
             Err(format!("{by} ({:?}) may not write {:?}", self.role(by), entry.content))
+        }
+    }
+
+    /// Whether it may stand in a direct conversation: of what changes, only how long messages are kept.
+    ///
+    /// # Errors
+    /// What forbids it.
+    pub fn allow_in_direct(entry: &Entry) -> Result<(), String> {
+        use GroupChange::Updated;
+        match &entry.content {
+            Content::System {
+                change:
+                    Updated { name: None, post: None, add: None, avatar: None, retention_days: Some(_) },
+            } => Ok(()),
+            Content::System { change } => Err(format!("{change:?} is no change of a direct one")),
+            _ => Ok(()),
         }
     }
 

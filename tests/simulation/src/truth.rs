@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use petrel_core::group::{GroupInfo, Invite, Member, Role};
 use petrel_core::ids::{
-    ConnectionId, ConversationId, DeviceId, InviteId, MediaId, MessageId, Seq, UserId,
+    ConnectionId, ConversationId, DeviceId, EndpointId, InviteId, MediaId, MessageId, Seq, UserId,
 };
+use petrel_core::media::{Keep, Upload, UploadState};
 use petrel_core::message::{Content, Entry, GroupChange, Why};
 use petrel_core::people::{Audience, Profile, ProfileChange};
 use petrel_core::ports::{
@@ -15,6 +16,8 @@ use petrel_core::ports::{
     UserConversation, Version, Watermarks,
 };
 
+use crate::media::Media;
+use crate::stale::Before;
 use crate::standing::Standing;
 
 /// Who belongs to a conversation at a place of its log, and since where.
@@ -29,6 +32,8 @@ pub struct Stored {
     pub moment: u64,
     /// When, ms since 1970.
     pub at: u64,
+    /// Whether it came over a socket that no row named when it came.
+    pub strayed: bool,
     /// Who belongs once it stands.
     pub members: Tenures,
     /// What holds once it stands.
@@ -134,6 +139,8 @@ pub struct Truth {
     pub members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
     /// What holds for every group.
     pub info: BTreeMap<ConversationId, GroupInfo>,
+    /// Of every user, the groups that he is noted to have left.
+    pub left: BTreeMap<UserId, BTreeSet<ConversationId>>,
     /// Every group's invites.
     pub invites: BTreeMap<ConversationId, BTreeMap<InviteId, Invite>>,
     /// Every user's profile.
@@ -162,8 +169,14 @@ pub struct Truth {
     pub cold: BTreeMap<ConversationId, ColdOf>,
     /// How long messages are kept where nobody has chosen anything else, ms.
     pub retention_ms: u64,
-    /// What is known of every user's uploads, and of which the bytes are there.
-    pub uploads: BTreeMap<UserId, BTreeMap<MediaId, bool>>,
+    /// Files.
+    pub media: Media,
+    /// What stood before, for reads that may be stale.
+    pub before: Before,
+    /// Since when (ms since 1970) who wants to hide what he is written does.
+    pub hides_previews: BTreeMap<UserId, u64>,
+    /// Everything that a user ever chose for a conversation, by its version.
+    pub chose: BTreeMap<(UserId, ConversationId), BTreeMap<u64, OwnState>>,
     /// When each row was written anew, in moments.
     pub written: BTreeMap<(UserId, ConversationId), u64>,
     /// When something was noted last beside a user's sockets, or of who watches him, in moments.
@@ -209,6 +222,10 @@ pub enum Write {
     SetInvite(Invite),
     /// `Conversations::remove_invite`.
     RemoveInvite(ConversationId, InviteId),
+    /// A note of `Conversations::note_left`.
+    NoteLeft(ConversationId, UserId),
+    /// `Conversations::forget_left`.
+    ForgetLeft(ConversationId, UserId),
     /// `Conversations::advance`.
     Advance(UserId, ConversationId, Watermarks, Watermarks),
     /// `People::set_profile`.
@@ -229,6 +246,12 @@ pub enum Write {
     SetEndpoint(Endpoint),
     /// `Connections::remove_endpoint`.
     RemoveEndpoint(Endpoint),
+    /// Half of `Notifier::endpoint`: the token's endpoint, made for this user or found.
+    MakeEndpoint(String, UserId),
+    /// The other half: it is enabled, and this user's.
+    EnableEndpoint(EndpointId, UserId),
+    /// `Notifier::remove`.
+    ForgetEndpoint(EndpointId),
     /// `Cold::move_floor`.
     MoveFloor(ConversationId, Floor, Floor),
     /// `Cold::set_timer` and `Cold::keep_timer`.
@@ -253,6 +276,14 @@ pub enum Write {
     EraseOwn(UserId, Vec<Own>),
     /// What `People::erase` does beside the sockets.
     EraseBeside(UserId),
+    /// `Uploads::announce`.
+    Announce(Box<Upload>),
+    /// `Uploads::set_state`.
+    SetUploadState(UserId, MediaId, Vec<UploadState>, UploadState),
+    /// `Uploads::keep`.
+    KeepUpload(UserId, MediaId, u64, Keep),
+    /// `Uploads::lend`.
+    Lend(MediaId, UserId, u64),
     /// `Files::remove`.
     RemoveFile(UserId, MediaId),
     /// `Uploads::forget`.
@@ -285,6 +316,10 @@ pub enum Wrote {
     Registered(Sockets, Option<Connection>),
     /// A user is enabled or disabled now, or was found disabled.
     Account(Account),
+    /// The push service has made or found this endpoint.
+    Endpoint(EndpointId),
+    /// An endpoint stands on its device, where this one stood.
+    Replaced(Endpoint),
 }
 
 impl Wrote {
@@ -393,6 +428,7 @@ impl Truth {
             marks: Watermarks { read_ordinal: ordinal, ..Watermarks::default() },
             own,
         };
+        self.chose.entry((user.clone(), of.clone())).or_default().insert(own.version, own);
         self.rows.entry(user.clone()).or_default().insert(of.clone(), row);
         self.written.insert((user.clone(), of.clone()), moment);
     }
@@ -467,8 +503,15 @@ impl Truth {
         log.deleted.extend(seqs.into_iter().map(|seq| (seq, moment)));
     }
 
+    /// Whether a row names this socket.
+    pub fn knows(&self, connection: &Connection) -> bool {
+        let devices = self.connections.get(&connection.user);
+        let row = devices.and_then(|devices| devices.get(&connection.device));
+        row.is_some_and(|row| row.connection.id == connection.id)
+    }
+
     /// Stands an entry in the table and, if its place is new, in the history.
-    pub fn store(&mut self, entry: &Entry, moment: u64, at: u64) {
+    pub fn store(&mut self, entry: &Entry, moment: u64, at: u64, strayed: bool) {
         let before = self.tenures(&entry.conversation_id);
         let standing = self.standing(&entry.conversation_id);
         let log = self.logs.entry(entry.conversation_id.clone()).or_default();
@@ -480,7 +523,14 @@ impl Truth {
                 Content::System { .. } => Arc::new(standing.after(entry)),
                 _ => standing,
             };
-            log.history.push(Stored { entry: entry.clone(), moment, at, members, standing });
+            log.history.push(Stored {
+                entry: entry.clone(),
+                moment,
+                at,
+                strayed,
+                members,
+                standing,
+            });
         }
     }
 }

@@ -19,8 +19,8 @@ use petrel_core::message::{Content, Entry, Why};
 use petrel_core::ports::{Cold, Floor, Log, Put};
 
 use crate::Dynamo;
-use crate::calls::{CHECK_FAILED, read_all, unless};
-use crate::item::{Item, at, item, malformed, n, number, s, text};
+use crate::calls::{CHECK_FAILED, LIMIT, LONG_LIMIT, read_all, unless, within};
+use crate::item::{Item, at, count, item, malformed, n, number, s, text};
 use crate::keys;
 
 #[cfg(feature = "embedded")]
@@ -52,6 +52,7 @@ fn read_floor(item: &Item) -> Result<Floor> {
         until: number(item, keys::LEASE)?,
         gone: Seq::new(number(item, keys::GONE)?),
         gone_ordinal: number(item, keys::GONE_ORDINAL)?,
+        oldest_at: count(item, keys::OLDEST_AT)?,
         version: number(item, keys::VERSION)?,
     })
 }
@@ -90,6 +91,7 @@ impl Cold for Dynamo {
             (keys::LEASE, n(new.until)),
             (keys::GONE, n(new.gone.get())),
             (keys::GONE_ORDINAL, n(new.gone_ordinal)),
+            (keys::OLDEST_AT, n(new.oldest_at)),
             (keys::VERSION, n(old.version + 1)),
         ]));
         let put = self.client.put_item().table_name(&self.tables.conversations);
@@ -103,42 +105,11 @@ impl Cold for Dynamo {
     }
 
     async fn put_delete(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
-        if matches!(target.content, Content::Gone { .. }) {
-            return Ok(Put::Taken);
-        }
-        let Some(rows) = self.emptying_rows(target, floor).await? else { return Ok(Put::Taken) };
-        let of = &delete.conversation_id;
-        let mut actions = vec![self.putting(delete)?, self.standing(of, floor)?];
-        actions.extend(rows);
-        for seq in std::iter::once(&target.seq).chain(&target.edits) {
-            if *seq <= floor.closing {
-                // The note of the target alone says whether it was deleted before.
-                actions.push(self.redacting(of, *seq, *seq == target.seq)?);
-            }
-        }
-        self.write_all(actions).await
+        within(LIMIT, self.put_delete_at(delete, target, floor)).await
     }
 
     async fn erase(&self, of: &ConversationId, entries: &[Entry], floor: &Floor) -> Result<bool> {
-        // Of those that lie elsewhere by now, a run that died may have left the rows.
-        let old = entries.iter().map(|e| e.seq).filter(|seq| *seq <= floor.archived);
-        let left: BTreeSet<Seq> = match (old.clone().min(), old.max()) {
-            (Some(first), Some(last)) => {
-                let rows = self.newest(of, first, Some(last.next()), usize::MAX).await?;
-                rows.into_iter().map(|row| row.seq).collect()
-            }
-            _ => BTreeSet::new(),
-        };
-        let mut actions = vec![self.standing(of, floor)?];
-        for entry in entries {
-            if entry.seq > floor.archived || left.contains(&entry.seq) {
-                actions.push(self.erasing(entry)?);
-            }
-            if entry.seq <= floor.closing {
-                actions.push(self.redacting(of, entry.seq, false)?);
-            }
-        }
-        Ok(self.write_all(actions).await? == Put::Stored)
+        within(LIMIT, self.erase_at(of, entries, floor)).await
     }
 
     async fn redactions(
@@ -211,6 +182,50 @@ impl Cold for Dynamo {
 }
 
 impl Dynamo {
+    async fn put_delete_at(&self, delete: &Entry, target: &Entry, floor: &Floor) -> Result<Put> {
+        if matches!(target.content, Content::Gone { .. }) {
+            return Ok(Put::Taken);
+        }
+        let Some(rows) = self.emptying_rows(target, floor).await? else { return Ok(Put::Taken) };
+        let of = &delete.conversation_id;
+        let mut actions = vec![self.putting(delete)?, self.standing(of, floor)?];
+        actions.extend(rows);
+        for seq in std::iter::once(&target.seq).chain(&target.edits) {
+            if *seq <= floor.closing {
+                // The note of the target alone says whether it was deleted before.
+                actions.push(self.redacting(of, *seq, *seq == target.seq)?);
+            }
+        }
+        self.write_all(actions).await
+    }
+
+    async fn erase_at(
+        &self,
+        of: &ConversationId,
+        entries: &[Entry],
+        floor: &Floor,
+    ) -> Result<bool> {
+        // Of those that lie elsewhere by now, a run that died may have left the rows.
+        let old = entries.iter().map(|e| e.seq).filter(|seq| *seq <= floor.archived);
+        let left: BTreeSet<Seq> = match (old.clone().min(), old.max()) {
+            (Some(first), Some(last)) => {
+                let rows = self.newest(of, first, Some(last.next()), usize::MAX).await?;
+                rows.into_iter().map(|row| row.seq).collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        let mut actions = vec![self.standing(of, floor)?];
+        for entry in entries {
+            if entry.seq > floor.archived || left.contains(&entry.seq) {
+                actions.push(self.erasing(entry)?);
+            }
+            if entry.seq <= floor.closing {
+                actions.push(self.redacting(of, entry.seq, false)?);
+            }
+        }
+        Ok(self.write_all(actions).await? == Put::Stored)
+    }
+
     /// [`unmoved`], as a part of a transaction.
     fn standing(&self, of: &ConversationId, floor: &Floor) -> Result<TransactWriteItem> {
         let check = ConditionCheck::builder()
@@ -240,19 +255,27 @@ impl Dynamo {
 
     /// Deletes the items under these keys, those that are there.
     pub(crate) async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<()> {
-        for batch in keys.chunks(BATCH) {
-            let deletes = batch.iter().map(|key| {
-                let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
-                let delete = delete.map_err(Error::port)?;
-                Ok(WriteRequest::builder().delete_request(delete).build())
-            });
-            self.delete_batch(table, deletes.collect::<Result<Vec<_>>>()?).await?;
-        }
-        Ok(())
+        let deletes = keys.into_iter().map(|key| {
+            let delete = DeleteRequest::builder().set_key(Some(key)).build();
+            let delete = delete.map_err(Error::port)?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
+        });
+        self.write_each(table, &deletes.collect::<Result<Vec<_>>>()?).await
     }
 
-    /// Deletes a batch, and what DynamoDB has not come to again.
-    async fn delete_batch(&self, table: &str, mut wanted: Vec<WriteRequest>) -> Result<()> {
+    /// Makes these writes, some at a time and in no order.
+    pub(crate) async fn write_each(&self, table: &str, writes: &[WriteRequest]) -> Result<()> {
+        within(LONG_LIMIT, async {
+            for batch in writes.chunks(BATCH) {
+                self.write_batch(table, batch.to_vec()).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes a batch, and what DynamoDB has not come to again.
+    async fn write_batch(&self, table: &str, mut wanted: Vec<WriteRequest>) -> Result<()> {
         for attempt in 0..ATTEMPTS {
             self.back_off(attempt).await;
             let answer = self
@@ -268,6 +291,6 @@ impl Dynamo {
                 return Ok(());
             }
         }
-        Err(Error::port("rows are still to be deleted"))
+        Err(Error::port("rows are still to be written"))
     }
 }

@@ -10,6 +10,8 @@ use petrel_core::message::Entry;
 use petrel_core::ports::{Archive, Object, Precondition, Version};
 
 use super::object::{self, MAX_STORED_BYTES};
+use crate::calls::{LIMIT, within};
+use crate::files::whole;
 use crate::keys;
 
 /// Names in one answer to ListObjectsV2.
@@ -60,52 +62,64 @@ impl Archive for S3 {
     }
 
     async fn get(&self, of: &ConversationId, last: Seq) -> Result<Option<Object>> {
-        let key = keys::object(of, last);
-        let found = self.client.get_object().bucket(&self.bucket).key(&key).send().await;
-        let mut found = match found {
-            Ok(found) => found,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
-            Err(error) => return Err(Error::port(error)),
-        };
-        let version = found.e_tag().ok_or_else(|| Error::port("an object without an ETag"))?;
-        let version = Version(version.to_owned());
-        let mut bytes = vec![];
-        while let Some(part) = found.body.try_next().await.map_err(Error::port)? {
-            bytes.extend_from_slice(&part);
-            if bytes.len() > MAX_STORED_BYTES {
-                return Err(damaged(&key, &object::Damaged::TooLarge));
+        within(LIMIT, async {
+            let key = keys::object(of, last);
+            let found = self.client.get_object().bucket(&self.bucket).key(&key).send().await;
+            let mut found = match found {
+                Ok(found) => found,
+                Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+                Err(error) => return Err(Error::port(error)),
+            };
+            let version = found.e_tag().ok_or_else(|| Error::port("an object without an ETag"))?;
+            let version = Version(version.to_owned());
+            let mut bytes = vec![];
+            while let Some(part) = found.body.try_next().await.map_err(Error::port)? {
+                bytes.extend_from_slice(&part);
+                if bytes.len() > MAX_STORED_BYTES {
+                    return Err(damaged(&key, &object::Damaged::TooLarge));
+                }
             }
-        }
-        let entries = object::decode(of, last, &bytes).map_err(|reason| damaged(&key, &reason))?;
-        Ok(Some(Object { version, entries }))
+            let entries =
+                object::decode(of, last, &bytes).map_err(|reason| damaged(&key, &reason))?;
+            Ok(Some(Object { version, entries }))
+        })
+        .await
     }
 
     async fn list(&self, of: &ConversationId, from: Seq, limit: usize) -> Result<Vec<Seq>> {
-        let mut found: Vec<Seq> = vec![];
-        while found.len() < limit {
-            let after = found.last().copied().unwrap_or(from.prev());
-            let wanted = (limit - found.len()).min(PAGE);
-            let page = self
-                .client
-                .list_objects_v2()
-                .bucket(&self.bucket)
-                .prefix(keys::objects(of))
-                .start_after(keys::object(of, after))
-                .max_keys(i32::try_from(wanted).unwrap_or(i32::MAX))
-                .send()
-                .await
-                .map_err(Error::port)?;
-            for object in page.contents() {
-                let key = object.key().unwrap_or_default();
-                let seq = keys::read_object(of, key);
-                found
-                    .push(seq.ok_or_else(|| Error::port(format!("not an object of ours: {key}")))?);
+        within(LIMIT, async {
+            let mut found: Vec<Seq> = vec![];
+            while found.len() < limit {
+                let after = found.last().copied().unwrap_or(from.prev());
+                let wanted = (limit - found.len()).min(PAGE);
+                let page = self
+                    .client
+                    .list_objects_v2()
+                    .bucket(&self.bucket)
+                    .prefix(keys::objects(of))
+                    .start_after(keys::object(of, after))
+                    .max_keys(i32::try_from(wanted).unwrap_or(i32::MAX))
+                    .send()
+                    .await
+                    .map_err(Error::port)?;
+                whole(&page)?;
+                for object in page.contents() {
+                    let key = object.key().unwrap_or_default();
+                    let seq = keys::read_object(of, key);
+                    found.push(
+                        seq.ok_or_else(|| Error::port(format!("not an object of ours: {key}")))?,
+                    );
+                }
+                if page.is_truncated() != Some(true) {
+                    break;
+                }
+                if page.contents().is_empty() {
+                    return Err(Error::port("a list of objects that goes on and holds none"));
+                }
             }
-            if page.is_truncated() != Some(true) || page.contents().is_empty() {
-                break;
-            }
-        }
-        Ok(found)
+            Ok(found)
+        })
+        .await
     }
 
     async fn delete(&self, of: &ConversationId, last: Seq) -> Result<()> {

@@ -1,6 +1,6 @@
-//! Whether a write-ahead log of SQLite is damaged before its end. SQLite itself takes the first frame that does not fit
-//! for the end of the log, as it is after a crash, and drops what follows without a word: what was acknowledged would be
-//! gone. The format: <https://www.sqlite.org/fileformat2.html#walformat>.
+//! Whether a write-ahead log of SQLite is damaged before its end, or ends too early. SQLite itself takes the first frame
+//! that does not fit for the end of the log, as it is after a crash, and drops what follows without a word: what was
+//! acknowledged would be gone. The format: <https://www.sqlite.org/fileformat2.html#walformat>.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -10,6 +10,26 @@ const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// Begins the file; the last bit says in which byte order the sums are taken.
 const MAGIC: u32 = 0x377f_0682;
+/// As it is where another program opened and closed a database that a kill left, or an earlier version did.
+const ENDS_EARLY: &str = "it ends before what was acknowledged (if another program has put all of it into the database \
+                          since, remove the -mark beside it; otherwise what was acknowledged last is lost by that)";
+
+/// How far a log reaches: what tells it from the one before it, and its frames. The default is the beginning of any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// As they stand in the log. The first is one more each time that the log is begun again.
+    pub salts: [u8; 8],
+    /// Those of transactions that are committed.
+    pub frames: u32,
+}
+
+impl Position {
+    /// Whether a log with these salts was begun after this one, all of which is in the database then.
+    fn is_before(&self, salts: &[u8]) -> bool {
+        let later = number(salts).wrapping_sub(number(&self.salts));
+        (1..1 << 31).contains(&later)
+    }
+}
 
 /// The sums that SQLite keeps, over everything so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +57,11 @@ impl Sum {
     }
 }
 
+/// The sum of these bytes alone.
+pub fn sum(big_endian: bool, bytes: &[u8]) -> (u32, u32) {
+    Sum { big_endian, parts: (0, 0) }.over(bytes).parts
+}
+
 fn number(bytes: &[u8]) -> u32 {
     u32::from_be_bytes(bytes[..4].try_into().unwrap_or_default())
 }
@@ -50,26 +75,30 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// What is wrong with the log in a file; nothing if there is no file.
+/// What is wrong with the log in a file, which must reach as far as what was acknowledged. No file is an empty one.
 ///
 /// A crash may leave one transaction half-written at the end: each one is synced before the next begins. So a frame that
-/// does not fit, with two or more transactions behind it, is damage. Damage in the very last one cannot be told from a crash.
+/// does not fit, with two or more transactions behind it, is damage. Damage in the very last one is told from a crash only
+/// by what was acknowledged.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn damage(file: &Path) -> io::Result<Option<String>> {
+pub fn damage(file: &Path, acknowledged: Position) -> io::Result<Option<String>> {
     match File::open(file) {
-        Ok(file) => damage_in(BufReader::new(file)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(file) => damage_in(BufReader::new(file), acknowledged),
+        Err(e) if e.kind() == ErrorKind::NotFound => damage_in(io::empty(), acknowledged),
         Err(e) => Err(e),
     }
 }
 
-fn damage_in(mut log: impl Read) -> io::Result<Option<String>> {
+fn damage_in(mut log: impl Read, acknowledged: Position) -> io::Result<Option<String>> {
+    let needed = u64::from(acknowledged.frames);
+    let mut reached = needed == 0;
+    let ends = |reached: bool| (!reached).then(|| ENDS_EARLY.to_owned());
     let mut header = [0; HEADER];
     // All zeros: the file grew, and the machine lost its power before anything of it was synced.
     if !fill(&mut log, &mut header)? || header == [0; HEADER] {
-        return Ok(None);
+        return Ok(ends(reached));
     }
     let big_endian = number(&header) & 1 == 1;
     let mut sum = Sum { big_endian, parts: (0, 0) }.over(&header[..24]);
@@ -82,6 +111,8 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<String>> {
         return Ok(Some("its header is none".to_owned()));
     }
     let salt = &header[16..24];
+    reached |= acknowledged.is_before(salt);
+    let is_it = salt == acknowledged.salts;
     let mut frame = vec![0; FRAME_HEADER + page];
     let (mut count, mut broken, mut behind) = (0_u64, None, 0);
     while fill(&mut log, &mut frame)? {
@@ -97,6 +128,9 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<String>> {
         } else if !fits {
             behind = 0;
         }
+        if broken.is_none() && is_it && count == needed {
+            reached = ends_transaction;
+        }
         if broken.is_some() && ours && ends_transaction {
             behind += 1;
         }
@@ -105,7 +139,7 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<String>> {
             return Ok(Some(format!("its frame {at} does not fit, and more follows")));
         }
     }
-    Ok(None)
+    Ok(ends(reached))
 }
 
 #[cfg(test)]
@@ -139,7 +173,19 @@ mod tests {
     }
 
     fn found(log: &[u8]) -> Option<String> {
-        damage_in(log).unwrap()
+        damage_in(log, Position::default()).unwrap()
+    }
+
+    /// Whether it reaches so far, and nothing else is wrong with it.
+    fn reaches(log: &[u8], salts: [u32; 2], frames: u32) -> bool {
+        let salts = salts.map(u32::to_be_bytes).concat().try_into().unwrap();
+        match damage_in(log, Position { salts, frames }).unwrap() {
+            None => true,
+            Some(reason) => {
+                assert_eq!(reason, ENDS_EARLY);
+                false
+            }
+        }
     }
 
     /// Where a frame's page begins, counted from 0.
@@ -183,5 +229,42 @@ mod tests {
             damaged[at] ^= 0x40;
             assert_eq!(found(&damaged), Some("its header is none".to_owned()));
         }
+    }
+
+    #[test]
+    fn a_log_that_ends_before_what_was_acknowledged_is_found() {
+        let whole = log(5);
+        for frames in (0..=10).step_by(2) {
+            assert!(reaches(&whole, [7, 9], frames));
+            let rest = &whole[..HEADER + usize::try_from(frames).unwrap() * (FRAME_HEADER + PAGE)];
+            assert!(reaches(rest, [7, 9], frames), "cut behind it");
+            assert!(frames == 0 || !reaches(&rest[..rest.len() - 1], [7, 9], frames), "cut in it");
+        }
+        assert!(!reaches(&whole, [7, 9], 12));
+        assert!(!reaches(&whole, [7, 9], 9), "no transaction ends there");
+        for log in [&[][..], &whole[..10], &whole[..HEADER], &[0; 4096]] {
+            assert!(!reaches(log, [7, 9], 2));
+            assert!(reaches(log, [7, 9], 0));
+        }
+        for frame in [8, 9] {
+            let mut changed = log(5);
+            changed[page_of(frame) + 17] ^= 1;
+            assert!(!reaches(&changed, [7, 9], 10));
+            assert!(reaches(&changed, [7, 9], 8), "a crash may leave that");
+        }
+    }
+
+    #[test]
+    fn only_a_log_that_was_begun_later_need_not_reach_so_far() {
+        let whole = log(1);
+        for earlier in [[6, 9], [6, 1], [7_u32.wrapping_sub(1 << 30), 0]] {
+            assert!(reaches(&whole, earlier, 1_000), "{earlier:?}");
+            assert!(reaches(&whole[..HEADER], earlier, 1_000), "{earlier:?}");
+        }
+        for other in [[8, 9], [7, 8], [1 << 30, 9]] {
+            assert!(!reaches(&whole, other, 2), "{other:?}");
+        }
+        let before = Position { salts: [0xff; 8], frames: 2 };
+        assert!(before.is_before(&[0; 8]), "they are counted around");
     }
 }

@@ -18,6 +18,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use petrel_core::App;
 
 use crate::clients::{app_over, sdk_config, with_buckets};
+use crate::https::ENDPOINT_URL;
 use crate::keys::Tables;
 use crate::settings::{Env, Settings, SettingsError, get};
 
@@ -34,7 +35,7 @@ const CREDENTIALS: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
-/// Attempts of each of the first calls; an attempt to connect ends after a second.
+/// Attempts of each of the first calls. One that is refused ends at once, one that nobody answers after eight seconds.
 const START_ATTEMPTS: u32 = 6;
 /// The pause before the second attempt, at most; it doubles.
 const START_BACKOFF: Duration = Duration::from_millis(200);
@@ -216,12 +217,12 @@ async fn config(url: &str, env: Env<'_>) -> Result<SdkConfig, SettingsError> {
     // Never asked of files or of the machine's metadata service, which would take seconds.
     let region = get(env, "AWS_REGION").or_else(|| get(env, "AWS_DEFAULT_REGION"));
     let region = region.unwrap_or_else(|| REGION.to_owned());
-    let named = region.clone();
-    let env_with_region = move |name: &str| match name {
-        "AWS_REGION" => Some(named.clone()),
+    let with_these = |name: &str| match name {
+        "AWS_REGION" => Some(region.clone()),
+        ENDPOINT_URL => Some(url.to_owned()),
         other => env(other),
     };
-    let mut config = sdk_config(&env_with_region).await?.into_builder();
+    let mut config = sdk_config(&with_these).await?.into_builder();
     config.set_endpoint_url(Some(url.to_owned())).set_region(Some(Region::new(region)));
     if !CREDENTIALS.iter().any(|name| get(env, name).is_some()) {
         let test = Credentials::new("test", "test", None, None, "none were set");

@@ -3,7 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod answers;
 mod calls;
+mod complete;
+mod contracts;
+mod fault;
 mod injector;
 mod ops;
+mod stage;
+mod times;
 mod world;

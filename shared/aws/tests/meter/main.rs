@@ -28,7 +28,8 @@ fn row(name: &str, bill: &Bill) -> String {
         _ => format!("{times} {api}"),
     };
     let calls: Vec<_> = bill.calls.iter().map(call).collect();
-    let (number, calls) = (bill.called(), calls.join(", "));
+    let calls = if calls.is_empty() { "none".to_owned() } else { calls.join(", ") };
+    let number = bill.called();
     format!("| {name} | {number} | {calls} | {} | {} |", bill.writes, bill.reads)
 }
 

@@ -1,18 +1,20 @@
 //! What is measured: each operation with the state that it meets.
 
+mod beside;
+
 use std::collections::BTreeMap;
 
-use petrel_core::events::Reason;
+use petrel_core::Caller;
 use petrel_core::group::Role;
-use petrel_core::ids::{ConnectionId, ConversationId, EndpointId, InviteCode, Seq, UserId};
-use petrel_core::media::{ContentType, Sha256};
-use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::{Connection, Endpoint, mint};
-use petrel_core::services::{Intent, NewInvite, NewUpload, OwnChange};
+use petrel_core::ids::{ConnectionId, ConversationId, InviteCode, Seq, UserId};
+use petrel_core::ports::{Connection, mint};
+use petrel_core::services::{
+    Intent, NewInvite, Outgoing, OwnChange, Range, SendRequest, SyncRequest,
+};
 use serde_json::{Value, json};
 
 use crate::wire::Bill;
-use crate::world::{World, caller, direct, socket, user, users};
+use crate::world::{World, caller, direct, socket, text, user, users};
 
 /// Where an operation stands in the table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,12 +66,12 @@ pub async fn measure() -> Bills {
     typing(&mut bills).await;
     syncs(&mut bills).await;
     changes(&mut bills).await;
-    pushes(&mut bills).await;
-    files(&mut bills).await;
-    operators(&mut bills).await;
-    people(&mut bills).await;
-    archiving(&mut bills).await;
-    presence(&mut bills).await;
+    beside::pushes(&mut bills).await;
+    beside::files(&mut bills).await;
+    beside::operators(&mut bills).await;
+    beside::people(&mut bills).await;
+    beside::archiving(&mut bills).await;
+    beside::presence(&mut bills).await;
     bills.0.sort_by_key(|(part, ..)| *part);
     bills
 }
@@ -135,6 +137,17 @@ async fn sends_to_one(bills: &mut Bills) {
     bills.add(Part::Sends, "send 1:1, both online, the peer has a phone", bill);
 
     let world = World::new().await;
+    world.online(0..2).await;
+    world.said(1, &c, 110).await;
+    let post = async || {
+        let messages = vec![Outgoing { message_id: mint(&*world.clock), content: text() }];
+        let send = SendRequest { conversation: c.clone(), seen: None, messages };
+        assert!(world.app.send(&Caller::http(user(0)), send).await.unwrap()[0].is_ok());
+    };
+    let name = "send 1:1 over HTTP without `seen`, 110 messages before it, both online";
+    bills.add(Part::Sends, name, world.bill(post()).await);
+
+    let world = World::new().await;
     world.online(0..1).await;
     world.said(0, &c, 1).await;
     let offline = world.send(&c).await;
@@ -164,8 +177,13 @@ async fn in_a_group(bills: &mut Bills, size: usize) {
     let bill = world.frame(1, ack(&group, 3, 3), None).await;
     bills.add(Part::Acks, format!("ack in a group of {size}, author online"), bill);
     if size == 1_000 {
+        for n in 2..=101 {
+            world.reached(n, group.clone(), 3).await;
+        }
         let receipts = async {
-            world.app.receipts(&caller(0), &group, Seq::new(3), None).await.unwrap();
+            let found = world.app.receipts(&caller(0), &group, Seq::new(3), None).await.unwrap();
+            assert_eq!((found.members, found.delivered, found.read), (999, 101, 1));
+            assert_eq!((found.readers.len(), found.page), (100, Some(user(100))));
         };
         bills.add(Part::Reads, "receipts in a group of 1000", world.bill(receipts).await);
     }
@@ -248,6 +266,7 @@ async fn syncs(bills: &mut Bills) {
     let world = World::new().await;
     world.online(0..1).await;
     world.said(1, &direct(0, 1), 50).await;
+    world.reached(0, direct(0, 1), 50).await;
     bills.add(
         Part::Reads,
         "sync, 1 conversation, up to date",
@@ -256,10 +275,27 @@ async fn syncs(bills: &mut Bills) {
     bills.add(Part::Reads, "sync, 1 conversation, 50 new", world.frame(0, sync(0), synced).await);
     let history = json!({"action": "history", "conversation_id": direct(0, 1), "before": 51});
     bills.add(Part::Reads, "history, 50 messages", world.frame(0, history, Some("batch")).await);
+    let http = Caller::http(user(0));
+    let around =
+        async { world.app.history(&http, &direct(0, 1), Range::Around(Seq::new(25)), 50).await };
+    let bill = world.bill(async { assert_eq!(around.await.unwrap().messages.len(), 50) }).await;
+    bills.add(Part::Reads, "history, 50 messages around one", bill);
+    let export = async { world.app.export(&http, &direct(0, 1), Seq::ZERO).await.unwrap() };
+    let bill = world.bill(async { assert_eq!(export.await.len(), 50) }).await;
+    bills.add(Part::Reads, "export, 50 messages", bill);
+    let cursors: BTreeMap<_, _> = [(direct(0, 1), Seq::ZERO)].into();
+    let request = SyncRequest { cursors, limit: 200, tail: false, page: None };
+    let bill = world.bill(async { world.app.sync(&http, &request).await.unwrap() }).await;
+    bills.add(Part::Reads, "sync over HTTP, 1 conversation, 50 new", bill);
 
     let world = World::new().await;
     world.online(0..1).await;
     world.conversations(0, 20).await;
+    let sync = json!({"action": "sync"});
+    let news = world.frame(0, sync, synced).await;
+    for n in 1..=20 {
+        world.reached(0, direct(0, n), 1).await;
+    }
     let cursors: BTreeMap<_, _> = (1..=20).map(|n| (direct(0, n), Seq::FIRST)).collect();
     let sync = json!({"action": "sync", "cursors": cursors});
     bills.add(
@@ -267,12 +303,7 @@ async fn syncs(bills: &mut Bills) {
         "sync, 20 conversations, up to date",
         world.frame(0, sync, synced).await,
     );
-    let sync = json!({"action": "sync"});
-    bills.add(
-        Part::Reads,
-        "sync, 20 conversations, 1 new in each",
-        world.frame(0, sync, synced).await,
-    );
+    bills.add(Part::Reads, "sync, 20 conversations, 1 new in each", news);
     let mute = OwnChange { muted_until: Some(1_900_000_000_000), ..OwnChange::default() };
     let mute = async { world.app.set_own(&caller(0), &direct(0, 1), mute).await.unwrap() };
     bills.add(Part::Reads, "mute a conversation, online", world.bill(mute).await);
@@ -280,46 +311,16 @@ async fn syncs(bills: &mut Bills) {
     bills.add(Part::Reads, "unread in 20 conversations", world.bill(unread).await);
     let list = async { world.app.overview(&caller(0), None).await.unwrap() };
     bills.add(Part::Reads, "list of 20 conversations", world.bill(list).await);
-}
-
-async fn archiving(bills: &mut Bills) {
-    let batch = Some("batch");
-    let world = World::new().await;
-    let of = direct(0, 1);
-    world.said(1, &of, 600).await;
-    let archive = async { world.app.archive(&of).await.unwrap() };
-    bills.add(Part::Archive, "archive, nothing is old", world.bill(archive).await);
-    world.clock.pass(40 * 86_400_000);
-    let archive = async { assert_eq!(world.app.archive(&of).await.unwrap().moved, 500) };
-    bills.add(Part::Archive, "archive 500 messages", world.bill(archive).await);
-    let archive = async { world.app.archive(&of).await.unwrap() };
-    bills.add(Part::Archive, "archive, nothing new is old", world.bill(archive).await);
-    let history =
-        |before: u64| json!({"action": "history", "conversation_id": of, "before": before});
-    let bill = world.frame(0, history(301), batch).await;
-    bills.add(Part::Archive, "history, 50 messages from the archive", bill);
-    let bill = world.frame(0, history(526), batch).await;
-    bills.add(Part::Archive, "history, 25 messages from the table and 25 from the archive", bill);
-    let delete = |world: &World, target: u64| {
-        json!({"action": "send", "conversation_id": of, "seen": 600, "message_id": mint(&*world.clock),
-            "content": {"type": "delete", "target": target}})
-    };
-    let bill = world.frame(1, delete(&world, 300), Some("sent")).await;
-    bills.add(Part::Archive, "delete a message that is archived", bill);
-    let archive = async { world.app.archive(&of).await.unwrap() };
-    bills.add(Part::Archive, "archive, one was deleted", world.bill(archive).await);
-    let bill = world.frame(1, delete(&world, 550), Some("sent")).await;
-    bills.add(Part::Archive, "delete an old message that is in the table", bill);
-
-    let world = World::new().await;
-    world.said(1, &of, 600).await;
-    world.clock.pass(40 * 86_400_000);
-    assert_eq!(world.app.archive(&of).await.unwrap().moved, 500);
-    let erase = async {
-        let erased = world.app.erase_in(&user(1), &of, None).await.unwrap();
-        assert_eq!((erased.entries, erased.page), (600, None));
-    };
-    bills.add(Part::Archive, "erase 600 messages, 500 of them archived", world.bill(erase).await);
+    world.clock.pass(2 * 86_400_000);
+    let unread = async { world.app.unread(&caller(0)).await.unwrap() };
+    let name = "unread in 20 conversations, of whose messages none is younger than a day";
+    bills.add(Part::Reads, name, world.bill(unread).await);
+    for n in 1..=20 {
+        world.said(n, &direct(0, n), 2).await;
+    }
+    let unread = async { world.app.unread(&caller(0)).await.unwrap() };
+    let name = "unread in 20 conversations, three in each, the first older than a day";
+    bills.add(Part::Reads, name, world.bill(unread).await);
 }
 
 async fn changes(bills: &mut Bills) {
@@ -345,6 +346,20 @@ async fn changes(bills: &mut Bills) {
     };
     let bill = world.bill(async { change(&rename).await.unwrap() }).await;
     bills.add(Part::Groups, "rename a group of 10, all online", bill);
+    let c = direct(0, 1);
+    world.said(0, &c, 1).await;
+    let keep = Intent::Update {
+        name: None,
+        post: None,
+        add: None,
+        avatar: None,
+        retention_days: Some(30),
+    };
+    let keep = async { world.app.change(&ana, &c, &keep).await.unwrap() };
+    let name = "choose how long a direct conversation is kept, both online";
+    bills.add(Part::Groups, name, world.bill(keep).await);
+    let look = async { world.app.group(&ana, &c).await.unwrap() };
+    bills.add(Part::Groups, "look at a direct conversation", world.bill(look).await);
     let mut code = None;
     let invite = async {
         let invite = world.app.create_invite(&ana, &group, NewInvite::default()).await.unwrap();
@@ -358,183 +373,8 @@ async fn changes(bills: &mut Bills) {
     let code = &code;
     let join = async { world.app.join(&eve, code).await.unwrap() };
     bills.add(Part::Groups, "join a group of 10 by an invite, all online", world.bill(join).await);
-}
-
-async fn pushes(bills: &mut Bills) {
-    let world = World::new().await;
-    let (group, _) = world.create(users(101)).await;
-    world.said(0, &group, 1).await;
-    world.phones(0..100).await;
-    let mut to = users(101).split_off(1);
-    let push = async { world.app.push(to.clone(), &group, Seq::new(2), 0).await.unwrap() };
-    let bill = world.bill(push).await;
-    bills.add(Part::Pushes, "push job of 100, 99 with a phone", bill);
-    to.truncate(1);
-    let push = async { world.app.push(to, &group, Seq::new(2), 0).await.unwrap() };
-    bills.add(Part::Pushes, "push job of 1", world.bill(push).await);
-    let world = World::new().await;
-    world.conversations(1, 20).await;
-    world.phones(1..2).await;
-    let (to, c) = (vec![user(1)], direct(1, 2));
-    let push = async { world.app.push(to.clone(), &c, Seq::FIRST, 0).await.unwrap() };
-    let bill = world.bill(push).await;
-    bills.add(Part::Pushes, "push job of 1 with 20 conversations", bill);
-    let mut without = world.app.clone();
-    without.settings.push_badge = false;
-    let push = async { without.push(to, &c, Seq::FIRST, 0).await.unwrap() };
-    let bill = world.bill(push).await;
-    bills.add(Part::Pushes, "push job of 1 with 20 conversations, `PushBadge` false", bill);
-    let endpoint = |n: usize, id: &str| Endpoint {
-        user: user(n),
-        device: socket(n).device,
-        id: EndpointId::parse(id).unwrap(),
-    };
-    let set = async |endpoint: Endpoint| {
-        let set = async { world.app.connections.set_endpoint(&endpoint).await.unwrap() };
-        world.bill(set).await
-    };
-    bills.add(Part::Pushes, "set a push endpoint", set(endpoint(5, "arn:5")).await);
-    bills.add(Part::Pushes, "set the same push endpoint", set(endpoint(5, "arn:5")).await);
-    bills.add(Part::Pushes, "take a push endpoint over", set(endpoint(6, "arn:5")).await);
-    set(endpoint(7, "arn:aws:sns:us-east-1:1:endpoint/GCM/petrel/7")).await;
-    let remove = async { world.app.remove_push(&caller(7), &socket(7).device).await.unwrap() };
-    bills.add(Part::Pushes, "take no more pushes", world.bill(remove).await);
-}
-
-/// What goes beyond the members: what operators ask, what moderators and receivers are told.
-async fn operators(bills: &mut Bills) {
-    let sent = Some("sent");
-    let world = World::new().await;
-    let c = direct(0, 1);
-    world.online(0..2).await;
-    world.said(0, &c, 20).await;
-    let notice = async {
-        let id = mint(&*world.app.world);
-        world.app.post_notice(c.clone(), id, "x".repeat(200)).await.unwrap()
-    };
-    bills.add(Part::Operators, "a notice, 1:1, both online", world.bill(notice).await);
-    let bo = caller(1);
-    let report =
-        async { world.app.report(&bo, &c, Seq::new(10), Reason::Spam, None).await.unwrap() };
-    bills.add(
-        Part::Operators,
-        "report a message, 5 before and 5 after it",
-        world.bill(report).await,
-    );
-    let check = async { world.app.check_enabled(&user(1)).await.unwrap() };
-    bills.add(
-        Part::Operators,
-        "whether a user is disabled, at each HTTP request",
-        world.bill(check).await,
-    );
-    let out = async { world.app.sign_out(&user(0), &socket(0).device).await.unwrap() };
-    bills.add(Part::Operators, "sign a device out", world.bill(out).await);
-    let disable = async { assert_eq!(world.app.disable(&user(1)).await.unwrap(), 1) };
-    bills.add(Part::Operators, "disable a user with one socket", world.bill(disable).await);
-
-    let told = World::telling().await;
-    told.online(0..2).await;
-    told.said(0, &c, 1).await;
-    let bill = told.frame(0, told.send(&c).await, sent).await;
-    bills.add(Part::Operators, "send 1:1, both online, with webhooks", bill);
-}
-
-async fn files(bills: &mut Bills) {
-    let (sent, c, ana, bo) = (Some("sent"), direct(0, 1), caller(0), caller(1));
-    let world = World::new().await;
-    world.online(0..2).await;
-    world.said(0, &c, 1).await;
-    let new = || NewUpload {
-        content_type: ContentType::parse("image/jpeg").unwrap(),
-        size: 2_000_000,
-        sha256: Sha256::parse("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").unwrap(),
-    };
-    let mut id = None;
-    let announce = async { id = Some(world.app.new_upload(&ana, new()).await.unwrap().id) };
-    bills.add(Part::Media, "announce an upload", world.bill(announce).await);
-    let id = id.unwrap();
-    let complete = async { world.app.complete_upload(&ana, &id).await.unwrap() };
-    bills.add(Part::Media, "complete an upload", world.bill(complete).await);
-    let other = world.app.new_upload(&ana, new()).await.unwrap().id;
-    let stored = async { world.app.uploaded(&ana.user, &other).await.unwrap() };
-    bills.add(Part::Media, "the bucket's event of an upload", world.bill(stored).await);
-
-    let with_file = async || {
-        let mut frame = world.send(&c).await;
-        frame["content"] = json!({"type": "media", "media_id": id});
-        frame
-    };
-    let first = with_file().await;
-    let bill = world.frame(0, first, sent).await;
-    bills.add(Part::Media, "send 1:1, an upload for the first time, both online", bill);
-    let again = with_file().await;
-    let bill = world.frame(0, again, sent).await;
-    bills.add(Part::Media, "send 1:1, an upload again, both online", bill);
-    let read = async { world.app.media(&bo, &c, Seq::new(2)).await.unwrap() };
-    bills.add(Part::Media, "read the media of a message", world.bill(read).await);
-    let forward = async { world.app.borrow_media(&bo, &c, Seq::new(2)).await.unwrap() };
-    bills.add(Part::Media, "forward the media of a message", world.bill(forward).await);
-    let passed = json!({"action": "send", "conversation_id": direct(1, 2), "seen": 0,
-        "message_id": "0192f3c4-0000-7000-9000-000000000001",
-        "content": {"type": "media", "media_id": id}});
-    world.said(1, &direct(1, 2), 1).await;
-    let bill = world.frame(1, passed, sent).await;
-    bills.add(Part::Media, "send 1:1, another's upload, peer offline", bill);
-    let mut delete = world.send(&c).await;
-    delete["content"] = json!({"type": "delete", "target": 2});
-    let bill = world.frame(0, delete, sent).await;
-    bills.add(Part::Media, "delete a message with media, both online", bill);
-    let show = async { world.app.use_as_avatar(&ana, &id).await.unwrap() };
-    bills.add(Part::Media, "use an upload as an avatar", world.bill(show).await);
-    let look = async { world.app.avatar(&ana, &id).await.unwrap() };
-    bills.add(Part::Media, "read an avatar", world.bill(look).await);
-}
-
-async fn people(bills: &mut Bills) {
-    let world = World::new().await;
-    let ana = caller(0);
-    let name = Some(DisplayName::parse("Ana").unwrap());
-    let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
-    let set = async { world.app.set_profile(&ana, &change).await.unwrap() };
-    bills.add(Part::People, "change one's profile", world.bill(set).await);
-    let all = users(100);
-    let look = async { world.app.profiles(&all).await.unwrap() };
-    bills.add(Part::People, "profiles of 100", world.bill(look).await);
-    let (group, _) = world.create(users(10)).await;
-    let look = async { world.app.group(&ana, &group).await.unwrap() };
-    bills.add(Part::People, "look at a group of 10", world.bill(look).await);
-    let block = async { world.app.block(&ana, &user(1)).await.unwrap() };
-    bills.add(Part::People, "block a user, the first", world.bill(block).await);
-    let unblock = async { world.app.unblock(&ana, &user(1)).await.unwrap() };
-    bills.add(Part::People, "block a user no more", world.bill(unblock).await);
-    let list = async { world.app.blocked(&ana, None).await.unwrap() };
-    bills.add(Part::People, "list of whom one blocks, none", world.bill(list).await);
-}
-
-async fn presence(bills: &mut Bills) {
-    let asks = |users: Vec<UserId>, watch: bool| json!({"action": "presence", "user_ids": users, "watch": watch});
-    let answer = Some("presence");
-    let world = World::new().await;
-    world.conversations(0, 99).await;
-    world.online(0..2).await;
-    let one = asks(vec![user(1)], false);
-    bills.add(Part::Presence, "presence of 1", world.frame(0, one, answer).await);
-    let all = world.frame(0, asks(users(100), false), answer).await;
-    bills.add(Part::Presence, "presence of 100", all);
-    let watch = || asks(vec![user(1)], true);
-    let bill = world.frame(0, watch(), answer).await;
-    bills.add(Part::Presence, "presence of 1, watched from now on", bill);
-    let bill = world.frame(0, watch(), answer).await;
-    bills.add(Part::Presence, "presence of 1, watched already", bill);
-    let bo = socket(1);
-    let leave = async { world.app.disconnect(&bo.user, &bo.device, &bo.id).await.unwrap() };
-    bills.add(Part::Presence, "disconnect, watched", world.bill(leave).await);
-    let settle = async || {
-        let settle = world.app.settle_presence(&bo.user);
-        world.bill(async { settle.await.unwrap() }).await
-    };
-    bills.add(Part::Presence, "presence job, 1 watcher is told", settle().await);
-    bills.add(Part::Presence, "presence job, nothing to tell", settle().await);
-    let come = async { world.app.connect(&bo).await.unwrap() };
-    bills.add(Part::Presence, "connect, watched", world.bill(come).await);
+    let list = async { assert_eq!(world.app.invites(&ana, &group).await.unwrap().len(), 1) };
+    bills.add(Part::Groups, "list of the invites of a group of 11", world.bill(list).await);
+    let revoke = async { world.app.revoke_invite(&ana, &group, &code.invite).await.unwrap() };
+    bills.add(Part::Groups, "take an invite to a group of 11 back", world.bill(revoke).await);
 }

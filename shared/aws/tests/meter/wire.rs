@@ -174,12 +174,22 @@ impl Connector {
                 let after = after.replace("%2F", "/").replace("%3A", ":");
                 let found = objects.keys().find(|key| **key > after);
                 let key = |key: &String| format!("<Contents><Key>{key}</Key></Contents>");
+                let count = usize::from(found.is_some());
                 let found = found.map(key).unwrap_or_default();
-                format!("<ListBucketResult>{found}</ListBucketResult>").into_bytes()
+                format!(
+                    "<ListBucketResult><KeyCount>{count}</KeyCount><IsTruncated>false\
+                     </IsTruncated>{found}</ListBucketResult>"
+                )
+                .into_bytes()
             }
             "GET" => {
                 bill.note("GetObject");
                 objects[&path].clone()
+            }
+            "DELETE" => {
+                bill.note("DeleteObject");
+                objects.remove(&path);
+                vec![]
             }
             other => panic!("not metered: {other} {key}"),
         };
@@ -204,14 +214,36 @@ impl Connector {
             return answer("");
         }
         if request.uri().contains(".s3.") {
-            assert_eq!(request.method(), "HEAD", "not metered: {}", request.uri());
-            bill.note("HeadObject");
+            bill.note(match request.method() {
+                "HEAD" => "HeadObject",
+                "DELETE" => "DeleteObject",
+                // Nothing was uploaded.
+                "GET" if request.uri().contains("list-type=2") => {
+                    bill.note("ListObjectsV2");
+                    return answer("<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>");
+                }
+                other => panic!("not metered: {other} {}", request.uri()),
+            });
             return answer("");
         }
         let form = std::str::from_utf8(request.body().bytes().unwrap()).unwrap();
         if form.starts_with("Action=DeleteEndpoint&") {
             bill.note("DeleteEndpoint");
             return answer("<DeleteEndpointResponse/>");
+        }
+        // Who had the token costs nothing more: SNS names its endpoint then too, in a refusal.
+        if form.starts_with("Action=CreatePlatformEndpoint&") {
+            bill.note("CreatePlatformEndpoint");
+            let token = form.split('&').find_map(|p| p.strip_prefix("Token=")).unwrap();
+            return answer(format!(
+                "<CreatePlatformEndpointResponse><CreatePlatformEndpointResult><EndpointArn>\
+                 arn:aws:sns:us-east-1:1:endpoint/GCM/petrel/{token}</EndpointArn>\
+                 </CreatePlatformEndpointResult></CreatePlatformEndpointResponse>"
+            ));
+        }
+        if form.starts_with("Action=SetEndpointAttributes&") {
+            bill.note("SetEndpointAttributes");
+            return answer("<SetEndpointAttributesResponse/>");
         }
         assert!(form.starts_with("Action=Publish&"), "not metered: {} {form}", request.uri());
         bill.note("Publish");
@@ -264,7 +296,7 @@ fn units(bytes: usize, kib: usize) -> u64 {
     u64::try_from(bytes.div_ceil(kib * 1_024).max(1)).unwrap()
 }
 
-fn answer(body: &'static str) -> HttpConnectorFuture {
-    let response = HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body));
+fn answer(body: impl Into<SdkBody>) -> HttpConnectorFuture {
+    let response = HttpResponse::new(200.try_into().unwrap(), body.into());
     HttpConnectorFuture::ready(Ok(response))
 }

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use petrel_aws::{Dynamo, Settings, Tables, app_over, embedded, with_buckets};
 use petrel_core::ids::{ConnectionId, ConversationId, DeviceId, EndpointId, Seq, UserId};
 use petrel_core::message::{Content, Entry};
-use petrel_core::ports::{Connection, Connections, Endpoint, Log, Platform, Put, mint};
-use petrel_core::services::{NewGroup, Outgoing, SendRequest};
-use petrel_core::testing::Memory;
+use petrel_core::ports::{
+    Connection, Connections, Delivery, Endpoint, Hooked, Log, Platform, Put, Webhook, mint,
+};
+use petrel_core::services::{Ack, NewGroup, Outgoing, SendRequest};
+use petrel_core::testing::{Meanwhile, Memory, Racing};
 use petrel_core::{App, Caller, Result};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -58,11 +60,17 @@ pub fn text() -> Content {
 }
 
 impl World {
-    /// With a receiver of webhooks.
+    /// With a receiver of webhooks, which takes nothing.
     pub async fn telling() -> Self {
         let mut world = Self::new().await;
         world.app.settings.webhook = true;
+        world.app.webhook = Arc::new(Receiver(Hooked::Refused { retry_after_s: None }));
         world
+    }
+
+    /// The app, with a receiver that takes everything.
+    pub fn taken(&self) -> App {
+        App { webhook: Arc::new(Receiver(Hooked::Accepted)), ..self.app.clone() }
     }
 
     pub async fn new() -> Self {
@@ -139,6 +147,12 @@ impl World {
         }
     }
 
+    /// Everything up to this seq has reached a device of `user`, and none of it was read.
+    pub async fn reached(&self, user: usize, of: ConversationId, seq: u64) {
+        let ack = Ack { conversation: of, delivered: Some(Seq::new(seq)), read: None };
+        self.app.ack(&caller(user), &ack).await.unwrap();
+    }
+
     /// The frame that says something more; `seen` is the head.
     pub async fn send(&self, to: &ConversationId) -> Value {
         let head = self.head(to).await.map_or(0, |e| e.seq.get());
@@ -166,7 +180,18 @@ impl World {
     }
 }
 
-/// A clock that stands still, and pauses that do not: what is given up after a while is given up then.
+/// The receiver of webhooks, who always says the same. He is no part of AWS.
+struct Receiver(Hooked);
+
+#[async_trait]
+impl Webhook for Receiver {
+    async fn deliver(&self, _: &Delivery) -> Hooked {
+        self.0
+    }
+}
+
+/// A clock that stands still. Pauses are many times as long as they are said to be, so that nothing is given up because the
+/// machine is slow: what a badge costs would depend on it.
 struct Clock(Arc<Memory>);
 
 #[async_trait]
@@ -188,56 +213,33 @@ impl petrel_core::ports::World for Clock {
     }
 
     async fn pause(&self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        tokio::time::sleep(30 * Duration::from_millis(ms)).await;
     }
 }
 
-/// A log in which someone else takes the place of the first put just before it.
-pub struct Overtaken {
-    metered: Arc<dyn Log>,
+/// Someone else takes the place of the first put just before it.
+struct Overtaken {
     dynamo: Dynamo,
     clock: Arc<Memory>,
     done: AtomicBool,
 }
 
-impl World {
-    /// The app, in which the next put loses its race.
-    pub fn overtaken(&self) -> App {
-        let log = Overtaken {
-            metered: self.app.log.clone(),
-            dynamo: self.dynamo.clone(),
-            clock: self.clock.clone(),
-            done: AtomicBool::new(false),
-        };
-        App { log: Arc::new(log), ..self.app.clone() }
-    }
-}
-
 #[async_trait]
-impl Log for Overtaken {
-    async fn newest(
-        &self,
-        conversation: &ConversationId,
-        from: Seq,
-        before: Option<Seq>,
-        limit: usize,
-    ) -> Result<Vec<Entry>> {
-        self.metered.newest(conversation, from, before, limit).await
-    }
-
-    async fn after(&self, of: &ConversationId, after: Seq, limit: usize) -> Result<Vec<Entry>> {
-        self.metered.after(of, after, limit).await
-    }
-
-    async fn put_changing(&self, entry: &Entry) -> Result<Put> {
-        self.metered.put_changing(entry).await
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<Put> {
+impl Meanwhile for Overtaken {
+    async fn before_put(&self, entry: &Entry) -> Result<Option<Put>> {
         if !self.done.swap(true, Ordering::Relaxed) {
             let other = Entry { message_id: mint(&*self.clock), ..entry.clone() };
             assert_eq!(self.dynamo.put(&other).await?, Put::Stored);
         }
-        self.metered.put(entry).await
+        Ok(None)
+    }
+}
+
+impl World {
+    /// The app, in which the next put loses its race.
+    pub fn overtaken(&self) -> App {
+        let (dynamo, clock) = (self.dynamo.clone(), self.clock.clone());
+        let overtaken = Overtaken { dynamo, clock, done: AtomicBool::new(false) };
+        App { log: Racing::new(self.app.log.clone(), overtaken), ..self.app.clone() }
     }
 }

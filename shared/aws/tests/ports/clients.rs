@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use petrel_aws::settings::Env;
 use petrel_aws::token::FetchKeys;
-use petrel_aws::{HttpKeys, Origins, Settings, app_over, sdk_config, verifier};
+use petrel_aws::{HttpKeys, Origins, Settings, app_over, function_config, sdk_config, verifier};
 use petrel_core::ids::{ConnectionId, ConversationId, Seq, UserId};
 use petrel_core::ports::{Job, Posted};
 use tokio::time::Instant;
@@ -118,6 +118,29 @@ async fn a_post_gives_up_in_time_and_a_call_too() {
     app.log.newest(&group, Seq::FIRST, None, 1).await.unwrap_err();
     assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
     assert!(stub.asked().len() <= 2 + 3);
+}
+
+/// What an emulator has begun is not asked of it twice because it is slow.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_of_ones_own_has_longer() {
+    let aws =
+        [("AWS_REGION", "eu-west-1"), ("PETREL_WEBSOCKET_ENDPOINT", "https://a.example/live")];
+    let own = [aws.as_slice(), &[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]].concat();
+    let mut took = vec![];
+    for variables in [aws.as_slice(), &own] {
+        let limits = function_config(&of(variables)).unwrap();
+        let limits = limits.timeout_config().unwrap();
+        let stub = Stub::silent();
+        let config = stub.config_with(RetryConfig::disabled()).into_builder();
+        let config = config.timeout_config(limits.clone()).build();
+        let app = app_over(&config, &settings(variables).unwrap());
+        let start = Instant::now();
+        assert_eq!(app.gateway.post(&ConnectionId::parse("x").unwrap(), "{}").await, Posted::Later);
+        took.push((limits.connect_timeout(), limits.operation_timeout(), start.elapsed()));
+    }
+    let [(connect, call, post), (connect_own, call_own, post_own)] = took[..] else { panic!() };
+    assert_eq!((connect_own, call_own), (connect.map(|it| it * 8), call.map(|it| it * 8)));
+    assert!(post_own > post * 7, "{post_own:?} against {post:?}");
 }
 
 #[tokio::test(start_paused = true)]

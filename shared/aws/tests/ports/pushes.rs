@@ -118,6 +118,7 @@ async fn push_to(stub: &Stub, endpoint: &str) -> Pushed {
         seq: Seq::new(42),
         sender_id: UserId::parse("ana").unwrap(),
         sender_name: None,
+        sender_avatar: None,
         preview: Some("hi & bye".to_owned()),
         badge: None,
         mentioned: false,

@@ -5,11 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
+use petrel_aws::archive;
 use petrel_aws::embedded::s3::{Created, S3};
+use petrel_core::testing::contract;
 use ring::digest::{SHA256, digest};
 
 const URL: &str = "http://127.0.0.1:8080";
@@ -104,6 +108,49 @@ async fn the_sdk_puts_reads_lists_and_deletes() {
     let absent = client.put_object().bucket("archive").key("g:1/0002").if_none_match("*");
     let taken = absent.body(vec![].into()).send().await;
     assert!(format!("{:?}", taken.unwrap_err()).contains("PreconditionFailed"));
+}
+
+#[tokio::test]
+async fn a_put_takes_the_place_of_what_it_names_and_of_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for s3 in [S3::in_memory(&["archive"]), S3::on(folder.path(), &["archive"]).unwrap()] {
+        let client = s3.client(URL);
+        let put = |words: &'static str| {
+            let put = client.put_object().bucket("archive").key("a");
+            put.body(words.as_bytes().to_vec().into())
+        };
+        let refusal = async |put: PutObjectFluentBuilder| {
+            let error = put.send().await.unwrap_err();
+            error.code().unwrap_or_default().to_owned()
+        };
+        assert_eq!(refusal(put("late").if_match("\"1\"")).await, "NoSuchKey");
+        let first = put("first").if_none_match("*").send().await.unwrap();
+        let first = first.e_tag().unwrap();
+        assert_eq!(refusal(put("again").if_none_match("*")).await, "PreconditionFailed");
+        assert_eq!(refusal(put("other").if_match("\"1\"")).await, "PreconditionFailed");
+        let second = put("second").if_match(first).send().await.unwrap();
+        assert_ne!(second.e_tag(), Some(first));
+        assert_eq!(refusal(put("third").if_match(first)).await, "PreconditionFailed");
+        let stands = client.get_object().bucket("archive").key("a").send().await.unwrap();
+        assert_eq!(stands.e_tag(), second.e_tag());
+        assert_eq!(stands.body.collect().await.unwrap().to_vec(), b"second");
+        // What S3 does and this does not is refused, and not passed over.
+        for unknown in [
+            put("no").if_none_match("\"1\""),
+            put("no").if_match("*"),
+            put("no").if_match(first).if_none_match("*"),
+        ] {
+            assert_eq!(refusal(unknown).await, "NotImplemented");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_archive_keeps_its_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    for s3 in [S3::in_memory(&["archive"]), S3::on(folder.path(), &["archive"]).unwrap()] {
+        contract::archive(&archive::S3::new(s3.client(URL), "archive".into())).await;
+    }
 }
 
 #[tokio::test]
@@ -215,6 +262,45 @@ async fn what_is_not_embedded_is_refused() {
 }
 
 #[tokio::test]
+async fn bytes_that_changed_are_cut_off_before_their_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::on(folder.path(), &["media"]).unwrap();
+    let client = s3.client(URL);
+    for size in [1, 1_000, 64 * 1024, 200_000] {
+        let bytes = vec![7; size];
+        let put = client.put_object().bucket("media").key("a").body(bytes.clone().into());
+        put.send().await.unwrap();
+        let uri = to_get(&client, "a").await;
+        let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let written = std::fs::read(&file).unwrap();
+        for at in [0, size / 2, size - 1] {
+            let mut changed = written.clone();
+            changed[at] ^= 1;
+            std::fs::write(&file, &changed).unwrap();
+            let request = http::Request::get(&uri);
+            let request = request.body(stream::empty::<std::io::Result<Vec<u8>>>()).unwrap();
+            let (head, body) = s3.answer(request).await.into_parts();
+            assert_eq!(head.headers["content-length"], size.to_string());
+            let pieces: Vec<_> = body.collect().await;
+            let (last, others) = pieces.split_last().unwrap();
+            let error = last.as_ref().unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+            assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+            let got: usize = others.iter().map(|piece| piece.as_ref().unwrap().len()).sum();
+            assert!(got < size, "{got} of {size}");
+            assert!(client.get_object().bucket("media").key("a").send().await.is_err());
+            // A part has no sum of its own.
+            if size > 1 {
+                let part = ask(&s3, "GET", &uri, &[("range", "bytes=0-0")], b"").await;
+                assert_eq!(part, (206, changed[..1].to_vec()));
+            }
+        }
+        std::fs::write(&file, &written).unwrap();
+        assert_eq!(ask(&s3, "GET", &uri, &[], b"").await, (200, bytes));
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_whole_is_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let client = S3::on(folder.path(), &["media"]).unwrap().client(URL);
@@ -232,7 +318,13 @@ async fn a_file_that_is_not_whole_is_not_served() {
         std::fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "what was not finished is gone");
     let bytes = std::fs::read(&files[0]).unwrap();
-    std::fs::write(&files[0], &bytes[..bytes.len() - 1]).unwrap();
-    let damaged = S3::on(folder.path(), &["media"]).unwrap_err();
-    assert_eq!(damaged.kind(), std::io::ErrorKind::InvalidData);
+    let mut without_an_end = bytes.clone();
+    without_an_end[PICTURE.len()..]
+        .iter_mut()
+        .for_each(|b| *b = if *b == b'}' { b' ' } else { *b });
+    for damaged in [&bytes[..bytes.len() - 1], &bytes[1..], &bytes[..7], b"", &without_an_end] {
+        std::fs::write(&files[0], damaged).unwrap();
+        let error = S3::on(folder.path(), &["media"]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+    }
 }

@@ -21,6 +21,9 @@ pub struct Floor {
     pub gone: Seq,
     /// The ordinal of the entry at `gone`.
     pub gone_ordinal: u64,
+    /// When the first entry above `gone` was sent that lies in the archive, ms since 1970; 0 if none lies there, or if an
+    /// earlier version wrote the floor.
+    pub oldest_at: u64,
     /// Until when an archiver has the objects for itself, ms since 1970; 0: none has.
     pub until: u64,
     /// How often it was moved.

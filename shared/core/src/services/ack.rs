@@ -179,9 +179,15 @@ impl App {
             return;
         }
         let Ok(Some(members)) = self.read_few_members(&receipt.conversation).await else { return };
+        if mutant!(ReceiptToAll) {
+            authors.extend(members.users().cloned());
+            authors.remove(&receipt.user);
+        }
         // Those who left learn nothing more.
-        let authors: Vec<UserId> =
-            authors.into_iter().filter(|u| members.get(u).is_some()).collect();
+        let authors: Vec<UserId> = authors
+            .into_iter()
+            .filter(|u| members.get(u).is_some() || mutant!(ReceiptToRemoved))
+            .collect();
         let Ok(devices) = self.connections.of(&authors).await else { return };
         let frame = ServerFrame::receipt(receipt).to_json();
         futures::future::join_all(devices.connections.iter().map(|c| async {

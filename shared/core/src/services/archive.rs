@@ -99,7 +99,7 @@ impl App {
     /// Makes sure that a conversation has a timer, so that its old end will go some day.
     pub(super) async fn keep_timer(&self, of: &ConversationId) -> Result<()> {
         let keeping = &self.settings.keeping;
-        let kept_ms = keeping.retention_s.saturating_mul(1_000);
+        let kept_ms = self.kept_ms(None);
         self.cold.keep_timer(of, self.world.now_ms() + keeping.timer_ms(kept_ms)).await
     }
 
@@ -124,11 +124,8 @@ impl App {
 
     async fn take_away(&self, of: &ConversationId, began: u64, next: u64) -> Result<Archived> {
         let mut done = Archived::default();
-        let info = match of.pair() {
-            None => self.conversations.roster(of, 0).await?.info,
-            Some(_) => None,
-        };
-        let kept_ms = self.kept_ms(of, info.as_ref(), false);
+        let info = self.conversations.roster(of, 0).await?.info;
+        let kept_ms = self.kept_ms(info.as_ref());
         let sooner = began + self.settings.keeping.timer_ms(kept_ms);
         if sooner < next {
             self.cold.set_timer(of, sooner).await?;
@@ -176,9 +173,9 @@ impl App {
             self.expire(of, &head, &over.floor, None).await?;
         }
         if over.floor.gone > floor.gone {
-            let Over { floor: Floor { gone, gone_ordinal, .. }, .. } = over;
+            let Over { floor: Floor { gone, gone_ordinal, oldest_at, .. }, .. } = over;
             done.expired = gone.since(floor.gone);
-            let moved = Floor { gone, gone_ordinal, ..floor.clone() };
+            let moved = Floor { gone, gone_ordinal, oldest_at, ..floor.clone() };
             match self.step(of, &floor, moved).await? {
                 Some(moved) => floor = moved,
                 None => return Ok(done),
@@ -242,7 +239,9 @@ impl App {
             self.remove(of, base.next(), last).await?;
         }
         let closing = floor.closing.max(last);
-        let moved = Floor { archived: last, closing, ..floor.clone() };
+        let is_first = floor.archived <= floor.gone;
+        let oldest_at = if is_first { chunk[0].sent_at } else { floor.oldest_at };
+        let moved = Floor { archived: last, closing, oldest_at, ..floor.clone() };
         let Some(floor) = self.step(of, &floor, moved).await? else { return Ok(None) };
         if mutant!(FloorBeforeObject) {
             self.put_away(of, chunk).await?;
@@ -417,11 +416,16 @@ impl App {
             if let Some(over) = over.last().filter(|e| e.seq > moved.gone) {
                 (moved.gone, moved.gone_ordinal) = (over.seq, over.ordinal);
             }
-            if object.entries.last().is_some_and(|e| e.seq > moved.gone) {
+            if let Some(stays) = object.entries.iter().find(|e| e.seq > moved.gone) {
+                moved.oldest_at =
+                    if mutant!(OldestStays) { floor.oldest_at } else { stays.sent_at };
                 let begins = object.entries.first().is_some_and(|e| e.seq <= moved.gone);
                 rest = begins.then_some(object);
                 break;
             }
+        }
+        if moved.gone >= floor.archived {
+            moved.oldest_at = 0;
         }
         while moved.gone >= floor.archived && moved.gone < head.seq {
             // Mostly none is, and one row tells.

@@ -1,15 +1,16 @@
 //! Changing a group. A change is an entry of the log, so it has a place among the messages, and the rows change in the
 //! same transaction; whatever two callers want at once, one comes first and the other reads again.
 
+use super::invites::may_have_made;
 use super::members::Members;
 use super::rules::Intent;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::Invite;
-use crate::ids::{ConversationId, InviteId, Seq, UserId};
+use crate::ids::{ConversationId, Seq, UserId};
 use crate::limits::Use;
 use crate::message::{Content, Entry, GroupChange};
 use crate::metrics::Count;
+use crate::mutants::mutant;
 use crate::ports::{Change, Put, mint};
 
 /// How far back a change is looked for that stands already.
@@ -20,8 +21,8 @@ const MAX_TRIES: usize = 12;
 const MAX_FAILURES: usize = 2;
 
 impl App {
-    /// Brings about what the caller wants of a group. Returns the entry that tells it, that of an earlier call if this
-    /// one repeats it, or `None` if there was nothing to change.
+    /// Brings about what the caller wants of a group, or of how long a direct conversation keeps messages. Returns the entry that
+    /// tells it, that of an earlier call if this one repeats it, or `None` if there was nothing to change.
     ///
     /// # Errors
     /// `not_a_member`; `forbidden` if the caller's role is too low, or if one whom he adds blocks him; `not_found` for an invite that is void or a member
@@ -32,10 +33,7 @@ impl App {
         group: &ConversationId,
         intent: &Intent,
     ) -> Result<Option<Entry>> {
-        if group.pair().is_some() {
-            return Err(Error::bad_request("a direct conversation cannot be changed"));
-        }
-        intent.check()?;
+        intent.check(group, self.settings.max_retention_days)?;
         self.spend(&caller.user, Use::Members, intent.members())?;
         self.bring_about(caller, group, intent).await
     }
@@ -48,12 +46,12 @@ impl App {
         intent: &Intent,
     ) -> Result<Option<Entry>> {
         self.about(group, None);
-        // Before it stands in the group: whoever reads it there can look at it. Should the change be refused, the caller
-        // has shown an upload of his own, whose id nobody was told.
-        if let Intent::Update { avatar: Some(Some(avatar)), .. } = intent {
-            self.use_as_avatar(caller, avatar).await?;
-        }
-        let mut failures = 0;
+        self.check_blocks(caller, group).await?;
+        let mut picture = match intent {
+            Intent::Update { avatar: Some(picture), .. } => picture.as_ref(),
+            _ => None,
+        };
+        let (mut failures, mut noted) = (0, vec![]);
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 self.pause(attempt).await;
@@ -64,10 +62,11 @@ impl App {
             };
             // The head before the members: a change in between takes head + 1, and the transaction fails.
             let head = self.log.newest(group, Seq::FIRST, None, 1).await?.into_iter().next();
-            let members = self.read_members(group).await?;
+            let members = self.read_changeable(group).await?;
             let belongs = members.get(&caller.user).is_some();
             if let (Some(invite), false) = (invite, belongs) {
-                self.valid_invite(group, invite).await?;
+                let invite = self.current_invite(group, invite).await?;
+                may_have_made(&invite, &members)?;
             }
             if !belongs && intent.leaves(&caller.user) {
                 // Perhaps he left a while ago; a stranger finds no such entry. Also of a group that is not there, so that
@@ -82,6 +81,11 @@ impl App {
             let Some(plan) = intent.plan(&caller.user, &members)? else {
                 return self.deliver_change_again(caller, group, intent).await;
             };
+            // Before it stands in the group: whoever reads it there can look at it. Not before he may have it there: everyone who
+            // was told its id, in a message say, can look at it from then on.
+            if let Some(avatar) = picture.take() {
+                self.use_as_avatar(caller, avatar).await?;
+            }
             let now = self.world.now_ms();
             if let Intent::Add(_) = intent {
                 self.check_addable(caller, &plan.added).await?;
@@ -105,6 +109,11 @@ impl App {
                 info: plan.info,
                 invite: invite.cloned(),
             };
+            // Before, for afterwards nobody may be there to do it: were it forgotten, an erasure would not come here.
+            if change.removed != noted && !mutant!(LeavingUnnoted) {
+                self.conversations.note_left(group, &change.removed).await?;
+                noted.clone_from(&change.removed);
+            }
             // Unsure or taken: read again. If it happened after all, it is found there.
             match self.conversations.change(&change).await {
                 Ok(Put::Taken) => self.metrics.count(Count::Conflicts, 1),
@@ -114,6 +123,7 @@ impl App {
                     let mut to = members.who_read(entry.seq);
                     to.extend(plan.added);
                     self.deliver(&entry, to, caller.connection(), false).await?;
+                    self.end_invites_of(&change.removed, group).await;
                     return Ok(Some(entry));
                 }
                 Err(error) => {
@@ -173,26 +183,25 @@ impl App {
         if let Some(entry) = &made {
             self.about(group, Some(entry.seq));
             let mut to = members.who_read(entry.seq);
+            let mut gone = vec![];
             if let Content::System { change: GroupChange::Removed { members: named, .. } } =
                 &entry.content
             {
                 to.extend(named.iter().cloned());
+                gone.extend(named.iter().filter(|user| members.get(user).is_none()).cloned());
             }
             self.deliver(entry, to, caller.connection(), true).await?;
+            self.end_invites_of(&gone, group).await;
         }
         Ok(made)
     }
 
-    /// An invite that may be used now.
-    pub(super) async fn valid_invite(
-        &self,
-        group: &ConversationId,
-        id: &InviteId,
-    ) -> Result<Invite> {
-        let invite = self.conversations.invite(group, id).await?;
-        invite
-            .filter(|invite| invite.expires_at > self.world.now_ms())
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, "no such invite, or it has expired"))
+    /// Takes away the invites of who was taken out, so that they are not good again should someone add him again. Until then they are
+    /// void: left if it fails.
+    async fn end_invites_of(&self, users: &[UserId], group: &ConversationId) {
+        if !users.is_empty() {
+            drop(self.remove_invites_of(users, group).await);
+        }
     }
 }
 

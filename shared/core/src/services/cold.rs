@@ -3,7 +3,9 @@
 //! read: what lies at or below the floor is taken from the archive, and the floor is read after the rows. The notes are
 //! read before the object: the archiver takes one away only once the object has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::lock::Mutex;
 
 use super::App;
 use super::archive::MAX_ENTRIES;
@@ -39,9 +41,16 @@ pub(super) struct Kept {
     stretch: Vec<Entry>,
     /// Whether it was the archive that could not be read, and not the table.
     pub(super) failed: bool,
+    /// How long the conversation keeps messages, ms, once that has been asked.
+    kept_ms: Option<u64>,
 }
 
 impl Kept {
+    fn at(&self, seq: Seq) -> Option<&Entry> {
+        let index = self.stretch.binary_search_by_key(&seq, |e| e.seq).ok()?;
+        self.stretch.get(index)
+    }
+
     fn holds(&self, seq: Seq) -> bool {
         self.stretch.first().is_some_and(|e| e.seq <= seq)
             && self.stretch.last().is_some_and(|e| e.seq >= seq)
@@ -52,6 +61,20 @@ impl Kept {
         self.failed |= result.is_err();
         result
     }
+}
+
+/// Where what is over ends, by conversation: of a call that counts in the same ones for several users. One is looked for at a
+/// time, so that one stretch of the archive is held, whoever it is for.
+#[derive(Debug, Default)]
+pub(super) struct Ends(Mutex<BTreeMap<ConversationId, End>>);
+
+/// What is known of where that is.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// The ordinal of the newest entry that is over, if that is above this.
+    ordinal: u64,
+    /// It is, or lies at or below this.
+    above: Seq,
 }
 
 impl App {
@@ -129,7 +152,9 @@ impl App {
             next = entries.last().map_or(Seq::ZERO, |e| e.seq.prev());
             named = true;
         }
-        let ends = entries.len() < limit || next < from || next <= floor.gone;
+        // By what was found: where all of it are rows, nothing of the archive was looked at.
+        let below = entries.last().map_or(Seq::ZERO, |e| e.seq.prev());
+        let ends = entries.len() < limit || below < from || below <= floor.gone;
         Ok(Some(Stretch { entries, ends, floor: Some(floor) }))
     }
 
@@ -204,7 +229,17 @@ impl App {
 
     /// One entry, if it can be read.
     pub(super) async fn read_at(&self, of: &ConversationId, seq: Seq) -> Result<Option<Entry>> {
-        let found = self.read_down(of, seq, Some(seq.next()), 1, &mut Kept::default()).await?;
+        self.read_at_of(of, seq, &mut Kept::default()).await
+    }
+
+    /// As [`Self::read_at`], where more of the conversation is read.
+    async fn read_at_of(
+        &self,
+        of: &ConversationId,
+        seq: Seq,
+        kept: &mut Kept,
+    ) -> Result<Option<Entry>> {
+        let found = self.read_down(of, seq, Some(seq.next()), 1, kept).await?;
         Ok(found.entries.into_iter().next())
     }
 
@@ -293,7 +328,7 @@ impl App {
         kept: &mut Kept,
     ) -> Result<Stretch> {
         let mut stretch = self.read_down(of, from, before, limit, kept).await?;
-        stretch.ends |= self.drop_expired(of, &mut stretch.entries).await?;
+        stretch.ends |= self.drop_expired(of, &mut stretch.entries, kept).await?;
         Ok(stretch)
     }
 
@@ -309,7 +344,7 @@ impl App {
         loop {
             let mut stretch = self.read_up(of, after, limit, kept).await?;
             let last = stretch.entries.last().map(|e| e.seq);
-            self.drop_expired(of, &mut stretch.entries).await?;
+            self.drop_expired(of, &mut stretch.entries, kept).await?;
             match last {
                 // All of these are: the archiver is late.
                 Some(last) if stretch.entries.is_empty() && !stretch.ends => after = last,
@@ -320,9 +355,14 @@ impl App {
 
     /// Leaves out what has been kept long enough, and says whether there was any. The archiver takes it away, but may be
     /// days late.
-    async fn drop_expired(&self, of: &ConversationId, entries: &mut Vec<Entry>) -> Result<bool> {
+    async fn drop_expired(
+        &self,
+        of: &ConversationId,
+        entries: &mut Vec<Entry>,
+        kept: &mut Kept,
+    ) -> Result<bool> {
         let Some(oldest) = entries.iter().map(|e| e.sent_at).min() else { return Ok(false) };
-        let horizon = self.horizon(of, oldest).await?;
+        let horizon = self.horizon(of, oldest, kept).await?;
         let count = entries.len();
         entries.retain(|e| e.sent_at > horizon || mutant!(ExpiredIsRead));
         Ok(entries.len() < count)
@@ -330,33 +370,114 @@ impl App {
 
     /// Whether an entry of this conversation has been kept long enough.
     pub(super) async fn is_expired(&self, entry: &Entry) -> Result<bool> {
-        let horizon = self.horizon(&entry.conversation_id, entry.sent_at).await?;
+        self.is_expired_of(entry, &mut Kept::default()).await
+    }
+
+    /// As [`Self::is_expired`], where more of the conversation is read.
+    pub(super) async fn is_expired_of(&self, entry: &Entry, kept: &mut Kept) -> Result<bool> {
+        let horizon = self.horizon(&entry.conversation_id, entry.sent_at, kept).await?;
         Ok(entry.sent_at <= horizon)
     }
 
-    /// What was sent until then, ms since 1970, can be read no more; asked because of something that was sent at `oldest`. A group
-    /// may have a rule of its own, but no message goes before its first day is over: of younger ones nothing is read.
-    async fn horizon(&self, of: &ConversationId, oldest: u64) -> Result<u64> {
-        let young = self.world.now_ms().saturating_sub(oldest) < LEAST_KEPT_MS;
-        let info = match of.pair() {
-            None if !young => self.conversations.roster(of, 0).await?.info,
-            _ => None,
+    /// The ordinal of the newest entry between `above` and the head that can be read no more: because it is gone, or because it
+    /// was kept long enough and the archiver has not come yet. If there is none, that of one at or below `above`. Mostly
+    /// the first entry above is young, and one row tells.
+    pub(super) async fn ordinal_over(
+        &self,
+        head: &Entry,
+        above: Seq,
+        kept: &mut Kept,
+        ends: &Ends,
+    ) -> Result<u64> {
+        let of = &head.conversation_id;
+        let first = self.log.after(of, above, 1).await?.pop().filter(|e| e.seq == above.next());
+        if first.as_ref().is_some_and(|e| self.is_young(e.sent_at)) {
+            return Ok(0);
+        }
+        let mut ends = ends.0.lock().await;
+        let end = match ends.get(of) {
+            Some(end) if end.above <= above => *end,
+            _ => self.end_above(head, above, first, kept).await?,
         };
-        Ok(self.world.now_ms().saturating_sub(self.kept_ms(of, info.as_ref(), young)))
+        ends.insert(of.clone(), end);
+        Ok(end.ordinal)
     }
 
-    /// How long this conversation keeps messages, ms.
-    pub(super) fn kept_ms(
+    /// Looks for the newest entry that is over, of which `first` is the first above `above`, if it is a row.
+    async fn end_above(
         &self,
-        of: &ConversationId,
-        info: Option<&GroupInfo>,
-        young: bool,
-    ) -> u64 {
+        head: &Entry,
+        above: Seq,
+        mut first: Option<Entry>,
+        kept: &mut Kept,
+    ) -> Result<End> {
+        let of = &head.conversation_id;
+        let floor = self.cold.floor(of).await?;
+        let gone = if mutant!(GoneIsUnread) { 0 } else { floor.gone_ordinal };
+        let (mut low, mut over) = (above.max(floor.gone), gone);
+        let archived = low < floor.archived && floor.oldest_at > 0;
+        if mutant!(PartOverIsUnread)
+            || archived && floor.oldest_at > self.horizon(of, floor.oldest_at, kept).await?
+        {
+            return Ok(End { ordinal: gone, above: Seq::ZERO });
+        }
+        // Up to `low` all is over or does not matter, from `high` on nothing is: what lies between is ordered by time. What is
+        // over lies near `low`, so the steps begin small.
+        let (mut high, mut step) = (head.seq, 1);
+        while low.next() < high {
+            let next = low.get().saturating_add(step).min(low.get().midpoint(high.get()));
+            let next = Seq::new(next).max(low.next());
+            let held = first.take().filter(|e| e.seq == next);
+            let entry = match held.or_else(|| kept.at(next).cloned()) {
+                Some(held) => Some(held),
+                None => match self.read_at_of(of, next, kept).await {
+                    // What is gone is known, and what cannot be read must not keep the rest from its user.
+                    Err(error) if kept.failed => {
+                        tracing::error!(error = error.with_causes(), "the archive cannot be read");
+                        return Ok(End { ordinal: over, above: Seq::ZERO });
+                    }
+                    found => found?,
+                },
+            };
+            match entry {
+                Some(entry) if !self.is_expired_of(&entry, kept).await? => high = next,
+                Some(entry) => (low, over) = (next, entry.ordinal),
+                // The archiver has been here meanwhile.
+                None => (low, over) = (next, self.cold.floor(of).await?.gone_ordinal),
+            }
+            step = step.saturating_mul(2);
+        }
+        // If nothing above it is over, what is lies there or below.
+        Ok(End { ordinal: over, above: if low > above { Seq::ZERO } else { above } })
+    }
+
+    /// What was sent until then, ms since 1970, can be read no more; asked because of something that was sent at `oldest`. A
+    /// conversation may have a rule of its own, of a day at least: of what no rule lets go yet, nothing is read.
+    async fn horizon(&self, of: &ConversationId, oldest: u64, kept: &mut Kept) -> Result<u64> {
+        if self.is_young(oldest) {
+            return Ok(0);
+        }
+        let kept_ms = match kept.kept_ms {
+            Some(kept_ms) => kept_ms,
+            None => {
+                let info = self.conversations.roster(of, 0).await?.info;
+                *kept.kept_ms.insert(self.kept_ms(info.as_ref()))
+            }
+        };
+        Ok(self.world.now_ms().saturating_sub(kept_ms))
+    }
+
+    /// Whether no rule lets go yet what was sent then.
+    fn is_young(&self, sent_at: u64) -> bool {
+        let least = LEAST_KEPT_MS.min(self.kept_ms(None));
+        self.world.now_ms().saturating_sub(sent_at) < least
+    }
+
+    /// How long a conversation for which this holds keeps messages, ms. Its own rule may say no more than the operator lets it.
+    pub(super) fn kept_ms(&self, info: Option<&GroupInfo>) -> u64 {
         let own = info.and_then(|info| info.retention_days).filter(|_| !mutant!(GroupRuleIgnored));
         match own {
-            Some(days) => u64::from(days) * DAY_MS,
-            // Not asked for: the group may have a longer one.
-            None if young && of.pair().is_none() => u64::MAX,
+            Some(days) => u64::from(days.min(self.settings.max_retention_days)) * DAY_MS,
             None => self.settings.keeping.retention_s.saturating_mul(1_000),
         }
     }

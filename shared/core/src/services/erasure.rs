@@ -44,6 +44,8 @@ pub enum Place {
     In(ConversationId, Seq),
     /// Behind this conversation.
     Behind(ConversationId),
+    /// In a group that the user has left, behind this entry.
+    Left(ConversationId, Seq),
     /// With what lies outside of conversations.
     Rest,
 }
@@ -66,6 +68,10 @@ impl ErasurePage {
             None if place == "rest" => Place::Rest,
             None => return Err(bad()),
             Some(("behind", of)) => Place::Behind(conversation(of)?),
+            Some(("left", place)) => {
+                let (after, of) = place.split_once('~').ok_or_else(bad)?;
+                Place::Left(conversation(of)?, Seq::new(number(after)?))
+            }
             Some((after, of)) => Place::In(conversation(of)?, Seq::new(number(after)?)),
         };
         Ok(Self { since, place })
@@ -77,6 +83,7 @@ impl fmt::Display for ErasurePage {
         match &self.place {
             Place::In(conversation, after) => write!(f, "{}~{after}~{conversation}", self.since),
             Place::Behind(conversation) => write!(f, "{}~behind~{conversation}", self.since),
+            Place::Left(group, after) => write!(f, "{}~left~{after}~{group}", self.since),
             Place::Rest => write!(f, "{}~rest", self.since),
         }
     }
@@ -93,8 +100,8 @@ pub struct Erased {
 
 impl App {
     /// Erases a user, some at a time: disables him and closes his sockets; empties everything that he wrote in the
-    /// conversations that he belongs to, in the table and in the archive; takes him out of his groups; removes what he
-    /// uploaded, his profile, his list, his blocks, and where his phones take pushes. What stays: that he is
+    /// conversations that he belongs or ever belonged to, in the table and in the archive; takes him out of his groups and his
+    /// invites back; removes what he uploaded, his profile, his list, his blocks, and where his phones take pushes. What stays: that he is
     /// disabled, the entries that tell who joined and left, and his row of a group whose founding has come to no end.
     ///
     /// # Errors
@@ -116,11 +123,16 @@ impl App {
         let mut place = page.filter(|page| page.since == since).map(|page| page.place);
         let mut entries = 0;
         loop {
-            if place != Some(Place::Rest) {
-                let place = self.erase_conversations(user, place, began, &mut entries).await?;
-                if let Some(place) = place {
-                    return Ok(Erased { entries, page: Some(ErasurePage { since, place }) });
-                }
+            let mut late = None;
+            if !matches!(place, Some(Place::Left(..) | Place::Rest)) {
+                late = self.erase_conversations(user, place, began, &mut entries).await?;
+                place = None;
+            }
+            if late.is_none() && place != Some(Place::Rest) {
+                late = self.erase_left(user, place, began, &mut entries).await?;
+            }
+            if let Some(place) = late {
+                return Ok(Erased { entries, page: Some(ErasurePage { since, place }) });
             }
             while self.erase_uploads(user).await? || self.erase_own(user).await? {
                 if self.is_late(began) {
@@ -128,8 +140,10 @@ impl App {
                     return Ok(Erased { entries, page: Some(page) });
                 }
             }
-            // Somebody may have added him since.
-            if !self.is_in_a_group(user).await? {
+            // Somebody may have added him since, or taken him out again: that is noted before he is out.
+            let anew = self.is_in_a_group(user).await?
+                || !self.conversations.left(user, 1).await?.is_empty();
+            if !anew {
                 return Ok(Erased { entries, page: None });
             }
             place = Some(Place::Behind(before_groups()));
@@ -221,13 +235,48 @@ impl App {
                     return Ok(Some(place));
                 }
                 if of.pair().is_none() && !mutant!(ErasedStaysMember) {
+                    self.remove_invites_of(std::slice::from_ref(user), of).await?;
                     self.leave(user, of).await?;
+                    self.conversations.forget_left(user, of).await?;
                 }
                 if self.is_late(began) {
                     if mutant!(ErasureEndsEarly) {
                         return Ok(None);
                     }
                     return Ok(Some(Place::Behind(row.conversation)));
+                }
+            }
+            if !full {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Empties what the user wrote in the groups that he has left.
+    async fn erase_left(
+        &self,
+        user: &UserId,
+        place: Option<Place>,
+        began: u64,
+        entries: &mut u64,
+    ) -> Result<Option<Place>> {
+        loop {
+            let groups = self.conversations.left(user, PAGE).await?;
+            let full = groups.len() == PAGE;
+            for of in groups {
+                let after = match &place {
+                    Some(Place::Left(at, after)) if *at == of => *after,
+                    _ => Seq::ZERO,
+                };
+                let late = self.erase_from(user, &of, after, began, entries).await?;
+                if let Some(Place::In(of, after)) = late {
+                    return Ok(Some(Place::Left(of, after)));
+                }
+                self.remove_invites_of(std::slice::from_ref(user), &of).await?;
+                self.conversations.forget_left(user, &of).await?;
+                if self.is_late(began) {
+                    // Its note is gone: the next call begins with the one behind it.
+                    return Ok(Some(Place::Left(of, Seq::ZERO)));
                 }
             }
             if !full {
@@ -301,7 +350,10 @@ impl App {
     /// asked again. Nothing is pushed meanwhile to who is disabled.
     async fn take_phones_off(&self, endpoints: &[Endpoint]) -> Result<()> {
         for endpoint in endpoints {
-            self.notifier.remove(&endpoint.id).await?;
+            let removed = self.notifier.remove(&endpoint.id).await;
+            if !mutant!(ErasedPhoneStays) {
+                removed?;
+            }
             self.connections.remove_endpoint(endpoint).await?;
         }
         Ok(())

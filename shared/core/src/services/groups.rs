@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Allowed, GroupInfo, Member, Role};
+use crate::group::{GroupInfo, Member, Role};
 use crate::ids::{ConversationId, Seq, UserId};
 use crate::limits::Use;
 use crate::message::{Content, Entry, GroupChange};
 use crate::metrics::Count;
 use crate::mutants::mutant;
-use crate::people::Profile;
+use crate::people::{Profile, check_shown};
 use crate::ports::{Put, mint};
 
 /// Most members of a group.
@@ -40,6 +40,8 @@ pub struct NewGroup {
 pub struct Group {
     /// Its name and its rules; `None` for a direct conversation.
     pub info: Option<GroupInfo>,
+    /// Days that it keeps messages, if it has a rule of its own.
+    pub retention_days: Option<u32>,
     /// Who wrote the first entry.
     pub created_by: UserId,
     /// When that was, ms since 1970.
@@ -65,6 +67,12 @@ impl App {
             return Err(Error::not_a_member());
         }
         let info = members.info().cloned();
+        let chosen = match id.pair() {
+            Some(_) => self.conversations.roster(id, 0).await?.info,
+            None => info.clone(),
+        };
+        let most = self.settings.max_retention_days;
+        let retention_days = chosen.and_then(|i| i.retention_days).map(|days| days.min(most));
         let members = members.into_list();
         let users: Vec<UserId> = members.iter().map(|m| m.user.clone()).collect();
         let profiles = self.recent_profiles_of(&users).await?;
@@ -72,6 +80,7 @@ impl App {
             created_by: first.sender_id,
             created_at: first.sent_at,
             info,
+            retention_days,
             members,
             profiles,
         })
@@ -127,13 +136,7 @@ impl App {
             })
             .collect();
         self.about(&conversation_id, None);
-        let info = GroupInfo {
-            name: group.name.clone(),
-            post: Allowed::All,
-            add: Allowed::Admins,
-            avatar: None,
-            retention_days: None,
-        };
+        let info = GroupInfo::founded(group.name.clone());
         let content =
             Content::System { change: GroupChange::Created { name: group.name, members } };
         let (entry, founded) = self.found(caller, &conversation_id, &info, &rows, content).await?;
@@ -202,7 +205,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Err(Error::bad_request(format!("name is 1 to {MAX_NAME_BYTES} bytes")));
     }
-    Ok(())
+    check_shown(name)
 }
 
 pub(super) fn too_many() -> Error {

@@ -1,17 +1,21 @@
 //! Links by which people join a group without being added: a row that cannot be guessed, expires and can be taken
-//! back. Whoever may add may invite.
+//! back. Whoever may add may invite, and his invites hold for as long as he may: who is taken out of a group does not
+//! come back by a link of his own.
 
 use super::members::Members;
 use super::rules::Intent;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Invite, Role};
-use crate::ids::{ConversationId, InviteCode, InviteId};
+use crate::group::{Invite, Member, Role};
+use crate::ids::{ConversationId, InviteCode, InviteId, UserId};
 use crate::limits::Use;
 use crate::message::Entry;
+use crate::mutants::mutant;
 
 /// Most invites of a group at a time; the expired ones make room.
 const MAX_INVITES: usize = 20;
+/// Most that are read: a crash may leave more than there should be, and those too must be seen to be taken back.
+const MAX_LISTED: usize = 100;
 /// How long an invite holds unless its maker says otherwise, s.
 const DEFAULT_LIFE_S: u64 = 7 * 24 * 3600;
 /// How long an invite may hold, s.
@@ -56,15 +60,14 @@ impl App {
         self.spend(&caller.user, Use::Members, 1)?;
         self.may_invite(caller, group).await?;
         let now = self.world.now_ms();
-        let standing = self.conversations.invites(group, MAX_INVITES).await?;
-        let (valid, void): (Vec<_>, Vec<_>) =
-            standing.into_iter().partition(|i| i.expires_at > now);
-        if valid.len() >= MAX_INVITES {
-            return Err(Error::bad_request(format!(
-                "a group has at most {MAX_INVITES} invites; take one back first"
-            )));
+        let standing = self.conversations.invites(group, MAX_LISTED).await?;
+        // What holds no more because of its maker may hold again, or be of one who joined a moment ago.
+        let (current, ended): (Vec<_>, Vec<_>) =
+            standing.into_iter().partition(|invite| invite.expires_at > now);
+        if current.len() >= MAX_INVITES {
+            return Err(too_many());
         }
-        for invite in void {
+        for invite in ended {
             self.conversations.remove_invite(group, &invite.id).await?;
         }
         let invite = Invite {
@@ -75,10 +78,16 @@ impl App {
             expires_at: now + life_s * 1000,
         };
         self.conversations.set_invite(&invite).await?;
+        // Others may have made some meanwhile: whoever finds too many takes his own back.
+        let standing = self.conversations.invites(group, MAX_LISTED).await?;
+        if standing.iter().filter(|invite| invite.expires_at > now).count() > MAX_INVITES {
+            self.conversations.remove_invite(group, &invite.id).await?;
+            return Err(too_many());
+        }
         Ok(invite)
     }
 
-    /// The invites of a group that can still be used.
+    /// The invites of a group that have not ended, also those that are void while their makers may not add members.
     ///
     /// # Errors
     /// `not_a_member`; `forbidden` unless the caller may add members.
@@ -86,8 +95,8 @@ impl App {
         self.spend(&caller.user, Use::Requests, 1)?;
         self.may_invite(caller, group).await?;
         let now = self.world.now_ms();
-        let invites = self.conversations.invites(group, MAX_INVITES).await?;
-        Ok(invites.into_iter().filter(|i| i.expires_at > now).collect())
+        let invites = self.conversations.invites(group, MAX_LISTED).await?;
+        Ok(invites.into_iter().filter(|invite| invite.expires_at > now).collect())
     }
 
     /// Takes an invite back. May be repeated. Its maker may, and every admin.
@@ -101,7 +110,7 @@ impl App {
         id: &InviteId,
     ) -> Result<()> {
         self.spend(&caller.user, Use::Requests, 1)?;
-        let role = self.role(caller, group).await?.0;
+        let role = self.membership(caller, group).await?.0.role;
         let invite = self.conversations.invite(group, id).await?;
         let Some(invite) = invite else { return Ok(()) };
         if role < Role::Admin && invite.created_by != caller.user {
@@ -116,8 +125,9 @@ impl App {
     /// `not_found` if it is void.
     pub async fn preview(&self, caller: &Caller, code: &InviteCode) -> Result<Preview> {
         self.spend(&caller.user, Use::Requests, 1)?;
-        let invite = self.valid_invite(&code.group, &code.invite).await?;
+        let invite = self.current_invite(&code.group, &code.invite).await?;
         let members = self.read_members(&code.group).await?;
+        may_have_made(&invite, &members)?;
         let info = members.info();
         let info = info.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such group"))?;
         Ok(Preview {
@@ -141,22 +151,67 @@ impl App {
         })
     }
 
-    async fn may_invite(&self, caller: &Caller, group: &ConversationId) -> Result<()> {
-        let (_, may) = self.role(caller, group).await?;
-        if may { Ok(()) } else { Err(forbidden()) }
+    /// An invite that has not expired.
+    pub(super) async fn current_invite(
+        &self,
+        group: &ConversationId,
+        id: &InviteId,
+    ) -> Result<Invite> {
+        let invite = self.conversations.invite(group, id).await?;
+        invite.filter(|invite| invite.expires_at > self.world.now_ms()).ok_or_else(void)
     }
 
-    /// The caller's role in a group, and whether he may add.
-    async fn role(&self, caller: &Caller, group: &ConversationId) -> Result<(Role, bool)> {
+    /// Removes the invites to a group that these users made.
+    pub(super) async fn remove_invites_of(
+        &self,
+        users: &[UserId],
+        group: &ConversationId,
+    ) -> Result<()> {
+        // All: two who made the last one at once have made one more.
+        for invite in self.conversations.invites(group, usize::MAX).await? {
+            if users.contains(&invite.created_by) {
+                self.conversations.remove_invite(group, &invite.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn may_invite(&self, caller: &Caller, group: &ConversationId) -> Result<()> {
+        let (me, members) = self.membership(caller, group).await?;
+        if members.may_add(&me) { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// The caller as a member of a group, and all members.
+    async fn membership(
+        &self,
+        caller: &Caller,
+        group: &ConversationId,
+    ) -> Result<(Member, Members)> {
         if group.pair().is_some() {
             return Err(Error::bad_request("nobody is invited to a direct conversation"));
         }
         self.about(group, None);
         self.readable(&caller.user, group).await?;
         let members = self.read_members(group).await?;
-        let me = members.get(&caller.user).ok_or_else(Error::not_a_member)?;
-        Ok((me.role, Members::may(me, members.info().map(|i| i.add))))
+        let me = members.get(&caller.user).cloned().ok_or_else(Error::not_a_member)?;
+        Ok((me, members))
     }
+}
+
+/// Refuses an invite whose maker may not add members any more.
+pub(super) fn may_have_made(invite: &Invite, members: &Members) -> Result<()> {
+    let maker = members.get(&invite.created_by);
+    let may = maker.is_some_and(|maker| members.may_add(maker)) || mutant!(InviteOutlivesMaker);
+    if may { Ok(()) } else { Err(void()) }
+}
+
+fn void() -> Error {
+    Error::new(ErrorKind::NotFound, "no such invite, or it is void")
+}
+
+fn too_many() -> Error {
+    let words = format!("a group has at most {MAX_INVITES} invites; take one back first");
+    Error::bad_request(words)
 }
 
 fn forbidden() -> Error {

@@ -7,6 +7,7 @@
 use super::cold::Kept;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
+use crate::group::GroupInfo;
 use crate::ids::{ConversationId, MediaId, Seq, UserId};
 use crate::limits::Use;
 use crate::media::{ContentType, File, Keep, Sha256, Upload, UploadState};
@@ -158,11 +159,14 @@ impl App {
     /// If a port fails.
     pub async fn uploaded(&self, owner: &UserId, id: &MediaId) -> Result<()> {
         let to = if self.settings.scan { UploadState::Pending } else { UploadState::Clean };
-        if self.uploads.set_state(owner, id, &[UploadState::Waiting], to).await? {
+        use UploadState::{Blocked, Waiting};
+        let from: &[_] = if mutant!(EventReopens) { &[Waiting, Blocked] } else { &[Waiting] };
+        if self.uploads.set_state(owner, id, from, to).await? {
             return Ok(());
         }
         match self.uploads.upload(id).await? {
             Some(upload) if upload.owner == *owner => Ok(()),
+            _ if mutant!(OrphanStays) => Ok(()),
             _ => self.files.remove(owner, id).await,
         }
     }
@@ -175,6 +179,9 @@ impl App {
     pub async fn judge(&self, owner: &UserId, id: &MediaId, verdict: Verdict) -> Result<()> {
         use UploadState::{Blocked, Clean, Pending, Waiting};
         match verdict {
+            Verdict::Clean if mutant!(VerdictUndone) => {
+                self.uploads.set_state(owner, id, &[Waiting, Pending, Blocked], Clean).await?
+            }
             Verdict::Clean => self.uploads.set_state(owner, id, &[Waiting, Pending], Clean).await?,
             Verdict::Blocked => {
                 self.uploads.set_state(owner, id, &[Waiting, Pending, Clean], Blocked).await?
@@ -191,6 +198,7 @@ impl App {
         match self.uploads.upload(id).await? {
             // Its end was put off, or taken away: whoever says that it ran out is mistaken.
             Some(upload) if !self.is_over(&upload) => Ok(()),
+            _ if mutant!(BytesStay) => Ok(()),
             _ => {
                 self.files.remove(owner, id).await?;
                 self.uploads.forget(owner, id).await
@@ -230,7 +238,9 @@ impl App {
         }
         fit(upload.state)?;
         self.checked(&upload)?;
-        if self.uploads.keep(&upload.owner, id, self.world.now_ms() / 1000, Keep::Shown).await? {
+        let now_s = self.world.now_ms() / 1000;
+        let shown = if mutant!(PictureNotKept) { Keep::Until(now_s) } else { Keep::Shown };
+        if self.uploads.keep(&upload.owner, id, now_s, shown).await? {
             Ok(())
         } else {
             Err(no_upload())
@@ -243,7 +253,8 @@ impl App {
     /// `not_found` for anything that is no avatar; `forbidden` if it is blocked.
     pub async fn avatar(&self, caller: &Caller, id: &MediaId) -> Result<Download> {
         self.spend_request(caller)?;
-        let upload = self.uploads.upload(id).await?.filter(|upload| upload.avatar);
+        let upload =
+            self.uploads.upload(id).await?.filter(|upload| upload.avatar || mutant!(AnyPicture));
         self.download(upload.ok_or_else(no_media)?).await
     }
 
@@ -285,21 +296,28 @@ impl App {
         Ok(id)
     }
 
-    /// The content as it is to be stored: with what the bytes are. They stay as long as an entry of now is kept, ms.
+    /// The content as it is to be stored: with what the bytes are. They stay as long as an entry of now is kept where this
+    /// holds.
     pub(super) async fn attach(
         &self,
         caller: &Caller,
+        of: &ConversationId,
         content: Content,
-        kept_ms: u64,
+        info: Option<&GroupInfo>,
     ) -> Result<Content> {
         let Content::Media { media_id, caption, preview, mentions, .. } = content else {
             return Ok(content);
+        };
+        let kept_ms = match of.pair() {
+            // What holds for a direct conversation is read for nothing else of a send.
+            Some(_) => self.kept_ms(self.conversations.roster(of, 0).await?.info.as_ref()),
+            None => self.kept_ms(info),
         };
         let upload = self.uploads.upload(&media_id).await?.ok_or_else(no_upload)?;
         let now_s = self.world.now_ms() / 1000;
         if upload.owner != caller.user && !mutant!(AnyonesUpload) {
             let until = self.uploads.lent(&media_id, &caller.user).await?;
-            until.filter(|until| *until > now_s).ok_or_else(no_upload)?;
+            until.filter(|until| *until > now_s || mutant!(LentForever)).ok_or_else(no_upload)?;
         }
         if !mutant!(UnfinishedSent) {
             fit(upload.state)?;
@@ -351,7 +369,7 @@ impl App {
 
     /// Refuses what a scanner has not spoken of. Where none is asked any more, what it left is as good as all else.
     fn checked(&self, upload: &Upload) -> Result<()> {
-        if upload.state == UploadState::Pending && self.settings.scan {
+        if upload.state == UploadState::Pending && self.settings.scan && !mutant!(PendingIsRead) {
             return Err(Error::new(ErrorKind::NotReady, "the media is being checked"));
         }
         Ok(())

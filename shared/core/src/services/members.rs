@@ -27,7 +27,19 @@ impl Members {
             return;
         }
         match change {
-            GroupChange::Created { .. } => {}
+            GroupChange::Created { name, members } => {
+                // Their rows come in parts before this entry: whoever read them too early lacks some.
+                self.info.get_or_insert_with(|| GroupInfo::founded(name.clone()));
+                for user in members {
+                    let founder = *user == entry.sender_id;
+                    let role = if founder { Role::Owner } else { Role::Member };
+                    self.of.entry(user.clone()).or_insert_with(|| Member {
+                        user: user.clone(),
+                        role,
+                        joined: entry.seq,
+                    });
+                }
+            }
             GroupChange::Added { members } => {
                 for user in members {
                     self.of.entry(user.clone()).or_insert_with(|| Member {
@@ -71,7 +83,7 @@ impl Members {
         }
     }
 
-    /// What holds for the group; `None` of a direct conversation, and of a group that does not exist.
+    /// What holds for the conversation; `None` of a group that does not exist, and of a direct one that was not read to be changed.
     pub(super) fn info(&self) -> Option<&GroupInfo> {
         self.info.as_ref()
     }
@@ -83,6 +95,11 @@ impl Members {
     /// Whether this member may do what is `allowed` to some. Of a direct conversation both may all.
     pub(super) fn may(member: &Member, allowed: Option<Allowed>) -> bool {
         allowed != Some(Allowed::Admins) || member.role >= Role::Admin
+    }
+
+    /// Whether this member may add others.
+    pub(super) fn may_add(&self, member: &Member) -> bool {
+        Self::may(member, self.info().map(|info| info.add))
     }
 
     pub(super) fn get(&self, user: &UserId) -> Option<&Member> {
@@ -112,6 +129,18 @@ impl App {
     /// Reads the members; a direct conversation's stand in its id.
     pub(super) async fn read_members(&self, of: &ConversationId) -> Result<Members> {
         self.read_some_members(of, usize::MAX).await
+    }
+
+    /// Reads the members of a conversation that is to be changed, and what holds for it. What can be changed of a direct one, both
+    /// may.
+    pub(super) async fn read_changeable(&self, of: &ConversationId) -> Result<Members> {
+        let mut members = self.read_members(of).await?;
+        if of.pair().is_some() {
+            let info = self.conversations.roster(of, 0).await?.info;
+            members.info = Some(info.unwrap_or(GroupInfo::direct()));
+            members.of.values_mut().for_each(|member| member.role = Role::Admin);
+        }
+        Ok(members)
     }
 
     /// The members of a conversation that is small enough to post to at once, `None` of a larger one. Reads no further

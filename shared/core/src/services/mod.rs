@@ -25,6 +25,8 @@ mod reports;
 mod rules;
 mod send;
 mod sync;
+mod tail;
+mod targets;
 mod typing;
 mod webhooks;
 
@@ -93,6 +95,9 @@ pub struct App {
     pub settings: Settings,
 }
 
+/// Most days for which messages can be kept: ten years.
+pub const MAX_DAYS: u32 = 3_650;
+
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -107,6 +112,8 @@ pub struct Settings {
     pub push_preview: bool,
     /// Seconds after which a message can be edited no more. 0: it always can.
     pub edit_window_s: u32,
+    /// Most days for which a conversation may have its messages kept by a rule of its own.
+    pub max_retention_days: u32,
     /// How much may be done in a while.
     pub limits: Limits,
     /// What a token's `scope` must hold for the requests of operators.
@@ -129,6 +136,7 @@ impl Default for Settings {
             push_badge: true,
             push_preview: true,
             edit_window_s: 900,
+            max_retention_days: MAX_DAYS,
             limits: Limits::default(),
             operator_scope: "petrel/admin".to_owned(),
             webhook: false,

@@ -3,6 +3,7 @@
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::cold::{Ends, Kept};
 use super::sync::CONCURRENT_READS;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
@@ -130,7 +131,11 @@ impl App {
         conversation: &ConversationId,
         own: OwnState,
     ) {
-        let Ok(devices) = self.connections.of(std::slice::from_ref(user)).await else { return };
+        let mut to = vec![user.clone()];
+        if mutant!(StateToPeer) {
+            to.extend(conversation.pair().into_iter().flat_map(|(a, b)| [a, b]));
+        }
+        let Ok(devices) = self.connections.of(&to).await else { return };
         let frame = ServerFrame::state(conversation.clone(), own).to_json();
         let others = devices.connections.iter().filter(|c| except.as_ref() != Some(&c.id));
         futures::future::join_all(others.map(|c| async {
@@ -150,7 +155,7 @@ impl App {
 
     /// What the icon of a user's phone shows, if that is to be had at a bounded price: of a user with more than
     /// [`MAX_BADGE`] conversations nothing is read but their list. What is muted or archived is not in it, and not read.
-    pub(super) async fn badge(&self, user: &UserId) -> Option<u64> {
+    pub(super) async fn badge(&self, user: &UserId, ends: &Ends) -> Option<u64> {
         let now = self.world.now_ms();
         // A push without one is better than none.
         let rows = self.conversations.rows(user, None, MAX_BADGE + 1).await.ok()?;
@@ -160,7 +165,7 @@ impl App {
         let shown = rows.iter().filter(|r| !r.own.is_quiet(now) || mutant!(BadgeCountsMuted));
         let counts: Vec<_> = shown
             .map(async |row| {
-                let messages = self.count_row(row).await?;
+                let messages = self.count_row(row, ends).await?;
                 Ok::<_, Error>(messages.map_or(0, |m| m.max(u64::from(row.own.marked_unread))))
             })
             .collect();
@@ -179,7 +184,8 @@ impl App {
             let rows: Vec<_> = rows.into_iter().take(ROWS).collect();
             page = rows.last().map(|r| r.conversation.clone());
             looked_at += rows.len();
-            let counts: Vec<_> = rows.iter().map(|row| self.count_row(row)).collect();
+            let counts: Vec<_> =
+                rows.iter().map(async |row| self.count_row(row, &Ends::default()).await).collect();
             let counts: Vec<Option<u64>> =
                 stream::iter(counts).buffered(CONCURRENT_READS).try_collect().await?;
             for (row, messages) in rows.iter().zip(counts) {
@@ -199,29 +205,35 @@ impl App {
     }
 
     /// `None` of a conversation whose first entry is not there yet: it does not exist, whatever stands in the row.
-    async fn count_row(&self, row: &UserConversation) -> Result<Option<u64>> {
+    async fn count_row(&self, row: &UserConversation, ends: &Ends) -> Result<Option<u64>> {
         let newest = self.log.newest(&row.conversation, row.joined, None, 1).await?;
         match newest.first() {
-            Some(head) => self.unread_of(row, head).await.map(Some),
+            Some(head) => self.unread_of(row, head, ends).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Entries above `read` that count.
-    pub(super) async fn unread_of(&self, row: &UserConversation, head: &Entry) -> Result<u64> {
+    /// Entries above `read` that count and whose time is not over.
+    pub(super) async fn unread_of(
+        &self,
+        row: &UserConversation,
+        head: &Entry,
+        ends: &Ends,
+    ) -> Result<u64> {
+        let mut kept = Kept::default();
         // Of who joined, what was there before counts as read: his row begins with the ordinal at that place.
         let joined_late = row.marks.read < row.joined && mutant!(UnreadFromFirst);
         let read = if joined_late { 0 } else { row.marks.read_ordinal };
         let unread = head.ordinal.saturating_sub(read);
-        if unread == 0 || self.is_expired(head).await? && !mutant!(OverIsUnread) {
+        if unread == 0 || self.is_expired_of(head, &mut kept).await? && !mutant!(OverIsUnread) {
             return Ok(0);
         }
         if unread == 1 && head.content.counts() {
             // It is the head itself, which can be read: mostly no more is to be asked.
             return Ok(1);
         }
-        let gone = self.cold.floor(&row.conversation).await?.gone_ordinal;
-        let gone = if mutant!(GoneIsUnread) { 0 } else { gone };
-        Ok(head.ordinal.saturating_sub(read.max(gone)))
+        let first = row.marks.read.max(row.joined.prev());
+        let over = self.ordinal_over(head, first, &mut kept, ends).await?;
+        Ok(head.ordinal.saturating_sub(read.max(over)))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{self, Either};
 use futures::stream::{self, StreamExt};
 
+use super::cold::Ends;
 use super::connect::MAX_DEVICES;
 use super::deliver::{MAX_ATTEMPTS, put_back_delay_s};
 use super::{App, Caller};
@@ -43,20 +44,19 @@ impl App {
         }
         self.spend(&caller.user, Use::Requests, 1)?;
         let user = caller.user.clone();
-        let endpoints = self.connections.of(std::slice::from_ref(&user)).await?.endpoints;
-        let (own, others): (Vec<_>, Vec<_>) =
-            endpoints.into_iter().partition(|e| e.device == device);
-        if others.len() >= MAX_DEVICES {
+        let stands = self.connections.account(&user).await?.devices.endpoints;
+        if stands.iter().filter(|e| e.device != device).count() >= MAX_DEVICES {
             return Err(Error::bad_request(format!(
                 "at most {MAX_DEVICES} devices of a user take pushes; remove one first"
             )));
         }
         let id = self.notifier.endpoint(platform, token, &user).await?;
         let endpoint = Endpoint { user, device, id };
-        self.connections.set_endpoint(&endpoint).await?;
         // What the device had until now is nobody's.
-        for replaced in own.iter().filter(|e| e.id != endpoint.id) {
-            self.forget_endpoint(replaced).await;
+        if let Some(replaced) = self.connections.set_endpoint(&endpoint).await?
+            && !mutant!(ReplacedStays)
+        {
+            self.forget_endpoint(&replaced).await;
         }
         Ok(())
     }
@@ -67,8 +67,13 @@ impl App {
     /// `busy`.
     pub async fn remove_push(&self, caller: &Caller, device: &DeviceId) -> Result<()> {
         self.spend_request(caller)?;
-        let devices = self.connections.of(std::slice::from_ref(&caller.user)).await?;
+        // Also of who has just been disabled: what stands here is his when he is let in again.
+        let devices = self.connections.account(&caller.user).await?.devices;
         for endpoint in devices.endpoints.iter().filter(|e| e.device == *device) {
+            if mutant!(RemovedStays) {
+                self.forget_endpoint(endpoint).await;
+                continue;
+            }
             self.take_endpoint_off(endpoint).await?;
         }
         Ok(())
@@ -77,6 +82,12 @@ impl App {
     /// Takes an endpoint off its device, and lets the push service forget it. That first: whoever dies in between leaves a
     /// row whose next push finds nobody, and goes then; the other way round, nobody would know of the endpoint any more.
     pub(super) async fn take_endpoint_off(&self, endpoint: &Endpoint) -> Result<()> {
+        if mutant!(RowGoesFirst) {
+            self.connections.remove_endpoint(endpoint).await?;
+        }
+        if mutant!(SignOutNeedsPushService) {
+            self.notifier.remove(&endpoint.id).await?;
+        }
         self.forget_endpoint(endpoint).await;
         self.connections.remove_endpoint(endpoint).await
     }
@@ -117,10 +128,11 @@ impl App {
         if attempt == 0 {
             self.metrics.time(Timing::PushAge, taken.saturating_sub(entry.sent_at));
         }
-        // Nothing is announced that was deleted meanwhile.
+        // Nothing is announced that was deleted meanwhile, and of what was edited what it says now.
         if matches!(entry.content, Content::Gone { .. }) {
             return Ok(());
         }
+        let words = self.words(&entry).await?;
         let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
         let mentioned = |user: &UserId| entry.mentions(user);
         let quiet = |row: &UserConversation, user: &UserId| {
@@ -148,18 +160,20 @@ impl App {
             self.badges(users.iter().copied()),
             self.push_profiles(&entry.sender_id, &users)
         );
-        let sender_name = profiles.get(&entry.sender_id).and_then(|p| p.name.as_ref());
-        let sender_name = sender_name.map(ToString::to_string);
+        let sender = profiles.get(&entry.sender_id).cloned().unwrap_or_default();
+        let sender_name = sender.name.map(|name| name.to_string());
         // Of whom nothing was found nothing is known, also not that he wants to show it.
         let shows = |user: &UserId| {
-            self.settings.push_preview && profiles.get(user).is_some_and(|p| !p.hide_previews)
+            self.settings.push_preview
+                && profiles.get(user).is_some_and(|p| !p.hide_previews || mutant!(PreviewShown))
         };
         let notification = |user: &UserId| Notification {
             conversation_id: conversation.clone(),
             seq,
             sender_id: entry.sender_id.clone(),
             sender_name: sender_name.clone(),
-            preview: preview(&entry).filter(|_| shows(user)),
+            sender_avatar: sender.avatar.clone(),
+            preview: words.clone().filter(|_| shows(user)),
             badge: badges.get(user).copied().flatten(),
             mentioned: mentioned(user),
         };
@@ -172,6 +186,7 @@ impl App {
             match pushed {
                 Pushed::Accepted => self.metrics.count(Count::Pushes, 1),
                 // Left for the next push if it fails.
+                Pushed::Disabled if mutant!(DisabledStays) => {}
                 Pushed::Disabled => drop(self.take_endpoint_off(endpoint).await),
                 Pushed::Later => {
                     self.metrics.count(Count::PushFailures, 1);
@@ -192,6 +207,27 @@ impl App {
             attempt: attempt + 1,
         };
         self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await
+    }
+
+    /// The first words of what a person wrote in the clear, as they were edited last.
+    async fn words(&self, entry: &Entry) -> Result<Option<String>> {
+        let written = match entry.edits.last() {
+            Some(last) => {
+                let edit = self.log.newest(&entry.conversation_id, *last, Some(last.next()), 1);
+                match edit.await?.pop().map(|edit| edit.content) {
+                    Some(Content::Edit { text, .. }) => Some(text),
+                    // Both were deleted just now.
+                    _ => None,
+                }
+            }
+            None => match &entry.content {
+                Content::Text { text, .. } | Content::Reply { text, .. } => Some(text.clone()),
+                Content::Notice { text } => Some(text.clone()),
+                Content::Media { caption, .. } => caption.clone(),
+                _ => None,
+            },
+        };
+        Ok(written.map(|text| text.chars().take(MAX_PREVIEW).collect()))
     }
 
     /// What a phone calls the sender, and whether these users want to see what was written; in one call for most. If that
@@ -221,10 +257,11 @@ impl App {
         if users.is_empty() {
             return BTreeMap::new();
         }
+        let ends = &Ends::default();
         let badges: Vec<_> = users
             .into_iter()
             .map(|user| async move {
-                let badge = self.badge(&user).await;
+                let badge = self.badge(&user, ends).await;
                 (user, badge)
             })
             .collect();
@@ -238,15 +275,4 @@ impl App {
         }
         found
     }
-}
-
-/// The first words of what a person wrote in the clear.
-fn preview(entry: &Entry) -> Option<String> {
-    let text = match &entry.content {
-        Content::Text { text, .. } | Content::Reply { text, .. } => Some(text),
-        Content::Notice { text } => Some(text),
-        Content::Media { caption, .. } => caption.as_ref(),
-        _ => None,
-    }?;
-    Some(text.chars().take(MAX_PREVIEW).collect())
 }

@@ -7,14 +7,12 @@ use super::groups::{MAX_MEMBERS, check_name, too_many};
 use super::members::{Members, update};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Allowed, GroupInfo, Member, Role};
-use crate::ids::{InviteId, MediaId, UserId};
+use crate::ids::{ConversationId, InviteId, MediaId, UserId};
 use crate::message::GroupChange;
 use crate::mutants::mutant;
 
 /// Most members that one request may add or remove: one transaction holds 100 writes, two a member and the entry.
 pub(super) const MAX_CHANGED: usize = 49;
-/// Most days that a group may have its messages kept.
-const MAX_RETENTION_DAYS: u32 = 3_650;
 
 /// What someone wants of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub enum Intent {
         add: Option<Allowed>,
         /// The picture, or that there is none.
         avatar: Option<Option<MediaId>>,
-        /// Days that messages are kept, 1 to 3650; 0: as long as the operator has them kept.
+        /// Days that messages are kept, 1 or more; 0: as long as the operator has them kept.
         retention_days: Option<u32>,
     },
 }
@@ -63,7 +61,11 @@ impl Intent {
     ///
     /// # Errors
     /// `bad_request`.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, of: &ConversationId, max_retention_days: u32) -> Result<()> {
+        if of.pair().is_some() && !self.is_for_direct() {
+            let what = "of a direct conversation only retention_days can be changed";
+            return Err(Error::bad_request(what));
+        }
         match self {
             Self::Add(users) | Self::Remove(users)
                 if users.is_empty() || users.len() > MAX_CHANGED =>
@@ -80,13 +82,26 @@ impl Intent {
                 let what = "name, post, add, avatar or retention_days";
                 Err(Error::bad_request(format!("nothing to change: {what} is needed")))
             }
-            Self::Update { retention_days: Some(days), .. } if *days > MAX_RETENTION_DAYS => {
-                let most = MAX_RETENTION_DAYS;
-                Err(Error::bad_request(format!("retention_days is 1 to {most}, or 0")))
-            }
+            Self::Update { retention_days: Some(days), .. } if *days > max_retention_days => Err(
+                Error::bad_request(format!("retention_days is 1 to {max_retention_days}, or 0")),
+            ),
             Self::Update { name: Some(name), .. } => check_name(name),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a direct conversation has it.
+    const fn is_for_direct(&self) -> bool {
+        matches!(
+            self,
+            Self::Update {
+                name: None,
+                post: None,
+                add: None,
+                avatar: None,
+                retention_days: Some(_)
+            }
+        )
     }
 
     /// How many rows of members it may write.
@@ -118,7 +133,7 @@ impl Intent {
         let me = members.get(asks).ok_or_else(Error::not_a_member)?;
         match self {
             Self::Add(users) => {
-                if !Members::may(me, members.info().map(|i| i.add)) {
+                if !members.may_add(me) {
                     return Err(forbidden());
                 }
                 add(members, users.iter())

@@ -4,23 +4,18 @@
 //! the message cannot stand at or below `seen`, because its device held `seen` before it minted the id.
 
 use super::members::Members;
+use super::tail::Tail;
 use super::{App, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Member, Role};
-use crate::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::ids::{ConversationId, MessageId, Seq};
 use crate::message::{Content, Entry};
 use crate::metrics::Count;
 use crate::mutants::mutant;
-use crate::ports::{Floor, MAX_EDITS, Put};
+use crate::ports::Put;
 
 /// Most messages in one `send`.
 pub const MAX_BATCH: usize = 10;
-/// How far behind the head `seen` may lie, and so the most that one `send` reads to prove it.
-const MAX_BEHIND: u64 = 500;
-/// How far back a caller without state is searched for.
-const STATELESS_WINDOW: usize = 100;
-/// Entries read at once while `seen` is proved.
-const READ_PAGE: usize = 200;
 /// Most time before the first retry, ms; it doubles with each.
 const RETRY_MS: u64 = 2;
 /// Puts that may fail, not lose, before `busy`: each has had its attempts and its time already.
@@ -69,24 +64,6 @@ pub type SendResult = std::result::Result<Sent, (MessageId, Error)>;
 /// What became of a `send`: one result a message that was tried; after a failure the rest was not.
 pub type Outcome = Vec<SendResult>;
 
-/// What was read of the log, with no hole up to its head.
-struct Tail {
-    /// Every seq above this was read, up to the head.
-    floor: Seq,
-    /// Oldest first.
-    entries: Vec<Entry>,
-}
-
-impl Tail {
-    fn head(&self) -> Seq {
-        self.entries.last().map_or(self.floor, |e| e.seq)
-    }
-
-    fn find(&self, sender: &UserId, id: MessageId) -> Option<&Entry> {
-        self.entries.iter().find(|e| e.message_id == id && e.sender_id == *sender)
-    }
-}
-
 impl App {
     /// Stores and delivers the messages, in order, up to the first failure.
     ///
@@ -112,6 +89,9 @@ impl App {
         // Before anything is read: who talks to whom must not show in how long a stranger waits.
         if send.conversation.excludes(&caller.user) && !caller.is_server() {
             return Err(Error::not_a_member());
+        }
+        if mutant!(SendNeedsArchive) {
+            self.archive.list(&send.conversation, Seq::FIRST, 1).await?;
         }
         let (not_blocked, newest, members) = futures::join!(
             self.check_blocks(caller, &send.conversation),
@@ -237,8 +217,8 @@ impl App {
                 return Err(Error::new(ErrorKind::Forbidden, "only admins write here"));
             }
             if !attached {
-                let kept = self.kept_ms(conversation, members.info(), false);
-                message.content = self.attach(caller, message.content, kept).await?;
+                message.content =
+                    self.attach(caller, conversation, message.content, members.info()).await?;
                 attached = true;
             }
             let head = tail.head();
@@ -329,98 +309,6 @@ impl App {
         self.world.pause(self.world.jitter(most)).await;
     }
 
-    /// Reads everything above the head that was known. Never leaves one out: `after` is strongly consistent and
-    /// starts at the lost seq.
-    async fn read_on(
-        &self,
-        conversation: &ConversationId,
-        tail: &mut Tail,
-        members: &mut Members,
-    ) -> Result<()> {
-        if mutant!(SkipReread) || mutant!(JumpToTail) {
-            return self.read_too_little(conversation, tail).await;
-        }
-        loop {
-            let more = self.log.after(conversation, tail.head(), READ_PAGE).await?;
-            let full = more.len() == READ_PAGE;
-            for entry in more {
-                if entry.seq != tail.head().next() {
-                    return Err(Error::sync_required("the log moved while it was read"));
-                }
-                members.apply(&entry);
-                tail.entries.push(entry);
-            }
-            if !full {
-                return Ok(());
-            }
-        }
-    }
-
-    /// What the two mutants do that do not read on.
-    async fn read_too_little(&self, conversation: &ConversationId, tail: &mut Tail) -> Result<()> {
-        if mutant!(SkipReread) {
-            let Some(mut last) = tail.entries.last().cloned() else { return Ok(()) };
-            last.seq = last.seq.next();
-            tail.entries.push(last);
-        } else {
-            tail.entries.extend(self.log.newest(conversation, tail.head().next(), None, 1).await?);
-        }
-        Ok(())
-    }
-
-    /// The newest entries that `seen` asks to be read, newest first: of most senders all of them.
-    async fn newest_page(
-        &self,
-        conversation: &ConversationId,
-        seen: Option<Seq>,
-    ) -> Result<Vec<Entry>> {
-        match seen {
-            Some(seen) => {
-                self.log.newest(conversation, seen.max(Seq::FIRST), None, READ_PAGE).await
-            }
-            None => self.log.newest(conversation, Seq::FIRST, None, STATELESS_WINDOW).await,
-        }
-    }
-
-    /// Proves `seen`: every seq from `max(seen, 1)` to the head comes back without a hole. `newest` is the first page.
-    async fn read_tail(
-        &self,
-        conversation: &ConversationId,
-        seen: Option<Seq>,
-        newest: Vec<Entry>,
-    ) -> Result<Tail> {
-        let Some(seen) = seen else {
-            // The first entry stays in the table when those above it are archived, or gone.
-            let whole = newest.windows(2).take_while(|w| w[0].seq.prev() == w[1].seq).count();
-            let mut entries = newest;
-            entries.truncate(whole + 1);
-            entries.reverse();
-            let floor = entries.first().map_or(Seq::ZERO, |e| e.seq.prev());
-            return Ok(Tail { floor, entries });
-        };
-        let from = seen.max(Seq::FIRST);
-        let mut newest_first: Vec<Entry> = Vec::new();
-        let mut page = newest;
-        loop {
-            let full = page.len() == READ_PAGE;
-            newest_first.extend(page);
-            let head = newest_first.first().map_or(Seq::ZERO, |e| e.seq);
-            if seen > head {
-                return Err(Error::sync_required("seen lies beyond the head"));
-            }
-            if head.since(seen) > MAX_BEHIND {
-                return Err(Error::sync_required("seen lies more than 500 behind the head"));
-            }
-            if !full {
-                break;
-            }
-            let before = newest_first.last().map(|e| e.seq);
-            page = self.log.newest(conversation, from, before, READ_PAGE).await?;
-        }
-        newest_first.reverse();
-        gapless(Tail { floor: from.prev(), entries: newest_first })
-    }
-
     /// Nobody writes to someone who blocks them, and the refusal looks as if the conversation were not there.
     pub(super) async fn check_blocks(
         &self,
@@ -443,89 +331,10 @@ impl App {
         }
         Ok(())
     }
-
-    /// The floor, for a delete of what may be archived.
-    async fn fence(&self, content: &Content, target: &Entry) -> Result<Option<Floor>> {
-        let deletes = matches!(content, Content::Delete { .. }) && !mutant!(DeletedStays);
-        if !deletes || !self.settings.keeping.may_be_old(target.sent_at, self.world.now_ms()) {
-            return Ok(None);
-        }
-        self.cold.floor(&target.conversation_id).await.map(Some)
-    }
-
-    /// An entry that names another must name one that the sender can read; edits are the author's, deletes the
-    /// author's or an admin's. Returns what is named.
-    async fn check_target(
-        &self,
-        caller: &Caller,
-        conversation: &ConversationId,
-        content: &Content,
-        member: &Member,
-        head: Seq,
-    ) -> Result<Option<Entry>> {
-        let Some(target) = content.target() else { return Ok(None) };
-        let not_found =
-            || Error::new(ErrorKind::NotFound, "the target is not in this conversation");
-        if target < member.joined || target > head {
-            return Err(not_found());
-        }
-        let found = self.read_at(conversation, target).await?;
-        // Only what a person wrote can be changed: never a system entry, nor a change itself.
-        let found = found.filter(|e| e.content.counts()).ok_or_else(not_found)?;
-        if self.is_expired(&found).await? && !mutant!(ExpiredIsNamed) {
-            return Err(not_found());
-        }
-        // What an operator had written stands.
-        let changes = matches!(content, Content::Edit { .. } | Content::Delete { .. });
-        if changes && matches!(found.content, Content::Notice { .. }) {
-            return Err(Error::new(ErrorKind::Forbidden, "a notice stands as it is"));
-        }
-        let author = &found.sender_id;
-        let allowed = match content {
-            Content::Edit { .. } => *author == caller.user,
-            Content::Delete { .. } => *author == caller.user || member.role >= Role::Admin,
-            _ => true,
-        };
-        if !allowed {
-            return Err(Error::new(ErrorKind::Forbidden, "only the author may do this"));
-        }
-        if let Content::Edit { .. } = content {
-            // What may be archived is edited no more, whatever the window is.
-            let settled_ms = self.settings.keeping.settled_ms();
-            let window_ms = match u64::from(self.settings.edit_window_s) * 1_000 {
-                0 => settled_ms,
-                window_ms => window_ms.min(settled_ms),
-            };
-            let age_ms = self.world.now_ms().saturating_sub(found.sent_at);
-            if age_ms > window_ms && !mutant!(EditAnyTime) {
-                return Err(Error::new(
-                    ErrorKind::Forbidden,
-                    "it is too late to edit this message",
-                ));
-            }
-            if found.edits.len() >= MAX_EDITS {
-                let words = format!("a message takes at most {MAX_EDITS} edits");
-                return Err(Error::new(ErrorKind::Forbidden, words));
-            }
-        }
-        Ok(Some(found))
-    }
 }
 
 /// What is said when a read fails after a put that may have happened.
 fn may_be_stored(error: Error) -> Error {
     let words = "the message may be stored; send the same again";
     Error { source: Some(error.into()), ..Error::new(ErrorKind::Busy, words) }
-}
-
-/// Refuses a tail with a hole, or one that does not reach down to its floor.
-fn gapless(tail: Tail) -> Result<Tail> {
-    let mut expected = tail.floor.next();
-    for entry in &tail.entries {
-        if entry.seq != expected && !mutant!(HoleAccepted) {
-            return Err(Error::sync_required("the log has moved on; sync first"));
-        }
-        expected = expected.next();
-    }
-    Ok(tail)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::cold::Kept;
+use super::cold::{Ends, Kept};
 use super::history::{cut_to_bytes, size};
 use super::{App, Caller, Page};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,6 +79,14 @@ struct Reading {
     unavailable: bool,
 }
 
+impl Reading {
+    /// Whether it tells of entries that have reached no device of the user. After his removal nothing may, not even that they
+    /// are there.
+    fn tells(&self) -> bool {
+        self.head.seq > self.row.marks.delivered || !self.batches.is_empty()
+    }
+}
+
 impl App {
     /// The messages above the caller's cursors, and the state of each conversation.
     ///
@@ -147,9 +155,13 @@ impl App {
             });
         }
         let read = self.keep_readable(caller, from, read).await?;
-        for Reading { row, head, batches, sent_through, unavailable } in read {
+        let count = async |r: &Reading| self.unread_of(&r.row, &r.head, &Ends::default()).await;
+        let counts: Vec<_> = read.iter().map(count).collect();
+        let counts: Vec<u64> =
+            stream::iter(counts).buffered(CONCURRENT_READS).try_collect().await?;
+        for (reading, unread) in read.into_iter().zip(counts) {
+            let Reading { row, head, batches, sent_through, unavailable } = reading;
             synced.batches.extend(batches);
-            let unread = self.unread_of(&row, &head).await?;
             synced.conversations.push(Conversation {
                 id: row.conversation,
                 head: head.seq,
@@ -163,7 +175,7 @@ impl App {
         Ok(synced)
     }
 
-    /// Those that the caller may read still, now that their messages are read. One read of the list tells of all;
+    /// Those that the caller may read still, now that their heads and messages are read. One read of the list tells of all;
     /// whichever is missing there, or has another point of joining, is asked for by itself.
     async fn keep_readable(
         &self,
@@ -171,8 +183,8 @@ impl App {
         from: Option<&ConversationId>,
         read: Vec<Reading>,
     ) -> Result<Vec<Reading>> {
-        let with_messages = read.iter().filter(|r| !r.batches.is_empty()).count();
-        let rows = if with_messages > 1 {
+        let news = read.iter().filter(|r| r.tells()).count();
+        let rows = if news > 1 {
             self.conversations.rows(&caller.user, from, ROWS).await?
         } else {
             vec![]
@@ -181,7 +193,7 @@ impl App {
         let mut kept = Vec::with_capacity(read.len());
         for reading in read {
             let row = &reading.row;
-            if reading.batches.is_empty()
+            if !reading.tells()
                 || mutant!(StillReadable)
                 || joined.get(&row.conversation) == Some(&row.joined)
             {
@@ -219,7 +231,9 @@ impl App {
         let mut left = sync.limit;
         let mut kept = Kept::default();
         while left > 0 && *room > 0 && cursor < head.seq {
-            let mut messages = if self.is_expired(head).await? && !mutant!(ExpiredIsRead) {
+            let mut messages = if self.is_expired_of(head, &mut kept).await?
+                && !mutant!(ExpiredIsRead)
+            {
                 vec![]
             } else if cursor.next() == head.seq {
                 // One new message, the most frequent case: it was read with the heads.

@@ -4,6 +4,7 @@ use super::{App, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ConversationId, UserId};
 use crate::limits::Use;
+use crate::mutants::mutant;
 use crate::ports::Posted;
 use crate::wire::{Composing, ServerFrame};
 
@@ -22,11 +23,13 @@ impl App {
         self.spend(&caller.user, Use::Requests, 1)?;
         self.about(conversation, None);
         self.check_blocks(caller, conversation).await?;
-        let row = self.readable(&caller.user, conversation).await?;
-        let members = self.read_few_members(&row.conversation).await?.ok_or_else(|| {
+        if !mutant!(TypingByStrangers) {
+            self.readable(&caller.user, conversation).await?;
+        }
+        let members = self.read_few_members(conversation).await?.ok_or_else(|| {
             Error::bad_request("typing is for conversations of at most 32 members")
         })?;
-        if members.get(&caller.user).is_none() {
+        if members.get(&caller.user).is_none() && !mutant!(TypingByStrangers) {
             return Err(Error::not_a_member());
         }
         let others: Vec<UserId> = members.users().filter(|u| **u != caller.user).cloned().collect();

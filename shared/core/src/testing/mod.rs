@@ -5,9 +5,11 @@ pub mod contract;
 mod media;
 mod memory;
 mod notes;
+mod racing;
 mod uploads;
 
 pub use media::MemoryMedia;
 pub use memory::Memory;
 pub use notes::Notes;
+pub use racing::{Meanwhile, Racing};
 pub use uploads::{an_upload, uploads};

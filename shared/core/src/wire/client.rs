@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ConversationId, MessageId, Seq, UserId};
-use crate::message::Content;
+use crate::message::{Content, object, object_or_null, objects_or_null};
 
 /// What a client sends. The route is `action`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -97,8 +97,10 @@ pub struct SendFrame {
     /// With `content`, instead of `messages`.
     pub message_id: Option<MessageId>,
     /// With `message_id`.
+    #[serde(default, deserialize_with = "object_or_null")]
     pub content: Option<Content>,
     /// Several at once, instead of the two above.
+    #[serde(default, deserialize_with = "objects_or_null")]
     pub messages: Option<Vec<SendItem>>,
 }
 
@@ -109,6 +111,7 @@ pub struct SendItem {
     /// The idempotency key.
     pub message_id: MessageId,
     /// What it holds.
+    #[serde(deserialize_with = "object")]
     pub content: Content,
 }
 
@@ -172,6 +175,16 @@ mod tests {
             (r#"{"action":"presence","user_ids":["a b"]}"#, ErrorKind::BadRequest),
             (r#"{"action":"presence","user_ids":["a"],"watch":1}"#, ErrorKind::BadRequest),
             (r#"{"action":"send","message_id":"7"}"#, ErrorKind::BadRequest),
+            (
+                &format!(r#"{{"action":"send","message_id":"{id}","content":["text","x"]}}"#),
+                ErrorKind::BadRequest,
+            ),
+            (
+                &format!(
+                    r#"{{"action":"send","messages":[["{id}",{{"type":"text","text":"x"}}]]}}"#
+                ),
+                ErrorKind::BadRequest,
+            ),
             (
                 &format!(r#"{{"action":"send","message_id":"{id}","content":{{"type":"x"}}}}"#),
                 ErrorKind::BadRequest,

@@ -259,6 +259,18 @@ impl Conversations for Faulty {
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         self.call(self.memory.blocks(owner, other)).await
     }
+
+    async fn note_left(&self, group: &ConversationId, users: &[UserId]) -> Result<()> {
+        self.call(self.memory.note_left(group, users)).await
+    }
+
+    async fn left(&self, user: &UserId, limit: usize) -> Result<Vec<ConversationId>> {
+        self.call(self.memory.left(user, limit)).await
+    }
+
+    async fn forget_left(&self, user: &UserId, group: &ConversationId) -> Result<()> {
+        self.call(self.memory.forget_left(user, group)).await
+    }
 }
 
 #[async_trait]
@@ -293,7 +305,7 @@ impl Connections for Faulty {
         self.call(self.memory.of(users)).await
     }
 
-    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<Option<Endpoint>> {
         self.call(self.memory.set_endpoint(endpoint)).await
     }
 

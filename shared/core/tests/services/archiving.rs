@@ -1,12 +1,13 @@
 //! History that has left the table: archived, read through, expired.
 
 mod dying;
+mod retention;
 
 use futures::executor::block_on;
 use petrel_core::ids::{ConversationId, Seq};
 use petrel_core::message::{Content, Entry};
 use petrel_core::ports::{Archive, Cold, Log, mint};
-use petrel_core::services::{Archived, Intent, Keeping, Range, Sent};
+use petrel_core::services::{Archived, Keeping, Range, Sent};
 use petrel_core::{ErrorKind, Result};
 
 use crate::world::*;
@@ -212,88 +213,6 @@ fn what_is_lost_is_an_error_and_not_an_end() {
 }
 
 #[test]
-fn after_the_retention_nothing_can_be_read_and_numbers_go_on() {
-    let world = cold_world();
-    let c = old(&world, 20);
-    archive(&world, &c);
-    world.ack("bo", &c, 20, 4).unwrap();
-    world.memory.pass(97 * DAY_MS);
-    for n in 0..3 {
-        world.say("ana", &c, &format!("late {n}"));
-    }
-    // A day and a bit before the end all is there, at the end nothing but the late ones, archiver or not.
-    assert_eq!(world.readable("bo", &c).unwrap().len(), 23);
-    world.memory.pass(2 * DAY_MS);
-    for archived in [false, true] {
-        if archived {
-            assert_eq!(archive(&world, &c).expired, 20);
-            assert_eq!(world.memory.rows_of_log(&c), [1, 21, 22, 23]);
-            assert!(objects(&world, &c).is_empty());
-        }
-        assert_eq!(world.readable("bo", &c).unwrap(), [21, 22, 23]);
-        let down = history(&world, &c, Range::Before(Seq::new(23)), 10);
-        assert_eq!(down, (vec![21, 22], false), "archived: {archived}");
-        let synced = world.sync("bo", &[(&c, 5)], 200);
-        assert_eq!(through(&synced), [21, 22, 23]);
-        assert_eq!(synced.conversations[0].sent_through.get(), 23);
-        let reply =
-            Content::Reply { target: Seq::new(7), text: "to what?".into(), mentions: vec![] };
-        let refused = world.send_as("bo", &c, Some(23), mint(&*world.memory), reply);
-        assert_eq!(kind(refused), ErrorKind::NotFound);
-    }
-    // An ack of what is gone takes all of that.
-    assert!(world.ack("bo", &c, 20, 9).unwrap());
-    let conversation = &world.sync("bo", &[(&c, 23)], 200).conversations[0];
-    assert_eq!((conversation.marks.read.get(), conversation.unread), (20, 3));
-
-    // Then the end of all of it. The first and the last row stay, and say nothing.
-    world.memory.pass(200 * DAY_MS);
-    archive(&world, &c);
-    assert_eq!(world.memory.rows_of_log(&c), [1, 23]);
-    let rows = block_on(world.memory.after(&c, Seq::ZERO, 9)).unwrap();
-    assert!(rows.iter().all(|e| matches!(e.content, Content::Gone { .. })), "{rows:?}");
-    assert!(world.readable("bo", &c).unwrap().is_empty());
-    let synced = world.sync("bo", &[(&c, 5)], 200);
-    assert!(synced.batches.is_empty());
-    let conversation = &synced.conversations[0];
-    assert_eq!((conversation.sent_through.get(), conversation.unread), (23, 0));
-    assert_eq!(world.say("ana", &c, "again").seq.get(), 24);
-    assert_eq!(world.readable("bo", &c).unwrap(), [24]);
-}
-
-#[test]
-fn what_is_over_is_not_delivered_when_it_is_sent_again() {
-    let world = cold_world();
-    let c = direct("ana", "bo");
-    let id = mint(&*world.memory);
-    world.send_as("ana", &c, None, id, text("x")).unwrap();
-    world.memory.pass(99 * DAY_MS);
-    world.online("bo", "phone");
-    let again = || world.send_as("ana", &c, None, id, text("x")).unwrap();
-    let received = || world.received("phone", "message").len();
-    assert!(again().duplicate && received() == 1);
-    world.memory.pass(DAY_MS);
-    assert!(again().duplicate && received() == 1, "it is sent, and nobody may read it any more");
-}
-
-#[test]
-fn an_object_that_is_over_in_part_keeps_the_rest_only() {
-    let world = cold_world();
-    let c = old(&world, 10);
-    for n in 0..10 {
-        world.say("ana", &c, &format!("second {n}"));
-    }
-    world.memory.pass(2 * DAY_MS);
-    archive(&world, &c);
-    assert_eq!(objects(&world, &c), [17]);
-    world.memory.pass(97 * DAY_MS);
-    assert_eq!(archive(&world, &c).expired, 10);
-    let rest = block_on(Archive::get(&*world.memory, &c, Seq::new(17))).unwrap().unwrap();
-    assert_eq!(rest.entries[0].seq.get(), 11);
-    assert_eq!(world.readable("bo", &c).unwrap(), (11..=20).collect::<Vec<_>>());
-}
-
-#[test]
 fn a_conversation_has_a_timer_from_the_start_and_for_ever() {
     let world = cold_world();
     let c = direct("ana", "bo");
@@ -382,55 +301,6 @@ fn an_export_holds_all_that_its_reader_may_read() {
     assert_eq!(all("cy").0, (602..=682).collect::<Vec<_>>(), "from the joining on");
     let stranger = block_on(world.app.export(&caller("eve"), &g, Seq::ZERO));
     assert_eq!(kind(stranger), ErrorKind::NotAMember);
-}
-
-#[test]
-fn a_groups_own_retention_holds_in_the_place_of_the_operators() {
-    let world = cold_world();
-    let g = world.group("ana", &["bo"]);
-    let keep = |days: u32| {
-        let intent = Intent::Update {
-            name: None,
-            post: None,
-            add: None,
-            avatar: None,
-            retention_days: Some(days),
-        };
-        block_on(world.app.change(&caller("ana"), &g, &intent))
-    };
-    for bad in [3_651, u32::MAX] {
-        assert_eq!(kind(keep(bad)), ErrorKind::BadRequest);
-    }
-    let entry = keep(2).unwrap().unwrap();
-    assert_eq!(entry.seq.get(), 2);
-    let refused =
-        Intent::Update { name: None, post: None, add: None, avatar: None, retention_days: Some(9) };
-    let refused = block_on(world.app.change(&caller("bo"), &g, &refused));
-    assert_eq!(kind(refused), ErrorKind::Forbidden);
-    world.say("ana", &g, "short-lived");
-    world.memory.pass(2 * DAY_MS - 1_000);
-    world.say("ana", &g, "later");
-    assert_eq!(world.readable("bo", &g).unwrap(), [1, 2, 3, 4]);
-    world.memory.pass(2_000);
-    // At once, and once the archiver has come; the timer was set for that.
-    assert_eq!(world.readable("bo", &g).unwrap(), [4]);
-    assert_eq!(archive(&world, &g).expired, 3);
-    assert_eq!(world.memory.rows_of_log(&g), [1, 4]);
-    assert_eq!(world.readable("bo", &g).unwrap(), [4]);
-    let synced = world.sync("bo", &[], 200);
-    assert_eq!((through(&synced), synced.conversations[0].unread), (vec![4], 1));
-
-    // Longer than the operator's, and then back to that.
-    keep(300).unwrap();
-    world.memory.pass(200 * DAY_MS);
-    assert_eq!(world.readable("bo", &g).unwrap(), [4, 5]);
-    let group = block_on(world.app.group(&caller("bo"), &g)).unwrap();
-    assert_eq!(group.info.unwrap().retention_days, Some(300));
-    keep(0).unwrap();
-    assert_eq!(world.readable("bo", &g).unwrap(), [6]);
-    assert!(keep(0).unwrap().is_some(), "said already: the same change again");
-    let group = block_on(world.app.group(&caller("bo"), &g)).unwrap();
-    assert_eq!(group.info.unwrap().retention_days, None);
 }
 
 fn delete(world: &World, who: &str, c: &ConversationId, target: u64) -> Result<Sent> {

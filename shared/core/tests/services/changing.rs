@@ -108,11 +108,22 @@ fn only_what_people_say_counts_as_unread() {
         let synced = world.sync("bo", &[], 200);
         assert_eq!(synced.conversations[0].unread, unread, "{content:?}");
     }
-    // What nobody sees as a message is no target either.
-    assert_eq!(
-        kind(world.put("ana", &c, Content::Delete { target: Seq::new(5) })),
-        ErrorKind::NotFound
-    );
+    // What nobody sees as a message is no target either, but that its author takes back what he sealed, which may be an edit.
+    let sealed_edit = Seq::new(5);
+    let delete = |target| Content::Delete { target };
+    for target in [2, 3, 4] {
+        assert_eq!(kind(world.put("ana", &c, delete(Seq::new(target)))), ErrorKind::NotFound);
+    }
+    let reply = Content::Reply { target: sealed_edit, text: "to that".into(), mentions: vec![] };
+    for refused in [edit(sealed_edit, "ho"), reply] {
+        assert_eq!(kind(world.put("ana", &c, refused)), ErrorKind::NotFound);
+    }
+    assert_eq!(kind(world.put("bo", &c, delete(sealed_edit))), ErrorKind::Forbidden);
+    world.put("ana", &c, delete(sealed_edit)).unwrap();
+    let synced = world.sync("bo", &[(&c, 4)], 200);
+    assert_eq!(synced.batches[0].messages[0].content, Content::Gone { why: Why::Deleted });
+    assert_eq!(synced.conversations[0].unread, 2);
+    assert_eq!(kind(world.put("ana", &c, delete(sealed_edit))), ErrorKind::NotFound);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! A user whom a privacy law lets be forgotten.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::executor::block_on;
-use petrel_core::group::Role;
+use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, DeviceId, EndpointId, MediaId, Seq, UserId};
 use petrel_core::limits::Limit;
 use petrel_core::media::{ContentType, File, Sha256, Upload, UploadState};
@@ -14,7 +15,7 @@ use petrel_core::ports::{
     Archive, Connections, Conversations, Endpoint, Files, People, Platform, SignedRequest, Uploads,
     mint,
 };
-use petrel_core::services::{Erased, ErasurePage, Keeping, Place};
+use petrel_core::services::{Erased, ErasurePage, Intent, Keeping, NewInvite, Place};
 use petrel_core::testing::Memory;
 use petrel_core::{Error, ErrorKind, Result};
 
@@ -154,7 +155,84 @@ fn a_long_history_takes_several_calls_each_of_which_may_come_twice() {
 }
 
 #[test]
-fn what_someone_left_behind_in_a_group_is_reached_by_its_name() {
+fn what_someone_wrote_in_groups_that_he_has_left_goes_and_so_do_his_invites() {
+    let mut world = World::new();
+    world.app.settings.keeping =
+        Keeping { hot_s: 86_400, tail: 3, least: 1, retention_s: 100 * 86_400 };
+    let groups: Vec<_> = (0..4).map(|_| world.group("ana", &["bo", "cy"])).collect();
+    let [long, short, again, stays] = &groups[..] else { panic!() };
+    for g in &groups {
+        world.say("bo", g, "secret");
+        world.say("cy", g, "word");
+    }
+    for n in 0..450 {
+        world.say("bo", long, &format!("secret {n}"));
+        world.memory.pass(10);
+    }
+    world.memory.pass(2 * DAY_MS);
+    assert!(block_on(world.app.archive(long)).unwrap().moved > 10);
+    let change = |who: &str, g, intent: &Intent| {
+        block_on(world.app.change(&caller(who), g, intent)).unwrap().unwrap();
+    };
+    let may_add = Intent::Update {
+        name: None,
+        post: None,
+        add: Some(Allowed::All),
+        avatar: None,
+        retention_days: None,
+    };
+    for g in [short, stays] {
+        change("ana", g, &may_add);
+        block_on(world.app.create_invite(&caller("bo"), g, NewInvite::default())).unwrap();
+    }
+    let bo: BTreeSet<UserId> = [user("bo")].into();
+    change("bo", long, &Intent::Remove(bo.clone()));
+    change("ana", short, &Intent::Remove(bo.clone()));
+    change("bo", again, &Intent::Remove(bo.clone()));
+    change("ana", again, &Intent::Add(bo.clone()));
+    world.say("bo", again, "secret once more");
+    // Whose removal came to nothing is noted for nothing.
+    block_on(world.memory.note_left(stays, &[user("bo")])).unwrap();
+
+    assert_eq!(erase_all(&world, "bo").0, 455);
+    for g in &groups {
+        let left = read(&world, "ana", g);
+        assert!(!left.contains("secret") && left.contains("word"), "{left}");
+        assert!(block_on(world.memory.invites(g, 9)).unwrap().is_empty());
+        assert!(block_on(world.memory.roster(g, 9)).unwrap().members.len() == 2);
+    }
+    assert!(block_on(world.memory.left(&user("bo"), 9)).unwrap().is_empty());
+}
+
+#[test]
+fn an_erasure_goes_on_in_the_group_that_was_left_where_it_stood() {
+    let world = World::new();
+    let groups: Vec<_> = (0..2).map(|_| world.group("ana", &["bo"])).collect();
+    for g in &groups {
+        for _ in 0..10 {
+            world.say("bo", g, "secret");
+        }
+        block_on(world.app.remove_members(&caller("bo"), g, &[user("bo")])).unwrap();
+    }
+    assert_eq!(kind(erase(&world, "bo", None)), ErrorKind::Busy);
+    world.memory.pass(30_000);
+    let since = block_on(world.app.account(&user("bo"))).unwrap().disabled_at.unwrap();
+    let left = block_on(world.memory.left(&user("bo"), 9)).unwrap();
+    let [first, second] = &left[..] else { panic!("{left:?}") };
+    // Seq 1 is the founding, and his are 2 to 11. The other group is begun at its beginning, whichever comes first.
+    for (at, entries) in [(second, 10 + 5), (first, 5)] {
+        let page = Some(ErasurePage { since, place: Place::Left(at.clone(), Seq::new(6)) });
+        let erased = erase(&world, "bo", page).unwrap();
+        assert_eq!(erased, Erased { entries, page: None });
+        // Of both groups.
+        let spoken = read(&world, "ana", first).matches("secret").count();
+        assert_eq!(spoken, if at == second { 5 } else { 0 });
+        block_on(world.memory.note_left(second, &[user("bo")])).unwrap();
+    }
+}
+
+#[test]
+fn what_someone_wrote_in_one_conversation_is_erased_by_its_name() {
     let world = World::new();
     let g = world.group("ana", &["bo"]);
     world.say("bo", &g, "secret");
@@ -278,7 +356,8 @@ fn nothing_is_known_of_an_upload_whose_bytes_an_earlier_call_took() {
 #[test]
 fn pages_are_those_that_were_answered() {
     let of = direct("ana", "bo");
-    for place in [Place::In(of.clone(), Seq::new(7)), Place::Behind(of), Place::Rest] {
+    let left = Place::Left(of.clone(), Seq::new(7));
+    for place in [Place::In(of.clone(), Seq::new(7)), Place::Behind(of), left, Place::Rest] {
         let page = ErasurePage { since: 5, place };
         assert_eq!(ErasurePage::parse(&page.to_string()).unwrap(), page);
     }
@@ -296,6 +375,10 @@ fn pages_are_those_that_were_answered() {
         "x~rest",
         "7~REST",
         "7~behind~",
+        "7~left",
+        "7~left~8",
+        "7~left~d:ana:bo",
+        "7~left~8~",
         "7~behind~d:ana:bo~",
     ] {
         assert!(ErasurePage::parse(text).is_err(), "{text}");

@@ -2,6 +2,7 @@
 
 use futures::executor::block_on;
 use petrel_core::ErrorKind;
+use petrel_core::events::Reason;
 use petrel_core::ids::{DeviceId, Seq};
 use petrel_core::limits::{Limit, Limits};
 use petrel_core::message::Content;
@@ -236,6 +237,26 @@ fn one_users_share_of_everything_is_theirs_alone() {
         assert_eq!(refused, ErrorKind::RateLimited);
     }
     world.sync("bo", &[], 9);
+}
+
+#[test]
+fn who_reports_too_much_reports_the_same_later_and_nothing_of_it_went_out() {
+    let world = limited(|l| l.reports = Limit::new(2, 60));
+    let c = direct("ana", "bo");
+    world.say("ana", &c, "hi");
+    let report =
+        |who: &str| block_on(world.app.report(&caller(who), &c, Seq::FIRST, Reason::Abuse, None));
+    let first = report("bo").unwrap();
+    // The same again counts too.
+    report("bo").unwrap();
+    let refused = report("bo").unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::RateLimited);
+    assert_eq!(world.memory.reports().len(), 2);
+    report("ana").unwrap();
+    world.say("bo", &c, "hi");
+    world.sync("bo", &[], 9);
+    world.memory.pass(refused.retry_after_ms.unwrap());
+    assert_eq!(report("bo").unwrap(), first);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod archiving;
 mod beyond;
 mod changing;
+mod counting;
 mod delivering;
 mod erasing;
 mod groups;

@@ -410,8 +410,12 @@ fn an_admin_gives_a_group_a_picture_that_its_members_see() {
     let id = uploaded(&world, "ana");
     // Neither another's upload nor one by who may not change the group.
     assert_eq!(kind(set("ana", Some(uploaded(&world, "bo")))), ErrorKind::NotFound);
-    assert_eq!(kind(set("bo", Some(uploaded(&world, "bo")))), ErrorKind::Forbidden);
+    let sent = uploaded(&world, "bo");
+    send(&world, "bo", &group, &sent).unwrap();
+    assert_eq!(kind(set("bo", Some(sent.clone()))), ErrorKind::Forbidden);
     assert_eq!(shown(), None);
+    // What was refused shows nobody what was meant for the group.
+    assert_eq!(kind(block_on(world.app.avatar(&caller("eve"), &sent))), ErrorKind::NotFound);
     let entry = set("ana", Some(id.clone())).unwrap().unwrap();
     let told = serde_json::to_value(&entry.content).unwrap();
     assert_eq!(told["change"]["avatar"], id.as_str());

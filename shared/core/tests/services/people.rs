@@ -31,6 +31,33 @@ fn block(world: &World, who: &str, whom: &str) {
 }
 
 #[test]
+fn a_name_is_seen_is_one_line_and_turns_no_text_around_it() {
+    let world = World::new();
+    let group = world.group("ana", &["bo"]);
+    let called = |name: &str| {
+        let intent = Intent::Update {
+            name: Some(name.to_owned()),
+            post: None,
+            add: None,
+            avatar: None,
+            retention_days: None,
+        };
+        block_on(world.app.change(&caller("ana"), &group, &intent))
+    };
+    let invisible = ["", " \t", "\u{200b}", "\u{2060}\u{feff}", "\u{ad}"];
+    let turning = ["a\u{202e}b", "\u{2066}a", "a\u{2028}b", "a\r\nb", "a\0"];
+    for name in invisible.into_iter().chain(turning) {
+        assert_eq!(DisplayName::parse(name).unwrap_err().kind, ErrorKind::BadRequest, "{name:?}");
+        assert_eq!(kind(called(name)), ErrorKind::BadRequest, "{name:?}");
+    }
+    // Arabic with a mark of its direction, and a family held together by what has no width.
+    for name in ["\u{200f}سلام", "👨\u{200d}👩\u{200d}👧", "a"] {
+        assert_eq!(DisplayName::parse(name).unwrap().as_str(), name);
+        called(name).unwrap();
+    }
+}
+
+#[test]
 fn a_profile_is_shown_where_it_is_asked_for() {
     let world = World::new();
     let group = world.group("ana", &["bo"]);

@@ -2,16 +2,16 @@
 
 use futures::executor::block_on;
 use petrel_core::ErrorKind;
-use petrel_core::ids::{DeviceId, EndpointId};
+use petrel_core::ids::{DeviceId, EndpointId, MediaId, Seq};
 use petrel_core::message::Content;
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::{Job, Platform, mint};
+use petrel_core::ports::{Job, People, Platform, mint};
 use petrel_core::services::OwnChange;
 
 use crate::world::{World, caller, direct, kind, socket, text, user};
 
 impl World {
-    fn phone(&self, name: &str) -> EndpointId {
+    pub fn phone(&self, name: &str) -> EndpointId {
         let device = DeviceId::parse(name).unwrap();
         block_on(self.app.set_push(&caller(name), device, Platform::Fcm, name)).unwrap();
         EndpointId::parse(&format!("Fcm/{name}")).unwrap()
@@ -189,6 +189,22 @@ fn whoever_signs_out_is_signed_out_also_when_the_push_service_is_out() {
     }
 }
 
+/// Whether someone is disabled is read before, and that may be a moment old.
+#[test]
+fn who_has_just_been_disabled_signs_out_and_registers_all_the_same() {
+    let world = World::new();
+    let (bo, device) = (caller("bo"), DeviceId::parse("bo").unwrap());
+    world.phone("bo");
+    block_on(world.app.disable(&bo.user)).unwrap();
+    block_on(world.app.set_push(&bo, device.clone(), Platform::Fcm, "new")).unwrap();
+    assert_eq!(world.memory.phones(), [EndpointId::parse("Fcm/new").unwrap()]);
+    block_on(world.app.remove_push(&bo, &device)).unwrap();
+    block_on(world.app.enable(&bo.user)).unwrap();
+    world.say("ana", &direct("ana", "bo"), "hi");
+    assert!(world.memory.jobs().is_empty(), "he has signed out");
+    assert!(world.memory.phones().is_empty());
+}
+
 #[test]
 fn ten_devices_of_a_user_take_pushes_and_an_eleventh_is_refused() {
     let world = World::new();
@@ -316,6 +332,9 @@ fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
     let name = Some(DisplayName::parse("Ana of the Hill").unwrap());
     let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
     block_on(world.app.set_profile(&caller("ana"), &change)).unwrap();
+    let avatar = Some(Some(MediaId::new(7)));
+    let change = ProfileChange { avatar, ..ProfileChange::default() };
+    block_on(world.memory.set_profile(&user("ana"), &change)).unwrap();
     let before = world.memory.jobs().len();
     world.app.settings.push_badge = false;
     world.app.settings.push_preview = false;
@@ -324,7 +343,28 @@ fn a_push_says_how_much_is_unread_and_what_it_says_is_the_operators_choice() {
     assert_eq!(badges(&world)[3..], [None]);
     let name = world.memory.pushes()[3].1.sender_name.clone();
     assert_eq!(name.as_deref(), Some("Ana of the Hill"));
+    assert_eq!(world.memory.pushes()[3].1.sender_avatar, Some(MediaId::new(7)));
     assert_eq!(world.memory.pushes()[3].1.preview, None);
+}
+
+#[test]
+fn a_push_says_what_was_edited_meanwhile_and_nothing_of_what_was_deleted() {
+    let world = World::new();
+    let c = direct("ana", "bo");
+    world.phone("bo");
+    world.say("ana", &c, "my PIN is 1234");
+    for text in ["never mind", "never you mind"] {
+        let edit = Content::Edit { target: Seq::FIRST, text: text.to_owned() };
+        world.send_as("ana", &c, None, mint(&*world.memory), edit).unwrap();
+    }
+    world.run_pushes(0);
+    let previews =
+        || -> Vec<_> { world.memory.pushes().into_iter().map(|(_, push)| push.preview).collect() };
+    assert_eq!(previews(), [Some("never you mind".to_owned())]);
+    let delete = Content::Delete { target: Seq::FIRST };
+    world.send_as("ana", &c, None, mint(&*world.memory), delete).unwrap();
+    world.run_pushes(0);
+    assert_eq!(previews().len(), 1);
 }
 
 #[test]

@@ -223,6 +223,57 @@ fn invites_let_in_until_they_end() {
 }
 
 #[test]
+fn an_invite_holds_for_as_long_as_its_maker_may_invite() {
+    let (world, group) = scene();
+    let invite = |who: &str| {
+        block_on(world.app.create_invite(&caller(who), &group, NewInvite::default())).unwrap()
+    };
+    let code = |id: &InviteId| InviteCode { group: group.clone(), invite: id.clone() };
+    let join = |who: &str, id: &InviteId| block_on(world.app.join(&caller(who), &code(id)));
+    let listed = || {
+        let listed = block_on(world.app.invites(&caller("olga"), &group)).unwrap();
+        let mut makers: Vec<_> = listed.iter().map(|i| i.created_by.to_string()).collect();
+        makers.sort();
+        makers
+    };
+    let void = |id: &InviteId| {
+        assert_eq!(
+            kind(block_on(world.app.preview(&caller("zoe"), &code(id)))),
+            ErrorKind::NotFound
+        );
+        assert_eq!(kind(join("zoe", id)), ErrorKind::NotFound);
+    };
+    let all = |may| change(&world, "olga", &group, &update(None, None, Some(may))).unwrap();
+
+    // A member may while all may, and again when they may again.
+    all(Allowed::All);
+    let (by_mo, by_ada) = (invite("mo"), invite("ada"));
+    all(Allowed::Admins);
+    void(&by_mo.id);
+    invite("ada");
+    // Admins see it, and may take it back; else it is good again when its maker may add.
+    assert_eq!(listed(), ["ada", "ada", "mo"]);
+    all(Allowed::All);
+    let preview = block_on(world.app.preview(&caller("zoe"), &code(&by_mo.id)));
+    assert_eq!(preview.unwrap().members, 5);
+
+    // Who is taken out does not come back by his own, and not with its first answer either.
+    change(&world, "ada", &group, &Intent::Remove(set(&["mo"]))).unwrap();
+    assert_eq!(kind(join("mo", &by_mo.id)), ErrorKind::NotFound);
+    void(&by_mo.id);
+    assert_eq!(listed(), ["ada", "ada"]);
+    // Nor when someone adds him again, also if the call that took him out came no further.
+    block_on(world.memory.set_invite(&by_mo)).unwrap();
+    assert!(change(&world, "ada", &group, &Intent::Remove(set(&["mo"]))).is_ok());
+    change(&world, "ada", &group, &Intent::Add(set(&["mo"]))).unwrap();
+    void(&by_mo.id);
+    join("zac", &by_ada.id).unwrap();
+    change(&world, "olga", &group, &Intent::Remove(set(&["ada"]))).unwrap();
+    void(&by_ada.id);
+    assert!(listed().is_empty());
+}
+
+#[test]
 fn a_full_group_takes_no_one_and_a_deserted_one_neither() {
     let world = World::new();
     let (group, _) = world.crowd(1_000);

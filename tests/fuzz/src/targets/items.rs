@@ -119,6 +119,7 @@ fn reads(input: &[u8]) -> bool {
         b'x' => read(dynamo.redactions(&group, Seq::FIRST, Seq::new(9), 9)),
         b'u' => read(dynamo.upload(&media)),
         b'l' => read(dynamo.lent(&media, &ana)),
+        b'L' => read(dynamo.left(&ana, 9)),
         _ => false,
     }
 }

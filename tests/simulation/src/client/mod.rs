@@ -15,6 +15,7 @@ use self::syncing::Syncing;
 use crate::core::{Core, Event};
 use crate::faults::Path;
 use crate::gateway::brief;
+use crate::ledger::Owed;
 use crate::mutants::Mutant;
 
 const MINUTE: u64 = 60_000;
@@ -74,6 +75,8 @@ pub struct Device {
     pub picture: BTreeMap<String, (bool, Option<u64>)>,
     /// Whom it asks about until it is answered, in the end.
     asks: Option<(String, Vec<UserId>)>,
+    /// When the last sync began that came to its end, ms since 1970.
+    synced_from: u64,
     syncing: Option<Syncing>,
     again: bool,
     stalled: u32,
@@ -101,6 +104,7 @@ impl Device {
             unsure: vec![],
             picture: BTreeMap::new(),
             asks: None,
+            synced_from: 0,
             syncing: None,
             again: false,
             stalled: 0,
@@ -135,6 +139,34 @@ impl Device {
             note(c.behind(), &format!("is behind in {of}"));
         }
         busy
+    }
+
+    /// Someone types, or has stopped.
+    pub fn types(&mut self, core: &mut Core, of: &str) {
+        let active = core.dice.percent(70);
+        self.post(core, &json!({"action": "typing", "conversation_id": of, "active": active}));
+    }
+
+    /// Whether the device has heard of an entry that only a sync would tell it of, or goes about it.
+    ///
+    /// # Errors
+    /// What it has missed.
+    pub fn must_have_heard(&self, owed: &Owed) -> Result<(), String> {
+        let (of, seq) = (owed.place.0.as_str(), owed.place.1.get());
+        let busy = self.syncing.is_some() || self.again || self.runs(Timer::Sync);
+        if self.retired || self.link != Some(owed.socket) || busy {
+            return Ok(());
+        }
+        let c = self.conversations.get(of);
+        let reads =
+            |c: &Conversation| c.gone || c.high() >= seq || c.ask.is_some() || c.recovery.is_some();
+        if self.synced_from < owed.since {
+            return Err(format!("{} has not synced since {of} {seq} was left to it", self.id));
+        }
+        if c.is_some_and(reads) {
+            return Ok(());
+        }
+        Err(format!("{} has synced since {of} {seq} was left to it, and does not hold it", self.id))
     }
 
     /// Asks who is online, and does not care whether it is answered.
@@ -203,6 +235,9 @@ impl Device {
         match timer {
             Timer::Connect => self.connect(core),
             Timer::Renew => self.renew(core),
+            Timer::KeepAlive if core.is(Mutant::NoKeepAlive) => {
+                self.set(core, Timer::KeepAlive, 5 * MINUTE);
+            }
             Timer::KeepAlive | Timer::Sync => self.sync(core),
             Timer::SyncAnswer => {
                 self.syncing = None;
@@ -275,6 +310,11 @@ impl Device {
             return;
         }
         self.opening = None;
+        if !self.wanted {
+            // Its user has gone away meanwhile.
+            core.close(socket);
+            return;
+        }
         if !well {
             self.refused += 1;
             if self.link.is_some() {
@@ -374,6 +414,7 @@ impl Device {
         let numbers: Vec<usize> = (0..self.names.len()).collect();
         for n in numbers {
             self.stop(Timer::SendAnswer(n));
+            self.stop(Timer::HistoryAnswer(n));
             if let Some(c) = self.conversations.get_mut(&self.names[n]) {
                 c.inflight = None;
             }

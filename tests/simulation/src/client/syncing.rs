@@ -20,6 +20,8 @@ pub struct Syncing {
     known: Vec<String>,
     /// What the server listed.
     listed: Vec<String>,
+    /// When it began, ms since 1970.
+    began: u64,
     /// What was held when it began: syncing goes on as long as that grows.
     held: u64,
 }
@@ -38,7 +40,8 @@ impl Device {
             let cursors = held.map(|(of, c)| (of.clone(), c.high())).collect();
             let known = known.map(|(of, _)| of.clone()).collect();
             let (id, listed, held) = (String::new(), vec![], self.held());
-            self.syncing = Some(Syncing { id, cursors, known, listed, held });
+            let began = core.now;
+            self.syncing = Some(Syncing { id, cursors, known, listed, began, held });
             self.page(core, None);
         }
     }
@@ -157,21 +160,21 @@ impl Device {
     /// Asks history, over whatever socket there is.
     pub(super) fn ask(&mut self, core: &mut Core, of: &str, why: Why, at: u64) {
         let id = format!("h{}", core.fresh());
-        let number = self.name_of(of);
         let Some(c) = self.conversations.get_mut(of) else { return };
         let before = why == Why::Older || why == Why::Hole && c.high() == 0;
         c.ask = Some(Ask { id, why, at, before, head: c.head });
-        self.set(core, Timer::HistoryAnswer(number), PATIENCE);
         self.ask_again(core, of);
     }
 
     pub(super) fn ask_again(&mut self, core: &mut Core, of: &str) {
+        let number = self.name_of(of);
         let Some(c) = self.conversations.get(of) else { return };
-        let Some(ask) = &c.ask else { return };
+        let Some(ask) = c.ask.as_ref().filter(|_| self.link.is_some()) else { return };
         let side = if ask.before { "before" } else { "after" };
         let limit = if ask.why == Why::Recover { 100 } else { 20 };
         let mut frame = json!({"action": "history", "conversation_id": of, "limit": limit, "request_id": ask.id});
         frame[side] = json!(ask.at);
+        self.set(core, Timer::HistoryAnswer(number), PATIENCE);
         self.silent = true;
         self.post(core, &frame);
     }
@@ -276,6 +279,7 @@ impl Device {
         }
         self.stop(Timer::SyncAnswer);
         let Some(syncing) = self.syncing.take() else { return };
+        self.synced_from = syncing.began;
         for of in syncing.known.iter().filter(|of| !syncing.listed.contains(of)) {
             if let Some(c) = self.conversations.get_mut(of).filter(|c| !c.gone) {
                 // No longer a member, or added again just now.

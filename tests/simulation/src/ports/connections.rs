@@ -1,6 +1,5 @@
 //! Who can be reached, and by what.
 
-use crate::faults::Fault;
 use crate::truth::{Write, Wrote};
 use async_trait::async_trait;
 use petrel_core::error::{Error, Result};
@@ -10,9 +9,6 @@ use petrel_core::ports::{
 };
 
 use super::Ports;
-
-/// How old an answer may be that is not strongly consistent, ms.
-const STALE_MS: u64 = 1_000;
 
 #[async_trait]
 impl Connections for Ports {
@@ -59,38 +55,58 @@ impl Connections for Ports {
     async fn of(&self, users: &[UserId]) -> Result<Devices> {
         self.read("connections.of", |core| {
             let early = core.notes.get(&self.invocation).and_then(|n| n.early.clone());
-            early.as_deref().unwrap_or(&core.truth).devices(users)
+            let mut devices = early.as_deref().unwrap_or(&core.truth).devices(users);
+            core.read_phones(self.invocation, users, &mut devices.endpoints);
+            devices
         })
         .await
     }
 
-    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        self.write("connections.set_endpoint", Write::SetEndpoint(endpoint.clone())).await.map(drop)
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<Option<Endpoint>> {
+        let Endpoint { user, device, id } = endpoint;
+        let what = format!("connections.set_endpoint {user} {device} {id}");
+        match self.write(&what, Write::SetEndpoint(endpoint.clone())).await? {
+            Wrote::Replaced(replaced) => Ok(Some(replaced)),
+            _ => Ok(None),
+        }
     }
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         let write = Write::RemoveEndpoint(endpoint.clone());
-        self.write("connections.remove_endpoint", write).await.map(drop)
+        let Endpoint { user, device, id } = endpoint;
+        self.write(&format!("connections.remove_endpoint {user} {device} {id}"), write)
+            .await
+            .map(drop)
     }
 
     async fn set_disabled(&self, user: &UserId, since: Option<u64>) -> Result<Account> {
         let what = format!("connections.set_disabled {user}: {since:?}");
         match self.write(&what, Write::SetDisabled(user.clone(), since)).await? {
-            Wrote::Account(account) => Ok(account),
+            Wrote::Account(account) => {
+                let endpoints = &account.devices.endpoints;
+                self.hub.lock().has_read_phones(self.invocation, endpoints);
+                Ok(account)
+            }
             _ => Err(Error::port("no account")),
         }
     }
 
     async fn account(&self, user: &UserId) -> Result<Account> {
-        self.read("connections.account", |core| core.truth.account(user)).await
+        self.read("connections.account", |core| {
+            let account = core.truth.account(user);
+            core.has_read_phones(self.invocation, &account.devices.endpoints);
+            account
+        })
+        .await
     }
 
     async fn is_disabled(&self, user: &UserId) -> Result<bool> {
         self.read("connections.is_disabled", |core| {
             // It may be a moment old.
-            let since = core.truth.disabled_since.get(user).copied();
-            let new = since.is_some_and(|since| core.now.saturating_sub(since) < STALE_MS);
-            since.is_some() && !(new && core.strikes(Fault::StaleRead))
+            match core.truth.disabled_since.get(user).copied() {
+                Some(since) => !core.is_stale(since),
+                None => false,
+            }
         })
         .await
     }

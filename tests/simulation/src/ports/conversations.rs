@@ -142,8 +142,41 @@ impl Conversations for Ports {
         .await
     }
 
+    async fn recent_rows_of(
+        &self,
+        of: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, UserConversation)>> {
+        self.read("conversations.recent_rows_of", |core| {
+            let row = |u: &UserId| Some((u.clone(), core.recent_row(u, of)?));
+            users.iter().filter_map(row).collect()
+        })
+        .await
+    }
+
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         self.read("conversations.blocks", |core| core.truth.blocked_by(owner).any(|u| u == other))
             .await
+    }
+
+    async fn note_left(&self, group: &ConversationId, users: &[UserId]) -> Result<()> {
+        // One at a time: a batch is no transaction.
+        for user in users {
+            let write = Write::NoteLeft(group.clone(), user.clone());
+            self.write("conversations.note_left", write).await?;
+        }
+        Ok(())
+    }
+
+    async fn left(&self, user: &UserId, limit: usize) -> Result<Vec<ConversationId>> {
+        self.read("conversations.left", |core| {
+            core.truth.left.get(user).into_iter().flatten().take(limit).cloned().collect()
+        })
+        .await
+    }
+
+    async fn forget_left(&self, user: &UserId, group: &ConversationId) -> Result<()> {
+        let write = Write::ForgetLeft(group.clone(), user.clone());
+        self.write("conversations.forget_left", write).await.map(drop)
     }
 }

@@ -154,7 +154,7 @@ impl Ports {
             let core = &mut *core;
             core.faults.is_out(Fault::ArchiveOut)
         };
-        if out { self.failed("the archive is out") } else { Ok(()) }
+        if out { self.failed_in_s3("the archive is out") } else { Ok(()) }
     }
 }
 

@@ -11,6 +11,7 @@ use petrel_core::ports::{
 use uuid::Uuid;
 
 use super::Ports;
+use crate::truth::{Write, Wrote};
 
 #[async_trait]
 impl Gateway for Ports {
@@ -41,9 +42,24 @@ impl Jobs for Ports {
 
 #[async_trait]
 impl Notifier for Ports {
-    async fn endpoint(&self, _: Platform, token: &str, _: &UserId) -> Result<EndpointId> {
-        self.read("notifier.endpoint", |_| ()).await?;
-        EndpointId::parse(token)
+    async fn endpoint(&self, _: Platform, token: &str, user: &UserId) -> Result<EndpointId> {
+        let what = format!("notifier.endpoint {token}");
+        if self.hub.lock().push_is_out() {
+            return self.failed(&what);
+        }
+        let make = Write::MakeEndpoint(token.to_owned(), user.clone());
+        let Wrote::Endpoint(id) = self.write(&what, make).await? else {
+            return self.failed(&what);
+        };
+        let enable = Write::EnableEndpoint(id.clone(), user.clone());
+        if self.write(&format!("{what}, enabled"), enable).await? == Wrote::No {
+            // Somebody has let it be forgotten meanwhile.
+            return self.failed(&what);
+        }
+        if let Some(notes) = self.hub.lock().notes.get_mut(&self.invocation) {
+            notes.endpoint = Some(id.clone());
+        }
+        Ok(id)
     }
 
     async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
@@ -54,10 +70,18 @@ impl Notifier for Ports {
     }
 
     async fn remove(&self, endpoint: &EndpointId) -> Result<()> {
-        self.turn().await;
-        let removed = self.hub.lock().remove_endpoint(self.invocation, endpoint);
-        self.turn().await;
-        if removed { Ok(()) } else { Err(Error::port("injected")) }
+        let what = format!("notifier.remove {endpoint}");
+        // Nobody needs it in order to sign out.
+        let hurt = self.hub.lock().notes.get(&self.invocation).is_some_and(|n| n.hurt);
+        let out = self.hub.lock().push_is_out();
+        let forget = Write::ForgetEndpoint(endpoint.clone());
+        let removed = if out { self.failed(&what) } else { self.write(&what, forget).await };
+        let mut core = self.hub.lock();
+        if removed.is_err() {
+            core.is_left(endpoint, self.invocation);
+            core.notes.get_mut(&self.invocation).into_iter().for_each(|n| n.hurt = hurt);
+        }
+        removed.map(drop)
     }
 }
 
@@ -73,8 +97,9 @@ impl Webhook for Ports {
 
 #[async_trait]
 impl Moderation for Ports {
-    async fn report(&self, _: &Report) -> Result<()> {
-        self.read("moderation.report", |_| ()).await
+    async fn report(&self, report: &Report) -> Result<()> {
+        let by = self.invocation;
+        self.read("moderation.report", |core| core.must_report(by, report)).await
     }
 }
 

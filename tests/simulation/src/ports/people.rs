@@ -20,6 +20,14 @@ impl People for Ports {
         .await
     }
 
+    async fn recent_profiles(&self, users: &[UserId]) -> Result<Vec<(UserId, Profile)>> {
+        self.read("people.recent_profiles", |core| {
+            let profile = |u: &UserId| Some((u.clone(), core.recent_profile(u)?));
+            users.iter().filter_map(profile).collect()
+        })
+        .await
+    }
+
     async fn set_profile(&self, user: &UserId, change: &ProfileChange) -> Result<Profile> {
         let write = Write::SetProfile(user.clone(), change.clone());
         self.write(&format!("people.set_profile {user}"), write).await?;

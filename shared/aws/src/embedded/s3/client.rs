@@ -3,11 +3,10 @@
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::{Client, Config};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use futures::{TryStreamExt, stream};
 use http::{Request, Uri};
@@ -15,8 +14,14 @@ use http::{Request, Uri};
 use super::{REGION, S3};
 
 impl S3 {
+    /// What takes the requests of clients.
+    pub fn connector(&self) -> SharedHttpConnector {
+        SharedHttpConnector::new(Embedded(self.clone()))
+    }
+
     /// A client. What it presigns is for this URL, where [`answer`](Self::answer) must be reachable.
     pub fn client(&self, url: &str) -> Client {
+        let connector = self.connector();
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION))
@@ -29,7 +34,7 @@ impl S3 {
                 None,
                 "embedded",
             ))
-            .http_client(Embedded(self.clone()));
+            .http_client(http_client_fn(move |_, _| connector.clone()));
         Client::from_conf(crate::files::checked(config).build())
     }
 }
@@ -73,15 +78,5 @@ impl Embedded {
 impl HttpConnector for Embedded {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().call(request))
-    }
-}
-
-impl HttpClient for Embedded {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
     }
 }

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use refusal::{HEAD, Refusal, escape};
 use signature::{Keys, only, pairs};
-use store::{Note, Object, Store};
+use store::{Condition, Finished, Note, Object, Store};
 
 /// A body, piece by piece.
 pub type Chunks = BoxStream<'static, io::Result<Vec<u8>>>;
@@ -116,6 +116,13 @@ impl S3 {
         Self { clock: Arc::new(clock), ..self }
     }
 
+    /// The same buckets for whoever has this key.
+    #[must_use]
+    pub fn for_key(&self, id: &str, secret: &str, region: &str) -> Self {
+        let keys = Keys { id: id.to_owned(), secret: secret.to_owned(), region: region.to_owned() };
+        Self { keys, ..self.clone() }
+    }
+
     /// Tells of every object that is put into this bucket from now on, as S3 does by its events; of all others no longer.
     pub fn watch(&self, bucket: &str) -> UnboundedReceiver<Created> {
         let (sender, receiver) = unbounded_channel();
@@ -177,10 +184,9 @@ impl S3 {
         match (&head.method, key.is_empty()) {
             (&Method::PUT, false) => self.put(bucket, key, &head.headers, payload, body).await,
             (&Method::GET | &Method::HEAD, false) => {
-                let object = self.store.get(bucket, key);
-                let object = object
-                    .ok_or_else(|| Refusal::new(404, "NoSuchKey", "there is no such object"))?;
-                read(&object, head, &query)
+                let object =
+                    self.store.get(bucket, key).map_err(|error| Refusal::failed(&error))?;
+                read(object.ok_or_else(Refusal::absent)?, head, &query)
             }
             (&Method::DELETE, false) => {
                 self.store.delete(bucket, key).map_err(|error| Refusal::failed(&error))?;
@@ -248,11 +254,7 @@ impl S3 {
             let words = "the body does not have this SHA-256";
             return Err(Refusal::new(400, "BadDigest", words));
         }
-        let only_new = match only(headers, "if-none-match") {
-            None => false,
-            Some("*") => true,
-            Some(_) => return Err(Refusal::unknown("if-none-match with a tag")),
-        };
+        let only_if = condition(headers)?;
         let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let note = Note {
             bucket: bucket.to_owned(),
@@ -263,9 +265,14 @@ impl S3 {
             content_type: only(headers, "content-type").map(str::to_owned),
             metadata: metadata(headers),
         };
-        let tag = tag(&note);
-        if !self.store.finish(object, note, only_new).map_err(failed)? {
-            return Err(Refusal::new(412, "PreconditionFailed", "there is an object already"));
+        let tag = note.tag();
+        match self.store.finish(object, note, &only_if).map_err(failed)? {
+            Finished::Stored => {}
+            Finished::Refused => {
+                let words = "another object stands there than must";
+                return Err(Refusal::new(412, "PreconditionFailed", words));
+            }
+            Finished::Missing => return Err(Refusal::absent()),
         }
         self.tell(Created { bucket: bucket.to_owned(), key: key.to_owned(), size: length });
         let mut response = respond(200, vec![]);
@@ -300,7 +307,7 @@ impl S3 {
         }
         for note in &notes {
             let key = escape(&note.key);
-            let (modified, tag, size) = (date(note, false), escape(&tag(note)), note.size);
+            let (modified, tag, size) = (date(note, false), escape(&note.tag()), note.size);
             xml.push_str(&format!(
                 "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>{tag}</ETag>\
                  <Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
@@ -315,11 +322,11 @@ impl S3 {
 
 /// An object, or a part of it.
 fn read(
-    object: &Object,
+    object: Object,
     head: &Parts,
     query: &[(String, String)],
 ) -> Result<Response<Chunks>, Refusal> {
-    let note = &object.note;
+    let Object { note, bytes } = object;
     let range = match only(&head.headers, "range").and_then(|range| range.strip_prefix("bytes=")) {
         // Several at once are answered with all of it, as by S3.
         Some(range) if !range.contains(',') => Some(part(range, note.size)?),
@@ -329,16 +336,16 @@ fn read(
     let body = if head.method == Method::HEAD {
         stream::empty().boxed()
     } else {
-        pieces(object.open(from).map_err(|error| Refusal::failed(&error))?, length)
+        pieces(bytes.read(&note, from).map_err(|error| Refusal::failed(&error))?, length)
     };
     let mut response = Response::new(body);
     *response.status_mut() =
         if range.is_some() { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
     let headers = response.headers_mut();
     set(headers, header::CONTENT_LENGTH, &length.to_string());
-    set(headers, header::ETAG, &tag(note));
+    set(headers, header::ETAG, &note.tag());
     set(headers, header::ACCEPT_RANGES, "bytes");
-    set(headers, header::LAST_MODIFIED, &date(note, true));
+    set(headers, header::LAST_MODIFIED, &date(&note, true));
     if range.is_some() {
         let span = format!("bytes {from}-{}/{}", (from + length).saturating_sub(1), note.size);
         set(headers, header::CONTENT_RANGE, &span);
@@ -385,6 +392,8 @@ fn part(range: &str, size: u64) -> Result<(u64, u64), Refusal> {
     Ok((first, last - first + 1))
 }
 
+/// An error takes the place of a piece that cannot be read, and of the last if the bytes are not what was written: whoever
+/// was told the length finds fewer.
 fn pieces(from: Box<dyn Read + Send>, length: u64) -> Chunks {
     stream::unfold(Some((from, length)), |state| async move {
         let (mut from, left) = state?;
@@ -397,7 +406,10 @@ fn pieces(from: Box<dyn Read + Send>, length: u64) -> Chunks {
                 let left = left - piece.len() as u64;
                 Some((Ok(piece), Some((from, left))))
             }
-            Err(error) => Some((Err(error), None)),
+            Err(error) => {
+                tracing::error!(%error, "an object cannot be read: its answer is cut off");
+                Some((Err(error), None))
+            }
         }
     })
     .boxed()
@@ -411,9 +423,15 @@ fn metadata(headers: &HeaderMap) -> BTreeMap<String, String> {
     all.collect()
 }
 
-/// Says that it is the same object still. S3's own is another hash, and means no more.
-fn tag(note: &Note) -> String {
-    format!("\"{}\"", note.sha256.get(..32).unwrap_or_default())
+/// What a put demands of what stands there: S3 takes these two, and not both.
+fn condition(headers: &HeaderMap) -> Result<Condition, Refusal> {
+    let stated = |name| headers.contains_key(name).then(|| only(headers, name).unwrap_or_default());
+    match (stated("if-match"), stated("if-none-match")) {
+        (None, None) => Ok(Condition::None),
+        (None, Some("*")) => Ok(Condition::Absent),
+        (Some(tag), None) if tag.starts_with('"') => Ok(Condition::Is(tag.to_owned())),
+        _ => Err(Refusal::unknown("this condition")),
+    }
 }
 
 fn date(note: &Note, http: bool) -> String {

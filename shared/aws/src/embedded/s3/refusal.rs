@@ -21,6 +21,10 @@ impl Refusal {
         Self::new(400, "InvalidRequest", message)
     }
 
+    pub(crate) fn absent() -> Self {
+        Self::new(404, "NoSuchKey", "there is no such object")
+    }
+
     /// For what S3 does and this does not.
     pub(crate) fn unknown(what: &str) -> Self {
         Self::new(501, "NotImplemented", &format!("{what} is not embedded"))

@@ -35,35 +35,101 @@ pub(crate) struct Note {
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug)]
+impl Note {
+    /// Says that it is the same object still. S3's own is another hash, and means no more.
+    pub(crate) fn tag(&self) -> String {
+        format!("\"{}\"", self.sha256.get(..32).unwrap_or_default())
+    }
+}
+
+#[derive(Debug)]
 enum Place {
     Memory(Arc<[u8]>),
     File(PathBuf),
 }
 
-/// An object as it stood when it was asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Object {
-    pub(crate) note: Note,
+#[derive(Debug)]
+struct Stored {
+    note: Note,
     place: Place,
 }
 
-impl Object {
-    /// Its bytes from there on. Stays readable if it is replaced or deleted meanwhile.
-    pub(crate) fn open(&self, from: u64) -> io::Result<Box<dyn Read + Send>> {
-        match &self.place {
-            Place::Memory(bytes) => {
-                let mut bytes = io::Cursor::new(bytes.clone());
+/// An object as it stood when it was asked for. Stays readable if it is replaced or deleted meanwhile.
+pub(crate) struct Object {
+    pub(crate) note: Note,
+    pub(crate) bytes: Opened,
+}
+
+pub(crate) enum Opened {
+    Memory(Arc<[u8]>),
+    File(File, PathBuf),
+}
+
+impl Opened {
+    /// The bytes from there on. Read from the first to the last, those of a file must be what was written: the read that
+    /// takes the last of them fails otherwise.
+    pub(crate) fn read(self, note: &Note, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Self::Memory(bytes) => {
+                let mut bytes = io::Cursor::new(bytes);
                 bytes.set_position(from);
                 Ok(Box::new(bytes))
             }
-            Place::File(path) => {
-                let mut file = File::open(path)?;
+            Self::File(file, path) if from == 0 => Ok(Box::new(Checked {
+                bytes: file.take(note.size),
+                sha256: Context::new(&SHA256),
+                expected: note.sha256.clone(),
+                path,
+            })),
+            Self::File(mut file, _) => {
                 file.seek(SeekFrom::Start(from))?;
                 Ok(Box::new(file))
             }
         }
     }
+}
+
+/// Bytes that must have a SHA-256.
+struct Checked {
+    bytes: io::Take<File>,
+    sha256: Context,
+    /// Hex.
+    expected: String,
+    path: PathBuf,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer)?;
+        self.sha256.update(&buffer[..read]);
+        if self.bytes.limit() == 0 && hex(self.sha256.clone().finish().as_ref()) != self.expected {
+            let words = format!("{} is not what was written", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        Ok(read)
+    }
+}
+
+/// What must stand under a name for a put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Whatever.
+    None,
+    /// Nothing.
+    Absent,
+    /// The object with this tag.
+    Is(String),
+}
+
+/// What became of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// The object has its name.
+    Stored,
+    /// Something else stands there than must; nothing is stored.
+    Refused,
+    /// Nothing stands there that could be replaced; nothing is stored.
+    Missing,
 }
 
 /// Bucket and key.
@@ -73,7 +139,7 @@ type Name = (String, String);
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: Option<PathBuf>,
-    objects: RwLock<BTreeMap<Name, Object>>,
+    objects: RwLock<BTreeMap<Name, Stored>>,
 }
 
 impl Store {
@@ -97,17 +163,26 @@ impl Store {
                 io::Error::new(e.kind(), format!("{} is not what was written: {e}", path.display()))
             })?;
             let name = (note.bucket.clone(), note.key.clone());
-            objects.insert(name, Object { note, place: Place::File(path) });
+            objects.insert(name, Stored { note, place: Place::File(path) });
         }
         Ok(Self { folder: Some(folder.to_owned()), objects: RwLock::new(objects) })
     }
 
-    fn objects(&self) -> RwLockReadGuard<'_, BTreeMap<Name, Object>> {
+    fn objects(&self) -> RwLockReadGuard<'_, BTreeMap<Name, Stored>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn get(&self, bucket: &str, key: &str) -> Option<Object> {
-        self.objects().get(&(bucket.to_owned(), key.to_owned())).cloned()
+    pub(crate) fn get(&self, bucket: &str, key: &str) -> io::Result<Option<Object>> {
+        // Held until the file is open: another must not have its name by then.
+        let objects = self.objects();
+        let Some(stored) = objects.get(&(bucket.to_owned(), key.to_owned())) else {
+            return Ok(None);
+        };
+        let bytes = match &stored.place {
+            Place::Memory(bytes) => Opened::Memory(bytes.clone()),
+            Place::File(path) => Opened::File(File::open(path)?, path.clone()),
+        };
+        Ok(Some(Object { note: stored.note.clone(), bytes }))
     }
 
     /// What is known of the objects whose key begins so and lies after another, in the order of the keys, at most `limit`.
@@ -146,12 +221,22 @@ impl Store {
         Ok(Unfinished { bytes, size: 0, sha256: Context::new(&SHA256) })
     }
 
-    /// Gives an object its name. `false`, and nothing is stored, if one stands there and must not.
-    pub(crate) fn finish(&self, object: Written, note: Note, only_new: bool) -> io::Result<bool> {
+    /// Gives an object its name, if the condition holds at that moment.
+    pub(crate) fn finish(
+        &self,
+        object: Written,
+        note: Note,
+        only_if: &Condition,
+    ) -> io::Result<Finished> {
         let name = (note.bucket.clone(), note.key.clone());
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        if only_new && objects.contains_key(&name) {
-            return Ok(false);
+        match (only_if, objects.get(&name)) {
+            (Condition::Absent, Some(_)) => return Ok(Finished::Refused),
+            (Condition::Is(_), None) => return Ok(Finished::Missing),
+            (Condition::Is(tag), Some(stands)) if stands.note.tag() != *tag => {
+                return Ok(Finished::Refused);
+            }
+            _ => {}
         }
         let place = match (object.0, &self.folder) {
             (Kept::File(unfinished), Some(folder)) => {
@@ -170,8 +255,8 @@ impl Store {
             (Kept::Memory(bytes), _) => Place::Memory(bytes),
             (Kept::File(_), None) => return Err(io::ErrorKind::NotFound.into()),
         };
-        objects.insert(name, Object { note, place });
-        Ok(true)
+        objects.insert(name, Stored { note, place });
+        Ok(Finished::Stored)
     }
 
     /// Puts names on the disk.
@@ -259,7 +344,10 @@ fn read_note(path: &Path) -> io::Result<Note> {
     }
     let start = length.checked_sub(16 + size).ok_or_else(malformed)?;
     file.seek(SeekFrom::Start(start))?;
-    let note: Note = serde_json::from_reader(file.take(size))?;
+    let mut json = vec![];
+    file.take(size).read_to_end(&mut json)?;
+    let note: Note = serde_json::from_slice(&json)
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))?;
     if note.size != start {
         return Err(malformed());
     }

@@ -66,8 +66,9 @@ pub async fn connections(connections: &dyn Connections) {
         device: phone.clone(),
         id: EndpointId::parse(id).unwrap(),
     };
-    connections.set_endpoint(&endpoint("e1")).await.unwrap();
-    connections.set_endpoint(&endpoint("e2")).await.unwrap();
+    assert_eq!(connections.set_endpoint(&endpoint("e1")).await.unwrap(), None);
+    // What the device had is told to whoever takes its place, and to nobody else.
+    assert_eq!(connections.set_endpoint(&endpoint("e2")).await.unwrap(), Some(endpoint("e1")));
     ana_has = Sockets { connections: vec![], last_seen: Some(11), ..ana_has };
     let left = connections.remove(&ana, &phone, &socket("c2", 2).id, 11).await.unwrap();
     assert_eq!(left, Some(ana_has));
@@ -79,15 +80,15 @@ pub async fn connections(connections: &dyn Connections) {
     // A phone that changes hands takes its endpoint along.
     let taken = Endpoint { user: bo.clone(), ..endpoint("e2") };
     for _ in 0..2 {
-        connections.set_endpoint(&taken).await.unwrap();
+        assert_eq!(connections.set_endpoint(&taken).await.unwrap(), None);
         assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, std::slice::from_ref(&taken));
     }
     connections.set_endpoint(&endpoint("e2")).await.unwrap();
     assert_eq!(of(vec![ana.clone(), bo.clone()]).await.endpoints, [endpoint("e2")]);
     // It moves between the devices of one user too, and what the device had before is free again.
     let mine = Endpoint { device: tablet.device.clone(), ..endpoint("e3") };
-    connections.set_endpoint(&mine).await.unwrap();
-    connections.set_endpoint(&endpoint("e3")).await.unwrap();
+    assert_eq!(connections.set_endpoint(&mine).await.unwrap(), None);
+    assert_eq!(connections.set_endpoint(&endpoint("e3")).await.unwrap(), Some(endpoint("e2")));
     assert_eq!(of(vec![ana.clone()]).await.endpoints, [endpoint("e3")]);
     let freed = Endpoint { user: bo.clone(), ..endpoint("e2") };
     connections.set_endpoint(&freed).await.unwrap();

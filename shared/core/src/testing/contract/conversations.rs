@@ -1,5 +1,7 @@
 //! Members, rows, groups and invites.
 
+use uuid::Uuid;
+
 use crate::group::{Allowed, GroupInfo, Invite, Member, Role};
 use crate::ids::{ConversationId, InviteId, MediaId, Seq, UserId};
 use crate::message::{Content, Entry, GroupChange};
@@ -123,6 +125,21 @@ pub async fn conversations(log: &dyn Log, conversations: &dyn Conversations) {
     assert_eq!(conversations.invites(&g, 9).await.unwrap(), [other]);
     let roster = conversations.roster(&g, 9).await.unwrap();
     assert_eq!((roster.info, roster.members.len()), (Some(renamed), 3));
+
+    // Where someone may have written before he left; no row of his list.
+    let later = ConversationId::group(Uuid::from_u128(8));
+    conversations.note_left(&later, &[ana.clone(), bo.clone()]).await.unwrap();
+    conversations.note_left(&g, std::slice::from_ref(&ana)).await.unwrap();
+    conversations.note_left(&g, std::slice::from_ref(&ana)).await.unwrap();
+    assert_eq!(conversations.left(&ana, 9).await.unwrap(), [g.clone(), later.clone()]);
+    assert_eq!(conversations.left(&ana, 1).await.unwrap(), std::slice::from_ref(&g));
+    assert_eq!(conversations.left(&bo, 9).await.unwrap(), std::slice::from_ref(&later));
+    assert_eq!(conversations.row(&bo, &later).await.unwrap(), None);
+    assert_eq!(conversations.rows(&ana, None, 9).await.unwrap().len(), 1);
+    conversations.forget_left(&ana, &g).await.unwrap();
+    conversations.forget_left(&ana, &g).await.unwrap();
+    assert_eq!(conversations.left(&ana, 9).await.unwrap(), std::slice::from_ref(&later));
+    assert!(conversations.left(&cy, 9).await.unwrap().is_empty());
 
     // A direct conversation has rows and no member rows; the list pages in order.
     let direct = ConversationId::direct(&ana, &bo);

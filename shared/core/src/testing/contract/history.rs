@@ -103,6 +103,7 @@ pub async fn cold(log: &dyn Log, cold: &dyn Cold) {
         until: 9_000,
         gone: Seq::new(3),
         gone_ordinal: 2,
+        oldest_at: 1_700,
         version,
     };
     assert!(cold.move_floor(&c, &nothing, &to(10, 0)).await.unwrap());

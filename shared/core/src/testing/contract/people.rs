@@ -125,6 +125,7 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     };
     let founder = (ana.clone(), Role::Owner);
     assert_eq!(conversations.found(&group(), &info, &[founder]).await.unwrap(), Put::Stored);
+    conversations.note_left(&group(), std::slice::from_ref(&ana)).await.unwrap();
     let mut calls = 1;
     while people.erase(&ana, 1).await.unwrap() {
         calls += 1;
@@ -134,6 +135,7 @@ pub async fn people(conversations: &dyn Conversations, people: &dyn People) {
     // His row of a group goes with the member's, and with nothing else.
     let rows = conversations.rows(&ana, None, 9).await.unwrap();
     assert_eq!(rows.into_iter().map(|row| row.conversation).collect::<Vec<_>>(), [group()]);
+    assert_eq!(conversations.left(&ana, 9).await.unwrap(), [group()]);
     assert_eq!(people.row_and_profile(&ana, &direct).await.unwrap(), (None, Profile::default()));
     assert!(people.blocked(&ana, None, 9).await.unwrap().is_empty());
     assert!(people.watchers(&ana, 1, 9).await.unwrap().is_empty());

@@ -71,11 +71,10 @@ impl Connections for Memory {
         Ok(state.devices(&enabled))
     }
 
-    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+    async fn set_endpoint(&self, endpoint: &Endpoint) -> Result<Option<Endpoint>> {
         let key = (endpoint.user.clone(), endpoint.device.clone());
         self.state().endpoints.retain(|_, e| e.id != endpoint.id);
-        self.state().endpoints.insert(key, endpoint.clone());
-        Ok(())
+        Ok(self.state().endpoints.insert(key, endpoint.clone()))
     }
 
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<()> {

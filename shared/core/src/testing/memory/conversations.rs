@@ -163,4 +163,24 @@ impl Conversations for Memory {
     async fn blocks(&self, owner: &UserId, other: &UserId) -> Result<bool> {
         Ok(self.state().blocks.contains(&(owner.clone(), other.clone())))
     }
+
+    async fn note_left(&self, group: &ConversationId, users: &[UserId]) -> Result<()> {
+        let mut state = self.state();
+        for user in users {
+            state.left.entry(user.clone()).or_default().insert(group.clone());
+        }
+        Ok(())
+    }
+
+    async fn left(&self, user: &UserId, limit: usize) -> Result<Vec<ConversationId>> {
+        let state = self.state();
+        Ok(state.left.get(user).into_iter().flatten().take(limit).cloned().collect())
+    }
+
+    async fn forget_left(&self, user: &UserId, group: &ConversationId) -> Result<()> {
+        if let Some(left) = self.state().left.get_mut(user) {
+            left.remove(group);
+        }
+        Ok(())
+    }
 }

@@ -28,6 +28,7 @@ struct State {
     info: BTreeMap<ConversationId, GroupInfo>,
     invites: BTreeMap<(ConversationId, InviteId), Invite>,
     rows: BTreeMap<UserId, BTreeMap<ConversationId, UserConversation>>,
+    left: BTreeMap<UserId, BTreeSet<ConversationId>>,
     blocks: BTreeSet<(UserId, UserId)>,
     profiles: BTreeMap<UserId, Profile>,
     watches: BTreeMap<(UserId, UserId), u64>,

@@ -170,8 +170,7 @@ fn shown(
     let mut all: Vec<Value> = vec![];
     for line in told {
         let frames: Vec<&Value> = match side {
-            "Client" if line.sends["action"] == *value => vec![&line.sends],
-            "Client" => vec![],
+            "Client" => line.sends.iter().filter(|sends| sends["action"] == *value).collect(),
             _ => {
                 let came = line.answers.iter().chain(line.arrives.values().flatten());
                 came.filter(|f| f["type"] == *value && variant(f, given) == Some(name)).collect()

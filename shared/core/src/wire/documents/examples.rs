@@ -1,5 +1,5 @@
-//! The examples of both documents: two stories in `docs/examples`, each told from the top to a fresh server by a test
-//! (`tests/end_to_end/examples.rs`), which also writes down what it answered.
+//! The examples of both documents: three stories in `docs/examples`, each told from the top to a fresh server by a test
+//! (`tests/end_to_end/examples`, `tests/end_to_end/webhooks.rs`), which also writes down what it answered.
 
 use std::collections::BTreeMap;
 
@@ -60,22 +60,46 @@ impl Example {
     }
 }
 
-/// A frame, and what comes of it.
+/// A frame, or a request over HTTP, and what comes of it over sockets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// What there is to see, in a few words.
     pub shows: String,
-    /// Over whose socket: a user, or `user/device`.
+    /// Over whose socket, or with whose token: a user, or `user/device`.
     pub who: String,
     /// The frame.
-    pub sends: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sends: Option<Value>,
+    /// Instead of a frame: a method, a blank and a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The body of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
     /// The frames that answer it, in order. Written down by the test.
     #[serde(default)]
     pub answers: Vec<Value>,
     /// The frames that arrive at sockets unasked, in order. Written down by the test.
     #[serde(default)]
     pub arrives: BTreeMap<String, Vec<Value>>,
+}
+
+/// A request over HTTP, and what the receiver of webhooks is told of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// What there is to see, in a few words.
+    pub shows: String,
+    /// Whose token comes with it.
+    pub who: String,
+    /// The method, a blank and the path.
+    pub request: String,
+    /// Its body.
+    pub body: Value,
+    /// The body of the webhook. Written down by the test.
+    #[serde(default)]
+    pub tells: Value,
 }
 
 /// The requests of `docs/examples/http.json`, in order.
@@ -96,4 +120,14 @@ pub fn examples() -> Vec<Example> {
 pub fn lines() -> Vec<Line> {
     let text = include_str!("../../../../../docs/examples/frames.json");
     serde_json::from_str(text).expect("docs/examples/frames.json is a list of lines")
+}
+
+/// The requests of `docs/examples/webhooks.json`, in order.
+///
+/// # Panics
+/// When the file is not a list of them.
+#[expect(clippy::expect_used, reason = "the file is a part of this crate, and a test reads it")]
+pub fn events() -> Vec<Told> {
+    let text = include_str!("../../../../../docs/examples/webhooks.json");
+    serde_json::from_str(text).expect("docs/examples/webhooks.json is a list of what is told")
 }

@@ -17,7 +17,12 @@
 //!
 //! # How to add a frame
 //!
-//! A row in `frames.rs`, and a line or more in `docs/examples/frames.json`; then the same two commands.
+//! A row in `frames.rs`, and a line or more in `docs/examples/frames.json`; then the same two commands. What arrives because of a
+//! request over HTTP has a line with `request` and `body` in the place of `sends`.
+//!
+//! # How to add a webhook
+//!
+//! A row in `docs/examples/webhooks.json`, without `tells`; then the same with `webhooks` in the place of `examples`.
 
 mod asyncapi;
 mod examples;
@@ -28,7 +33,7 @@ mod routes;
 mod shapes;
 
 pub use asyncapi::asyncapi;
-pub use examples::{Example, Line, examples, lines};
+pub use examples::{Example, Line, Told, events, examples, lines};
 pub use openapi::openapi;
 pub use route::{Answered, Route, Type};
 pub use routes::routes;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::route::{Answered, Route};
 use super::shapes::{Shapes, camel, prune, reference};
-use super::{Example, examples, routes};
+use super::{Example, events, examples, routes};
 use crate::error::ErrorKind;
 use crate::wire::ServerFrame;
 use crate::wire::webhook::EventFrame;
@@ -85,6 +85,10 @@ fn webhook(event: &Value) -> Value {
             "schema": { "type": "string" },
         })
     };
+    let shown: Map<_, _> = events()
+        .iter()
+        .map(|e| (slug(&e.shows), json!({ "summary": e.shows, "value": e.tells })))
+        .collect();
     json!({
         "post": {
             "operationId": "event",
@@ -95,7 +99,10 @@ fn webhook(event: &Value) -> Value {
                 header("webhook-timestamp", "When this attempt was made, s since 1970"),
                 header("webhook-signature", "`v1,` and the HMAC-SHA256 of `<id>.<timestamp>.<body>` in base64"),
             ],
-            "requestBody": { "required": true, "content": { "application/json": { "schema": event } } },
+            "requestBody": {
+                "required": true,
+                "content": { "application/json": { "schema": event, "examples": shown } },
+            },
             "responses": { "2XX": { "description": "Taken; anything else, and it comes again" } },
         },
     })
@@ -123,7 +130,7 @@ fn operation(route: &Route, shapes: &mut Shapes, told: &[&Example]) -> Value {
             .iter()
             .filter(|e| e.status.is_some_and(|status| status < 300))
             .filter_map(|e| {
-                Some((slug(e), json!({ "summary": e.shows, "value": e.body.clone()? })))
+                Some((slug(&e.shows), json!({ "summary": e.shows, "value": e.body.clone()? })))
             })
             .collect();
         if !shown.is_empty() {
@@ -203,7 +210,7 @@ fn response(words: &str, schema: Option<Value>, status: u16, told: &[&Example]) 
             .iter()
             .filter(|e| e.status == Some(status))
             .filter_map(|e| {
-                Some((slug(e), json!({ "summary": e.shows, "value": e.answer.clone()? })))
+                Some((slug(&e.shows), json!({ "summary": e.shows, "value": e.answer.clone()? })))
             })
             .collect();
         if !shown.is_empty() {
@@ -235,9 +242,9 @@ fn failure(status: u16, kinds: &[ErrorKind], told: &[&Example]) -> Value {
     response
 }
 
-/// Names an example within its operation.
-fn slug(example: &Example) -> String {
-    let letters = example.shows.to_lowercase();
+/// Names an example within its operation by what it shows.
+fn slug(shows: &str) -> String {
+    let letters = shows.to_lowercase();
     let words = letters.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
     words.collect::<Vec<_>>().join("_")
 }

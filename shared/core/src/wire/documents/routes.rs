@@ -134,10 +134,15 @@ fn conversations() -> Vec<Route> {
         route("GET", ONE, "conversation", "A conversation and its members")
             .gives::<GroupAnswer>(200)
             .fails(&[NotAMember]),
-        route("PATCH", ONE, "update_group", "Renames a group, or changes its rules")
-            .takes::<PatchGroup>()
-            .gives::<ChangeAnswer>(200)
-            .fails(&[NotAMember, Forbidden, NotFound, NotReady]),
+        route(
+            "PATCH",
+            ONE,
+            "update_group",
+            "Renames a group, changes its rules, or how long a conversation keeps messages",
+        )
+        .takes::<PatchGroup>()
+        .gives::<ChangeAnswer>(200)
+        .fails(&[NotAMember, Forbidden, NotFound, NotReady]),
         route("POST", MEMBERS, "add_members", "Adds members to a group")
             .takes::<PostMembers>()
             .gives::<ChangeAnswer>(200)
