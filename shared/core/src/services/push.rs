@@ -45,10 +45,9 @@ impl App {
         self.spend(&caller.user, Use::Requests, 1)?;
         let user = caller.user.clone();
         let stands = self.connections.account(&user).await?.devices.endpoints;
-        if stands.iter().filter(|e| e.device != device).count() >= MAX_DEVICES {
-            return Err(Error::bad_request(format!(
-                "at most {MAX_DEVICES} devices of a user take pushes; remove one first"
-            )));
+        let is_new = stands.iter().all(|e| e.device != device);
+        if is_new && stands.len() >= MAX_DEVICES {
+            return Err(too_many());
         }
         let id = self.notifier.endpoint(platform, token, &user).await?;
         let endpoint = Endpoint { user, device, id };
@@ -57,6 +56,13 @@ impl App {
             && !mutant!(ReplacedStays)
         {
             self.forget_endpoint(&replaced).await;
+        }
+        // Others may have come meanwhile: whoever finds too many takes himself off again.
+        if is_new
+            && self.connections.account(&endpoint.user).await?.devices.endpoints.len() > MAX_DEVICES
+        {
+            self.take_endpoint_off(&endpoint).await?;
+            return Err(too_many());
         }
         Ok(())
     }
@@ -275,4 +281,9 @@ impl App {
         }
         found
     }
+}
+
+fn too_many() -> Error {
+    let words = format!("at most {MAX_DEVICES} devices of a user take pushes; remove one first");
+    Error::bad_request(words)
 }

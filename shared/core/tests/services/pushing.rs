@@ -1,12 +1,18 @@
 //! Who is woken, and who is left in peace.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use futures::executor::block_on;
-use petrel_core::ErrorKind;
-use petrel_core::ids::{DeviceId, EndpointId, MediaId, Seq};
+use petrel_core::error::Result;
+use petrel_core::ids::{DeviceId, EndpointId, MediaId, Seq, UserId};
 use petrel_core::message::Content;
 use petrel_core::people::{DisplayName, ProfileChange};
-use petrel_core::ports::{Job, People, Platform, mint};
+use petrel_core::ports::{
+    Connections, Job, Notification, Notifier, People, Platform, Pushed, mint,
+};
 use petrel_core::services::OwnChange;
+use petrel_core::{App, ErrorKind};
 
 use crate::world::{World, caller, direct, kind, socket, text, user};
 
@@ -217,6 +223,55 @@ fn ten_devices_of_a_user_take_pushes_and_an_eleventh_is_refused() {
         set(n).unwrap();
     }
     assert_eq!(kind(set(10)), ErrorKind::BadRequest);
+}
+
+/// A push service during whose answer these phones come.
+struct Slow {
+    app: App,
+    meanwhile: Mutex<Vec<u32>>,
+}
+
+#[async_trait]
+impl Notifier for Slow {
+    async fn endpoint(&self, platform: Platform, token: &str, user: &UserId) -> Result<EndpointId> {
+        let id = self.app.notifier.endpoint(platform, token, user).await?;
+        let meanwhile = std::mem::take(&mut *self.meanwhile.lock().unwrap());
+        for n in meanwhile {
+            let device = DeviceId::parse(&format!("phone-{n}")).unwrap();
+            self.app.set_push(&caller("bo"), device, platform, &format!("token-{n}")).await?;
+        }
+        Ok(id)
+    }
+
+    async fn push(&self, to: &EndpointId, notification: &Notification) -> Pushed {
+        self.app.notifier.push(to, notification).await
+    }
+
+    async fn remove(&self, endpoint: &EndpointId) -> Result<()> {
+        self.app.notifier.remove(endpoint).await
+    }
+}
+
+#[test]
+fn who_comes_eleventh_by_a_race_is_taken_off_again() {
+    let world = World::new();
+    let set = |device: &str, meanwhile: Vec<u32>| {
+        let (app, meanwhile) = (world.app.clone(), Mutex::new(meanwhile));
+        let app = App { notifier: Arc::new(Slow { app: app.clone(), meanwhile }), ..app };
+        let device = DeviceId::parse(device).unwrap();
+        block_on(app.set_push(&caller("bo"), device.clone(), Platform::Fcm, device.as_str()))
+    };
+    set("phone-0", (1..9).collect()).unwrap();
+    assert_eq!(world.memory.phones().len(), 9);
+    set("tenth", vec![]).unwrap();
+    block_on(world.app.remove_push(&caller("bo"), &DeviceId::parse("tenth").unwrap())).unwrap();
+    assert_eq!(kind(set("late", vec![9])), ErrorKind::BadRequest);
+    let stand = block_on(world.memory.account(&user("bo"))).unwrap().devices.endpoints;
+    assert_eq!(stand.len(), 10);
+    assert!(stand.iter().all(|e| e.device.as_str() != "late"));
+    assert_eq!(world.memory.phones().len(), 10, "the push service keeps nothing of it");
+    // Whose device is there already takes nobody's place.
+    set("phone-9", vec![]).unwrap();
 }
 
 #[test]
