@@ -89,11 +89,14 @@ class Device:
         async with self.arrived:
             self.arrived.notify_all()
 
-    async def take(self, within=WITHIN_S, **fields):
-        """The first frame with these fields that nobody took; waits for it."""
+    async def take(self, within=WITHIN_S, types=None, **fields):
+        """The first frame with these fields, and of one of these types, that nobody took; waits for it."""
+
+        def fits(frame):
+            return (not types or frame.get("type") in types) and all(frame.get(key) == it for key, it in fields.items())
 
         def found():
-            return next((f for f in self.frames if all(f.get(key) == it for key, it in fields.items())), None)
+            return next((f for f in self.frames if fits(f)), None)
 
         async with self.arrived:
             try:
@@ -106,18 +109,14 @@ class Device:
             self.frames.remove(frame)
             return frame
 
-    async def ask(self, frame, **answer):
-        """Sends a frame and returns the one that answers it."""
-        if answer.get("type") == "synced":
-            request_id = uuid.uuid4().hex
-            await self.socket.send(json.dumps(frame | {"request_id": request_id}))
-            return await self.take(request_id=request_id, **answer)
-        return await patiently(lambda: self.ask_once(frame))
+    async def ask(self, frame, types=None):
+        """Sends a frame and returns the one that answers it: the first, or the first of one of these types."""
+        return await patiently(lambda: self.ask_once(frame, types))
 
-    async def ask_once(self, frame):
+    async def ask_once(self, frame, types):
         request_id = uuid.uuid4().hex
         await self.socket.send(json.dumps(frame | {"request_id": request_id}))
-        answered = await self.take(request_id=request_id)
+        answered = await self.take(types=types, request_id=request_id)
         if answered.get("type") == "error":
             raise Refused(answered)
         return answered
@@ -136,11 +135,9 @@ class Device:
 
     async def sync(self, cursors=None, **options):
         """The entries by conversation, and `synced`."""
-        synced = await self.ask({"action": "sync", "cursors": cursors or {}} | options, type="synced")
+        synced = await self.ask({"action": "sync", "cursors": cursors or {}} | options, ["synced", "error"])
         entries = {}
         for frame in [f for f in self.frames if f.get("request_id") == synced["request_id"]]:
-            if frame["type"] == "error":
-                raise Refused(frame)
             self.frames.remove(frame)
             entries.setdefault(frame["conversation_id"], []).extend(frame["messages"])
         return entries, synced

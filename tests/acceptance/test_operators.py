@@ -6,7 +6,7 @@ import json
 import pytest
 import websockets
 
-from client import direct, quoted, refusal, text
+from client import direct, quoted, refusal, text, uuid7
 from test_media import announce, is_stored, key_of, put, store  # noqa: F401
 from test_pushes import register
 
@@ -143,7 +143,7 @@ async def test_notice_reaches_both(user, operator):
     conversation = direct(ana.id, bo.id)
     async with ana.device() as hers, bo.device() as his:
         path = f"/api/admin/conversations/{quoted(conversation)}/notices"
-        sent = await operator.http.good("POST", path, {"text": "maintenance at noon"})
+        sent = await operator.http.good("POST", path, {"text": "maintenance at noon", "message_id": uuid7()})
         for device in (hers, his):
             got = await device.message(conversation, sent["seq"])
             assert (got["sender_id"], got["content"]) == ("@system", {"type": "notice", "text": "maintenance at noon"})

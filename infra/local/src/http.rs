@@ -28,7 +28,7 @@ use crate::events;
 use crate::key;
 use crate::media;
 use crate::serve::Server;
-use crate::socket;
+use crate::socket::{self, INTEGRATION_TIMEOUT};
 
 /// Largest body that is kept. API Gateway passes on more; no handler takes that much.
 const MAX_BODY: usize = 256 * 1024;
@@ -141,14 +141,16 @@ async fn call_api(server: &Server, handlers: Router, request: Request) -> Respon
         Err(busy) => return refuse(&busy),
     };
     let handled = async move {
-        let response = handlers.oneshot(request).await;
+        let response = tokio::time::timeout(INTEGRATION_TIMEOUT, handlers.oneshot(request)).await;
         drop(admitted);
         response
     };
-    // As on AWS, a client that hangs up does not stop the function half-way.
+    // As on AWS, a client that hangs up does not stop the function half-way, and no function goes on for ever: what a user
+    // sent is stored soon, or not at all.
     match server.running.spawn(handled).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(elapsed)) => refuse(&Error::port(elapsed)),
         Err(error) => refuse(&Error::port(error)),
     }
 }

@@ -33,7 +33,7 @@ const READ_BUFFER: usize = 4 * 1024;
 /// Frames of one socket that are handled at the same time. AWS has no such limit but that of the account.
 const MAX_AT_ONCE: u32 = 16;
 /// Most time for a route, as on AWS.
-const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+pub const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 /// The routes that have a name; every other frame goes to `$default`.
 const ROUTES: [&str; 6] = ["send", "ack", "sync", "history", "typing", "presence"];
 

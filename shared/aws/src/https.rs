@@ -26,7 +26,7 @@ const AMAZON_ROOTS: &str = include_str!("roots.pem");
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many times longer than AWS an endpoint of one's own may take: an emulator shares its machine with whatever calls it, and
 /// mostly does one thing at a time. Who gives up on what is under way and asks again has it done twice.
-const PATIENCE: u32 = 8;
+const PATIENCE: u32 = 5;
 /// A connection that was idle for longer is not used again: who has been frozen between two events may find that the
 /// other side has given it up without a word, and would wait for a whole attempt. AWS's SDK for Java takes 60 s too.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -35,7 +35,7 @@ const CREDENTIALS: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
-/// Attempts of each of the first calls. One that is refused ends at once, one that nobody answers after eight seconds.
+/// Attempts of each of the first calls. One that is refused ends at once, one that nobody answers after five seconds.
 const START_ATTEMPTS: u32 = 6;
 /// The pause before the second attempt, at most; it doubles.
 const START_BACKOFF: Duration = Duration::from_millis(200);
