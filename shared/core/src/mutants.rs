@@ -192,7 +192,6 @@ mod variants {
         /// `change`: that someone has left is noted nowhere.
         LeavingUnnoted,
         /// Invites: one holds also when its maker may not add any more.
-        InviteOutlivesMaker,
         /// Erasure: his profile, his list and his blocks stay.
         OwnStays,
         /// Erasure: an upload's bytes go before what is known of it.

@@ -58,6 +58,12 @@ impl Truth {
         }
         rules
     }
+
+    /// The same for what a call says that began then: it goes on by the rule that it read, also when that holds no more.
+    fn kept_by_call(&self, of: &ConversationId, from: u64, began: u64) -> Kept {
+        let still = |until: u64| if until < began { until } else { u64::MAX };
+        self.kept(of, from).into_iter().map(|(until, kept)| (still(until), kept)).collect()
+    }
 }
 
 /// Whether the entry's time was over by every rule of these and by every clock, at `from` and since.
@@ -189,7 +195,7 @@ impl Core {
         let first = told.filter_map(|e| e["seq"].as_u64()).next().map(Seq::new);
         let until = first.unwrap_or(head.next());
         let left_out = after.max(joined.prev()).next()..until;
-        let rules = self.truth.kept(of, 0);
+        let rules = self.truth.kept_by_call(of, 0, notes.began_at);
         let Some(log) = self.truth.log(of) else { return Ok(()) };
         let last = until.prev();
         match log.at(last).filter(|_| left_out.contains(&last)) {
@@ -219,7 +225,7 @@ impl Core {
         let gone = self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
         let gone_before = notes.and_then(|n| n.gone.get(of)).copied().unwrap_or(Seq::ZERO);
         let began = notes.map_or(0, |n| n.began_at);
-        let rules = self.truth.kept(of, began);
+        let rules = self.truth.kept_by_call(of, began, began);
         let over = log.last(|e| maybe_over(&rules, e, self.now)).max(gone);
         // Where the archive could not be read, what is over may be in it.
         let hurt = notes.is_some_and(Notes::is_hurt);
@@ -249,7 +255,7 @@ impl Core {
             let Some(log) = self.truth.log(of) else { continue };
             let gone = self.truth.cold.get(of).map_or(Seq::ZERO, |cold| cold.floor.gone);
             let from = row.marks.read.max(row.joined.prev());
-            let rules = self.truth.kept(of, self.now.saturating_sub(DAY_MS / 24));
+            let rules = self.truth.kept_by_call(of, self.now.saturating_sub(DAY_MS / 24), began);
             let surely = log.last(|e| surely_over(&rules, e, began));
             let over = surely.max(gone);
             let doubtful = log.last(|e| maybe_over(&rules, e, self.now)) > over.max(from);

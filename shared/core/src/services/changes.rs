@@ -47,11 +47,7 @@ impl App {
     ) -> Result<Option<Entry>> {
         self.about(group, None);
         self.check_blocks(caller, group).await?;
-        let mut picture = match intent {
-            Intent::Update { avatar: Some(picture), .. } => picture.as_ref(),
-            _ => None,
-        };
-        let (mut failures, mut noted) = (0, vec![]);
+        let (mut failures, mut noted, mut shown) = (0, vec![], false);
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 self.pause(attempt).await;
@@ -83,8 +79,11 @@ impl App {
             };
             // Before it stands in the group: whoever reads it there can look at it. Not before he may have it there: everyone who
             // was told its id, in a message say, can look at it from then on.
-            if let Some(avatar) = picture.take() {
-                self.use_as_avatar(caller, avatar).await?;
+            if let GroupChange::Updated { avatar: Some(Some(picture)), .. } = &plan.change
+                && !shown
+            {
+                self.use_as_avatar(caller, picture).await?;
+                shown = true;
             }
             let now = self.world.now_ms();
             if let Intent::Add(_) = intent {
@@ -122,9 +121,9 @@ impl App {
                     self.metrics.count(Count::Messages, 1);
                     let mut to = members.who_read(entry.seq);
                     to.extend(plan.added);
+                    let ended = self.remove_invites_of(&change.removed, group).await;
                     self.deliver(&entry, to, caller.connection(), false).await?;
-                    self.end_invites_of(&change.removed, group).await;
-                    return Ok(Some(entry));
+                    return ended.map(|()| Some(entry));
                 }
                 Err(error) => {
                     failures += 1;
@@ -190,18 +189,11 @@ impl App {
                 to.extend(named.iter().cloned());
                 gone.extend(named.iter().filter(|user| members.get(user).is_none()).cloned());
             }
+            let ended = self.remove_invites_of(&gone, group).await;
             self.deliver(entry, to, caller.connection(), true).await?;
-            self.end_invites_of(&gone, group).await;
+            ended?;
         }
         Ok(made)
-    }
-
-    /// Takes away the invites of who was taken out, so that they are not good again should someone add him again. Until then they are
-    /// void: left if it fails.
-    async fn end_invites_of(&self, users: &[UserId], group: &ConversationId) {
-        if !users.is_empty() {
-            drop(self.remove_invites_of(users, group).await);
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! read before the object: the archiver takes one away only once the object has it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::lock::Mutex;
 
@@ -63,10 +64,14 @@ impl Kept {
     }
 }
 
-/// Where what is over ends, by conversation: of a call that counts in the same ones for several users. One is looked for at a
-/// time, so that one stretch of the archive is held, whoever it is for.
+/// Where what is over ends, by conversation: of a call that counts in the same ones for several users.
 #[derive(Debug, Default)]
-pub(super) struct Ends(Mutex<BTreeMap<ConversationId, End>>);
+pub(super) struct Ends {
+    /// Each is looked for once, while those who count in the same conversation wait.
+    found: Mutex<BTreeMap<ConversationId, Arc<Mutex<Option<End>>>>>,
+    /// Held while the archive is read, so that one stretch of it is held at a time.
+    archive: Mutex<()>,
+}
 
 /// What is known of where that is.
 #[derive(Clone, Copy, Debug)]
@@ -394,12 +399,13 @@ impl App {
         if first.as_ref().is_some_and(|e| self.is_young(e.sent_at)) {
             return Ok(0);
         }
-        let mut ends = ends.0.lock().await;
-        let end = match ends.get(of) {
-            Some(end) if end.above <= above => *end,
-            _ => self.end_above(head, above, first, kept).await?,
+        let known = Arc::clone(ends.found.lock().await.entry(of.clone()).or_default());
+        let mut known = known.lock().await;
+        let end = match *known {
+            Some(end) if end.above <= above => end,
+            _ => self.end_above(head, above, first, kept, &ends.archive).await?,
         };
-        ends.insert(of.clone(), end);
+        *known = Some(end);
         Ok(end.ordinal)
     }
 
@@ -410,6 +416,7 @@ impl App {
         above: Seq,
         mut first: Option<Entry>,
         kept: &mut Kept,
+        archive: &Mutex<()>,
     ) -> Result<End> {
         let of = &head.conversation_id;
         let floor = self.cold.floor(of).await?;
@@ -424,20 +431,27 @@ impl App {
         // Up to `low` all is over or does not matter, from `high` on nothing is: what lies between is ordered by time. What is
         // over lies near `low`, so the steps begin small.
         let (mut high, mut step) = (head.seq, 1);
+        let mut turn = None;
         while low.next() < high {
             let next = low.get().saturating_add(step).min(low.get().midpoint(high.get()));
             let next = Seq::new(next).max(low.next());
             let held = first.take().filter(|e| e.seq == next);
             let entry = match held.or_else(|| kept.at(next).cloned()) {
                 Some(held) => Some(held),
-                None => match self.read_at_of(of, next, kept).await {
-                    // What is gone is known, and what cannot be read must not keep the rest from its user.
-                    Err(error) if kept.failed => {
-                        tracing::error!(error = error.with_causes(), "the archive cannot be read");
-                        return Ok(End { ordinal: over, above: Seq::ZERO });
+                None => {
+                    if turn.is_none() {
+                        turn = Some(archive.lock().await);
                     }
-                    found => found?,
-                },
+                    match self.read_at_of(of, next, kept).await {
+                        // What is gone is known, and what cannot be read must not keep the rest from its user.
+                        Err(error) if kept.failed => {
+                            let error = error.with_causes();
+                            tracing::error!(error, "the archive cannot be read");
+                            return Ok(End { ordinal: over, above: Seq::ZERO });
+                        }
+                        found => found?,
+                    }
+                }
             };
             match entry {
                 Some(entry) if !self.is_expired_of(&entry, kept).await? => high = next,

@@ -125,20 +125,17 @@ impl App {
     ) -> Result<()> {
         self.about(conversation, Some(seq));
         let taken = self.world.now_ms();
-        let (rows, devices, found) = futures::join!(
-            self.conversations.rows_of(conversation, &to),
-            self.connections.of(&to),
-            self.log.newest(conversation, seq, Some(seq.next()), 1)
-        );
-        let Some(entry) = found?.into_iter().next() else { return Ok(()) };
+        let found = self.log.newest(conversation, seq, Some(seq.next()), 1).await?;
+        let Some(entry) = found.into_iter().next() else { return Ok(()) };
         if attempt == 0 {
             self.metrics.time(Timing::PushAge, taken.saturating_sub(entry.sent_at));
         }
         // Nothing is announced that was deleted meanwhile, and of what was edited what it says now.
-        if matches!(entry.content, Content::Gone { .. }) {
-            return Ok(());
-        }
-        let words = self.words(&entry).await?;
+        let Some(says) = self.said(&entry).await? else { return Ok(()) };
+        let words = words(&says);
+        // After what is said: who is out by now is told nothing that was written since.
+        let (rows, devices) =
+            futures::join!(self.conversations.rows_of(conversation, &to), self.connections.of(&to));
         let rows: BTreeMap<UserId, _> = rows?.into_iter().collect();
         let mentioned = |user: &UserId| entry.mentions(user);
         let quiet = |row: &UserConversation, user: &UserId| {
@@ -215,25 +212,16 @@ impl App {
         self.jobs.enqueue(vec![job], put_back_delay_s(attempt)).await
     }
 
-    /// The first words of what a person wrote in the clear, as they were edited last.
-    async fn words(&self, entry: &Entry) -> Result<Option<String>> {
-        let written = match entry.edits.last() {
-            Some(last) => {
-                let edit = self.log.newest(&entry.conversation_id, *last, Some(last.next()), 1);
-                match edit.await?.pop().map(|edit| edit.content) {
-                    Some(Content::Edit { text, .. }) => Some(text),
-                    // Both were deleted just now.
-                    _ => None,
-                }
-            }
-            None => match &entry.content {
-                Content::Text { text, .. } | Content::Reply { text, .. } => Some(text.clone()),
-                Content::Notice { text } => Some(text.clone()),
-                Content::Media { caption, .. } => caption.clone(),
-                _ => None,
-            },
-        };
-        Ok(written.map(|text| text.chars().take(MAX_PREVIEW).collect()))
+    /// What an entry says by now, if it was not deleted.
+    async fn said(&self, entry: &Entry) -> Result<Option<Content>> {
+        if matches!(entry.content, Content::Gone { .. }) {
+            return Ok(None);
+        }
+        let Some(last) = entry.edits.last() else { return Ok(Some(entry.content.clone())) };
+        let edit = self.log.newest(&entry.conversation_id, *last, Some(last.next()), 1).await?;
+        // Whoever deletes what was edited leaves edits of nothing.
+        let says = |it: &Content| matches!(it, Content::Edit { text, .. } if !text.is_empty());
+        Ok(edit.into_iter().map(|edit| edit.content).find(says))
     }
 
     /// What a phone calls the sender, and whether these users want to see what was written; in one call for most. If that
@@ -286,4 +274,17 @@ impl App {
 fn too_many() -> Error {
     let words = format!("at most {MAX_DEVICES} devices of a user take pushes; remove one first");
     Error::bad_request(words)
+}
+
+/// The first words of what a person wrote in the clear.
+fn words(says: &Content) -> Option<String> {
+    let written = match says {
+        Content::Text { text, .. }
+        | Content::Reply { text, .. }
+        | Content::Edit { text, .. }
+        | Content::Notice { text } => Some(text),
+        Content::Media { caption, .. } => caption.as_ref(),
+        _ => None,
+    };
+    written.map(|text| text.chars().take(MAX_PREVIEW).collect())
 }

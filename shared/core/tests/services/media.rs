@@ -1,6 +1,7 @@
 //! Files: who may upload, send, pass on and read them, and when; and what races and crashes make of it.
 
 use futures::executor::block_on;
+use petrel_core::group::Role;
 use petrel_core::ids::{ConversationId, MediaId, MessageId, Seq};
 use petrel_core::media::{ContentType, Preview, Sha256, UploadState};
 use petrel_core::message::Content;
@@ -423,7 +424,19 @@ fn an_admin_gives_a_group_a_picture_that_its_members_see() {
     // It stays longer than what nobody used, and a repeat is answered with the first.
     world.memory.pass(30 * DAY_MS);
     assert_eq!(block_on(world.app.avatar(&caller("eve"), &id)).unwrap().id, id);
-    assert_eq!(set("ana", Some(id)).unwrap().map(|e| e.seq), Some(entry.seq));
+    assert_eq!(set("ana", Some(id.clone())).unwrap().map(|e| e.seq), Some(entry.seq));
+    // Another admin who sends the picture along as it stands sets none.
+    block_on(world.app.change(&caller("ana"), &group, &Intent::SetRole(user("bo"), Role::Admin)))
+        .unwrap();
+    let renamed = Intent::Update {
+        name: Some("renamed".to_owned()),
+        post: None,
+        add: None,
+        avatar: Some(Some(id.clone())),
+        retention_days: None,
+    };
+    block_on(world.app.change(&caller("bo"), &group, &renamed)).unwrap().unwrap();
+    assert_eq!(shown(), Some(id));
     let entry = set("ana", None).unwrap().unwrap();
     let told = serde_json::to_value(&entry.content).unwrap();
     assert_eq!(told["change"].get("avatar"), Some(&serde_json::Value::Null));

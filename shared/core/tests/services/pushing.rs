@@ -1,17 +1,20 @@
 //! Who is woken, and who is left in peace.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use async_trait::async_trait;
 use futures::executor::block_on;
 use petrel_core::error::Result;
-use petrel_core::ids::{DeviceId, EndpointId, MediaId, Seq, UserId};
+use petrel_core::ids::{ConversationId, DeviceId, EndpointId, MediaId, Seq, UserId};
 use petrel_core::message::Content;
 use petrel_core::people::{DisplayName, ProfileChange};
 use petrel_core::ports::{
     Connections, Job, Notification, Notifier, People, Platform, Pushed, mint,
 };
 use petrel_core::services::OwnChange;
+use petrel_core::testing::{Meanwhile, Racing};
 use petrel_core::{App, ErrorKind};
 
 use crate::world::{World, caller, direct, kind, socket, text, user};
@@ -420,6 +423,75 @@ fn a_push_says_what_was_edited_meanwhile_and_nothing_of_what_was_deleted() {
     world.send_as("ana", &c, None, mint(&*world.memory), delete).unwrap();
     world.run_pushes(0);
     assert_eq!(previews().len(), 1);
+}
+
+/// Before the log is read for the n-th time, this happens to the conversation.
+struct Before<F>(usize, AtomicUsize, F);
+
+#[async_trait]
+impl<F: Fn() + Send + Sync> Meanwhile for Before<F> {
+    async fn before_newest(&self, _: &ConversationId, _: usize) -> Result<()> {
+        if self.1.fetch_add(1, Ordering::SeqCst) == self.0 {
+            // Elsewhere, for here a call is under way.
+            thread::scope(|scope| scope.spawn(&self.2).join().unwrap());
+        }
+        Ok(())
+    }
+}
+
+/// What bo's phone shows of ana's first words, if this happens before the n-th read of the log.
+fn shown(
+    world: &World,
+    group: &ConversationId,
+    n: usize,
+    happens: impl Fn() + Send + Sync + 'static,
+) -> Vec<Option<String>> {
+    let log = Racing::new(world.memory.clone(), Before(n, AtomicUsize::new(0), happens));
+    let app = App { log, ..world.app.clone() };
+    block_on(app.push(vec![user("bo")], group, Seq::new(2), 0)).unwrap();
+    world.memory.pushes().into_iter().map(|(_, push)| push.preview).collect()
+}
+
+fn remove(world: &World, group: &ConversationId) {
+    block_on(world.app.remove_members(&caller("ana"), group, &[user("bo")])).unwrap();
+}
+
+fn edit(world: &World, group: &ConversationId) {
+    let edit = Content::Edit { target: Seq::new(2), text: "a secret".to_owned() };
+    world.send_as("ana", group, None, mint(&*world.memory), edit).unwrap();
+}
+
+fn take_back(world: &World, group: &ConversationId) {
+    let delete = Content::Delete { target: Seq::new(2) };
+    world.send_as("ana", group, None, mint(&*world.memory), delete).unwrap();
+}
+
+#[test]
+fn who_is_out_by_then_is_not_shown_what_was_written_since() {
+    let scene = || {
+        let world = Arc::new(World::new());
+        let group = world.group("ana", &["bo"]);
+        world.phone("bo");
+        world.say("ana", &group, "hi");
+        (world, group)
+    };
+    let (world, group) = scene();
+    let (elsewhere, of) = (world.clone(), group.clone());
+    let out = move || {
+        remove(&elsewhere, &of);
+        edit(&elsewhere, &of);
+    };
+    assert_eq!(shown(&world, &group, 0, out), []);
+
+    // Nor anyone what is taken back between the entry and its last edit.
+    let (world, group) = scene();
+    edit(&world, &group);
+    let (elsewhere, of) = (world.clone(), group.clone());
+    assert_eq!(shown(&world, &group, 1, move || take_back(&elsewhere, &of)), []);
+
+    let (world, group) = scene();
+    edit(&world, &group);
+    assert_eq!(shown(&world, &group, 1, || ()), [Some("a secret".to_owned())]);
 }
 
 #[test]

@@ -1,14 +1,18 @@
 //! Who may change what of a group: every role with every action, and what races and leaving make of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread;
 
+use async_trait::async_trait;
 use futures::executor::block_on;
-use petrel_core::ErrorKind;
 use petrel_core::group::{Allowed, Role};
 use petrel_core::ids::{ConversationId, InviteCode, InviteId, UserId};
 use petrel_core::message::{Content, Entry, GroupChange};
-use petrel_core::ports::{Conversations, mint};
+use petrel_core::ports::{self, Conversations, mint};
 use petrel_core::services::{Intent, NewInvite};
+use petrel_core::{App, ErrorKind};
+use uuid::Uuid;
 
 use crate::world::*;
 
@@ -271,6 +275,48 @@ fn an_invite_holds_for_as_long_as_its_maker_may_invite() {
     change(&world, "olga", &group, &Intent::Remove(set(&["ada"]))).unwrap();
     void(&by_ada.id);
     assert!(listed().is_empty());
+}
+
+/// What is random takes a while: meanwhile the owner takes mo out.
+struct Slow(World, ConversationId);
+
+#[async_trait]
+impl ports::World for Slow {
+    fn now_ms(&self) -> u64 {
+        self.0.memory.now_ms()
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.0.memory.new_id()
+    }
+
+    fn secret(&self) -> u128 {
+        // Elsewhere, for here a call is under way.
+        thread::scope(|scope| {
+            let removing = || change(&self.0, "olga", &self.1, &Intent::Remove(set(&["mo"])));
+            scope.spawn(removing).join().unwrap().unwrap();
+        });
+        self.0.memory.secret()
+    }
+
+    fn jitter(&self, below: u64) -> u64 {
+        self.0.memory.jitter(below)
+    }
+
+    async fn pause(&self, ms: u64) {
+        self.0.memory.pause(ms).await;
+    }
+}
+
+#[test]
+fn no_invite_is_left_of_who_is_taken_out_while_he_makes_it() {
+    let (world, group) = scene();
+    change(&world, "olga", &group, &update(None, None, Some(Allowed::All))).unwrap();
+    let (memory, app) = (world.memory.clone(), world.app.clone());
+    let app = App { world: Arc::new(Slow(world, group.clone())), ..app };
+    let made = block_on(app.create_invite(&caller("mo"), &group, NewInvite::default()));
+    assert_eq!(kind(made), ErrorKind::NotAMember);
+    assert!(block_on(memory.invites(&group, 9)).unwrap().is_empty());
 }
 
 #[test]
