@@ -191,7 +191,6 @@ mod variants {
         ErasedStaysMember,
         /// `change`: that someone has left is noted nowhere.
         LeavingUnnoted,
-        /// Invites: one holds also when its maker may not add any more.
         /// Erasure: his profile, his list and his blocks stay.
         OwnStays,
         /// Erasure: an upload's bytes go before what is known of it.
